@@ -1,0 +1,1 @@
+"""PostgreSQL, Redis, S3, web and workers on one machine, from nothing but the Python packages."""
