@@ -1,0 +1,105 @@
+"""What the errors of S3 and its client mean to a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from botocore import exceptions
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
+
+from exports_app.pipeline.errors import AccessDenied, PipelineError, StorageUnavailable, UploadLost
+
+UPLOAD_GONE = "NoSuchUpload"
+
+CODES: dict[str, type[PipelineError]] = {
+    # The storage refuses: another try would end the same way.
+    "AccessDenied": AccessDenied,
+    "AllAccessDisabled": AccessDenied,
+    "AccountProblem": AccessDenied,
+    "AuthorizationHeaderMalformed": AccessDenied,
+    "EntityTooLarge": AccessDenied,  # larger than this store's or bucket's limit
+    "ExpiredToken": AccessDenied,
+    "InvalidAccessKeyId": AccessDenied,
+    "InvalidBucketName": AccessDenied,
+    "InvalidObjectState": AccessDenied,
+    "InvalidToken": AccessDenied,
+    "KMS.DisabledException": AccessDenied,
+    "KMS.NotFoundException": AccessDenied,
+    "MethodNotAllowed": AccessDenied,
+    "NoSuchBucket": AccessDenied,
+    "NotSignedUp": AccessDenied,
+    "PermanentRedirect": AccessDenied,  # the bucket lives in another region
+    "QuotaExceeded": AccessDenied,
+    "SignatureDoesNotMatch": AccessDenied,
+    "UnauthorizedAccess": AccessDenied,
+    "XMinioAdminBucketQuotaExceeded": AccessDenied,
+    # The upload is not what was recorded: start over with a new one.
+    UPLOAD_GONE: UploadLost,
+    "InvalidPart": UploadLost,
+    "InvalidPartOrder": UploadLost,
+    # Away, overloaded, or the bytes were damaged on their way: the same call may well succeed later.
+    "BadDigest": StorageUnavailable,
+    "IncompleteBody": StorageUnavailable,
+    "InternalError": StorageUnavailable,
+    "OperationAborted": StorageUnavailable,
+    "RequestTimeout": StorageUnavailable,
+    "RequestTimeTooSkewed": StorageUnavailable,  # a clock that was just woken up is set right soon
+    "ServiceUnavailable": StorageUnavailable,
+    "SlowDown": StorageUnavailable,
+    "Throttling": StorageUnavailable,
+    "ThrottlingException": StorageUnavailable,
+    "TooManyRequests": StorageUnavailable,
+    "XAmzContentSHA256Mismatch": StorageUnavailable,
+}
+
+STATUSES: dict[int, type[PipelineError]] = {
+    # For answers without a body (HEAD) and codes of other stores. Any other 5xx is an outage.
+    401: AccessDenied,
+    403: AccessDenied,
+    408: StorageUnavailable,
+    429: StorageUnavailable,
+    507: AccessDenied,  # the store is full
+}
+
+CLIENT_ERRORS: tuple[tuple[type[Exception], type[PipelineError]], ...] = (
+    # Most special first.
+    (exceptions.NoCredentialsError, AccessDenied),
+    (exceptions.PartialCredentialsError, AccessDenied),
+    (exceptions.CredentialRetrievalError, StorageUnavailable),
+    (exceptions.HTTPClientError, StorageUnavailable),  # connection refused, reset, closed, timed out
+    (exceptions.ConnectionError, StorageUnavailable),
+    (ResponseParserError, StorageUnavailable),  # a proxy's page or half an answer
+)
+
+
+def translate(error: Exception) -> PipelineError | None:
+    """The pipeline's error for one of S3's; None for what only a bug explains."""
+    if isinstance(error, ClientError):
+        kind, detail = _answered(error)
+    else:
+        kind = next((kind for cause, kind in CLIENT_ERRORS if isinstance(error, cause)), None)
+        detail = type(error).__name__
+    return kind(f"{kind.__doc__} ({detail})") if kind else None
+
+
+def _answered(error: ClientError) -> tuple[type[PipelineError] | None, str]:
+    code = str(error.response.get("Error", {}).get("Code", ""))
+    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    kind = CODES.get(code) or STATUSES.get(status)
+    if kind is None and status >= 500:
+        kind = StorageUnavailable
+    return kind, f"{error.operation_name}: {code or status}"
+
+
+@contextmanager
+def s3_errors() -> Iterator[None]:
+    """Errors of S3 leave the block as the pipeline's; what only a bug explains passes as it is."""
+    try:
+        yield
+    except (ClientError, BotoCoreError, ResponseParserError) as error:
+        translated = translate(error)
+        if translated is None:
+            raise
+        raise translated from error

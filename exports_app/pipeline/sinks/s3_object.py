@@ -1,0 +1,161 @@
+"""The calls about one object of a bucket, and the proof that it is what was written."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from hashlib import md5
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from exports_app.pipeline.errors import Mismatch, StorageUnavailable, UploadLost
+from exports_app.pipeline.sinks.s3_errors import s3_errors
+from exports_app.pipeline.types import Receipt, StoredPart, Upload
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+TOKEN = "write-token"  # noqa: S105 - a name in the object's metadata
+SENDS = 2  # of one part, when the store's MD5 differs from ours
+ABORTS = 3  # until an aborted upload has no parts
+
+_MD5 = re.compile(r"[0-9a-f]{32}")
+_FORM = re.compile(r"[0-9a-f]{32}(-[0-9]+)?")
+
+
+class S3Object:
+    """One object and its multipart upload. Errors are the pipeline's."""
+
+    def __init__(self, client: S3Client, bucket: str, upload: Upload) -> None:
+        self._client = client
+        self._target: dict[str, Any] = {"Bucket": bucket, "Key": upload.key}
+        self.upload = upload
+
+    def start(self, headers: Mapping[str, Any]) -> str:
+        """Open a multipart upload and give its id."""
+        with s3_errors():
+            answer = self._client.create_multipart_upload(**self._target, **self._marked(headers))
+        self.upload = replace(self.upload, id=answer["UploadId"])
+        return answer["UploadId"]
+
+    def send(self, number: int, data: bytes) -> str:
+        """Upload one part and give its ETag, once the store's MD5 is ours."""
+        digest = md5(data, usedforsecurity=False)
+        check = b64encode(digest.digest()).decode()
+        for _ in range(SENDS):
+            with s3_errors():
+                answer = self._client.upload_part(
+                    **self._part_of_upload(), PartNumber=number, Body=data, ContentMD5=check
+                )
+            etag = _bare(answer["ETag"])
+            if _encrypted(answer) or not _MD5.fullmatch(etag) or etag == digest.hexdigest():
+                return etag
+        raise StorageUnavailable(f"Part {number} arrived damaged twice.")
+
+    def parts(self) -> dict[int, tuple[str, int]]:
+        """ETag and size of the parts that the store has, by number."""
+        with s3_errors():
+            pages = self._client.get_paginator("list_parts").paginate(**self._part_of_upload())
+            return {
+                part["PartNumber"]: (_bare(part["ETag"]), part["Size"])
+                for page in pages
+                for part in page.get("Parts", ())
+            }
+
+    def join(self, parts: Sequence[StoredPart]) -> None:
+        """Make the object of exactly these parts. The answer may get lost, so only ``prove()`` tells."""
+        there = self.parts()
+        if any(there.get(part.number) != (part.etag, part.size) for part in parts):
+            # Some stores join what they have, whatever ETags they are given.
+            raise UploadLost("The stored parts are not the recorded ones.")
+        with s3_errors():
+            self._client.complete_multipart_upload(
+                **self._part_of_upload(),
+                MultipartUpload={"Parts": [{"PartNumber": part.number, "ETag": part.etag} for part in parts]},
+            )
+
+    def write(self, data: bytes, headers: Mapping[str, Any]) -> None:
+        """Make the whole object in one call."""
+        check = b64encode(md5(data, usedforsecurity=False).digest()).decode()
+        with s3_errors():
+            self._client.put_object(**self._target, **self._marked(headers), Body=data, ContentMD5=check)
+
+    def prove(self, *, size: int, etag: str | None) -> Receipt | None:
+        """That the object is there, ours by its token, and what was written; None if it is not ours.
+
+        ``etag`` (None: not known) only counts where the store's has the same form.
+        """
+        try:
+            with s3_errors():
+                head = self._client.head_object(**self._target)
+        except ClientError as error:
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
+                return None
+            raise
+        metadata = {name.lower(): value for name, value in head["Metadata"].items()}
+        if metadata.get(TOKEN) != self.upload.token:
+            return None
+        found = _bare(head["ETag"])
+        comparable = etag is not None and not _encrypted(head) and _form(found) == _form(etag)
+        if head["ContentLength"] != size or (comparable and found != etag):
+            raise Mismatch
+        return Receipt(size=size, etag=found)
+
+    def abort(self) -> None:
+        """End the multipart upload. A part on its way may outlive the call: look, and abort again."""
+        if self.upload.id is None:
+            return
+        for _ in range(ABORTS):
+            try:
+                with s3_errors():
+                    self._client.abort_multipart_upload(**self._part_of_upload())
+                if not self.parts():
+                    return
+            except UploadLost:
+                return
+        raise StorageUnavailable("The aborted upload still has parts.")
+
+    def delete(self) -> None:
+        with s3_errors():
+            self._client.delete_object(**self._target)
+
+    def _part_of_upload(self) -> dict[str, Any]:
+        return {**self._target, "UploadId": self.upload.id}
+
+    def _marked(self, headers: Mapping[str, Any]) -> dict[str, Any]:
+        return {**headers, "Metadata": {**headers.get("Metadata", {}), TOKEN: self.upload.token}}
+
+
+def md5_etag(data: bytes) -> str:
+    """The ETag of an object written in one call."""
+    return md5(data, usedforsecurity=False).hexdigest()
+
+
+def multipart_etag(parts: Sequence[StoredPart]) -> str | None:
+    """The ETag of the object made of these parts; None where theirs are no MD5s."""
+    if not all(_MD5.fullmatch(part.etag) for part in parts):
+        return None
+    digests = b"".join(bytes.fromhex(part.etag) for part in parts)
+    return f"{md5(digests, usedforsecurity=False).hexdigest()}-{len(parts)}"
+
+
+def _bare(etag: str) -> str:
+    return etag.strip('"')
+
+
+def _form(etag: str) -> str:
+    """Which kind of ETag it is: of one MD5, of a list of MD5s, or something else."""
+    match = _FORM.fullmatch(etag)
+    if match is None:
+        return "other"
+    return "parts" if match[1] else "whole"
+
+
+def _encrypted(answer: Mapping[str, Any]) -> bool:
+    """Whether the ETag is of encrypted bytes. Such ETags look like MD5s but are none of ours."""
+    return bool(answer.get("SSECustomerAlgorithm")) or answer.get("ServerSideEncryption", "").startswith(
+        "aws:kms"
+    )
