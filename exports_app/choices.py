@@ -1,0 +1,52 @@
+"""The closed sets of values that rows hold."""
+
+from __future__ import annotations
+
+from django.db import models
+
+
+class Status(models.TextChoices):
+    QUEUED = "queued", "Queued"
+    RUNNING = "running", "Running"
+    COMPLETED = "completed", "Completed"
+    FAILED = "failed", "Failed"
+    CANCELLED = "cancelled", "Cancelled"
+    EXPIRED = "expired", "Expired"
+
+
+ACTIVE = (Status.QUEUED, Status.RUNNING)
+FINAL = (Status.COMPLETED, Status.FAILED, Status.CANCELLED, Status.EXPIRED)
+
+TRANSITIONS: dict[Status, frozenset[Status]] = {
+    Status.QUEUED: frozenset({Status.RUNNING, Status.FAILED, Status.CANCELLED}),
+    Status.RUNNING: frozenset({Status.QUEUED, Status.COMPLETED, Status.FAILED, Status.CANCELLED}),
+    Status.COMPLETED: frozenset({Status.EXPIRED}),
+    Status.FAILED: frozenset({Status.QUEUED}),
+    Status.CANCELLED: frozenset({Status.QUEUED}),
+    Status.EXPIRED: frozenset(),
+}
+
+
+class Strategy(models.TextChoices):
+    DIRECT = "direct", "Built at once"
+    STREAM = "stream", "Streamed"
+    BACKGROUND = "background", "In the background"
+
+
+class Queue(models.TextChoices):
+    SMALL = "exports", "Small exports"
+    LARGE = "exports.large", "Large exports"
+
+
+class EventKind(models.TextChoices):
+    QUEUED = "queued", "Queued"
+    STARTED = "started", "Started"
+    RESUMED = "resumed", "Resumed"
+    RETRY = "retry", "Will be tried again"
+    HANDED_ON = "handed_on", "Handed on"
+    LOST = "lost", "Worker lost"
+    COMPLETED = "completed", "Completed"
+    FAILED = "failed", "Failed"
+    CANCELLED = "cancelled", "Cancelled"
+    EXPIRED = "expired", "Expired"
+    DOWNLOADED = "downloaded", "Downloaded"

@@ -1,0 +1,90 @@
+"""Typed settings of the engine: names, types and defaults in one place.
+
+``conf.settings.CHUNK_ROWS`` is Django's ``EXPORTS_CHUNK_ROWS`` where the project sets it, else the default here.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import structlog
+from django.conf import settings as django_settings
+
+MIB = 1_048_576
+
+
+class ExportsSettings:
+    """Each attribute is the default of the Django setting ``EXPORTS_<NAME>``."""
+
+    ENABLED: bool = True
+    """False answers 503 everywhere and ends running jobs (environment: ``ENABLE_EXPORTS=0``)."""
+    STORAGE: str = "exports"
+    """Name in ``STORAGES`` of the storage that holds the files."""
+    SOURCE_DATABASE_URL: str = ""
+    """Where rows are read from, for example a replica; empty: the default database."""
+    S3_PUBLIC_ENDPOINT_URL: str = ""
+    """Host that browsers reach the bucket by; empty: the storage's own endpoint."""
+    MAX_ACTIVE: int = 5
+    """Queued and running jobs a user may have at once."""
+    RATE: str = "10/hour"
+    """Exports a user may start in a period (``N/second|minute|hour|day``); empty: no limit."""
+    FILE_TTL: int = 86_400
+    """Seconds a finished file lives."""
+    LEASE_SECONDS: int = 30
+    """Seconds after which a worker that says nothing has lost its job."""
+    SWEEP_SECONDS: int = 15
+    """Seconds between two looks for lost jobs."""
+    SLICE_SECONDS: int = 600
+    """Seconds of work per message; a job that needs more is continued by another message."""
+    OUTAGE_SECONDS: int = 900
+    """Seconds that a database or storage may be away before its jobs fail."""
+    PART_SIZE: int = 8 * MIB
+    """Bytes of an S3 part; grows with the part's number so that 10,000 parts always suffice."""
+    CHUNK_ROWS: int = 10_000
+    """Rows read by one statement, before it is adapted to their size."""
+    DIRECT_MAX_ROWS: int = 10_000
+    """Below so many rows, a download is built at once."""
+    STREAM_MAX_ROWS: int = 100_000
+    """Up to so many rows, a download is streamed; above, it is a job. Also the border of the large queue."""
+    SOURCE_MAX_RUNNING: int = 4
+    """Jobs that may read from the source database at once."""
+    STATEMENT_TIMEOUT: int = 60
+    """Seconds one chunk's statement may take."""
+    MAX_ATTEMPTS: int = 3
+    """Runs of a job that fails in a way that may pass."""
+
+    def __getattribute__(self, name: str) -> Any:
+        if name == "ENABLED":
+            return getattr(django_settings, "ENABLE_EXPORTS", ExportsSettings.ENABLED)
+        if name.isupper():
+            return getattr(django_settings, f"EXPORTS_{name}", getattr(ExportsSettings, name))
+        return super().__getattribute__(name)
+
+
+settings = ExportsSettings()
+
+
+def log_formatter(json: bool) -> logging.Formatter:
+    """Formatter for Django's ``LOGGING``: structlog events and plain records alike, as JSON or for a reader."""
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    last: list[Any] = (
+        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        if json
+        else [structlog.dev.ConsoleRenderer(colors=False)]
+    )
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared,
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
+    )

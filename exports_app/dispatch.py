@@ -1,0 +1,39 @@
+"""The doorbell: a message that says there is work in a queue. Work is started by task name, never by import."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import structlog
+
+log = structlog.get_logger("exports")
+
+RUN_NEXT = "exports.run_next"
+BELL_TIMEOUT = 1.0
+"""Seconds a request may spend on a broker that does not answer; the sweep rings again."""
+
+
+def ring(queue: str) -> bool:
+    """Say that there is work in ``queue``. False where the broker could not be reached, which loses nothing."""
+    try:
+        _producer().send_task(RUN_NEXT, args=[queue], queue=queue, retry=False, ignore_result=True)
+    except Exception as error:  # whatever the broker's client raises: the job's row is what counts
+        log.warning("export.bell.unheard", queue=queue, error=type(error).__name__)
+        return False
+    return True
+
+
+@cache
+def _producer() -> Any:
+    """A Celery app that only publishes, with time-outs fit for a web request."""
+    from celery import Celery
+
+    app = Celery("exports-producer", set_as_current=False)
+    app.config_from_object("django.conf:settings", namespace="CELERY")
+    app.conf.broker_transport_options = {
+        **app.conf.broker_transport_options,
+        "socket_timeout": BELL_TIMEOUT,
+        "socket_connect_timeout": BELL_TIMEOUT,
+    }
+    return app

@@ -1,0 +1,109 @@
+"""What a request for an export can be refused for. The docstring is the default sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any, ClassVar
+
+FieldErrors = Mapping[str, Any]
+"""Nests as the request's body does: ``{"filters": {"status": ["…"]}}``."""
+
+
+class ExportError(Exception):
+    """The export could not be made."""
+
+    code: ClassVar[str] = "internal"
+    status: ClassVar[int] = 500
+
+    def __init__(
+        self, detail: str = "", *, errors: FieldErrors | None = None, retry_after: int | None = None
+    ) -> None:
+        super().__init__(detail or (type(self).__doc__ or "").strip())
+        self.errors = errors
+        self.retry_after = retry_after
+        """Seconds after which the same request may work."""
+
+
+class Invalid(ExportError):
+    """The request is not valid."""
+
+    code = "invalid"
+    status = 400
+
+
+class PermissionDenied(ExportError):
+    """You may not export this data."""
+
+    code = "permission_denied"
+    status = 403
+
+
+class ColumnForbidden(ExportError):
+    """You may not export this column."""
+
+    code = "column_forbidden"
+    status = 403
+
+
+class NotFound(ExportError):
+    """There is no such thing here."""
+
+    code = "not_found"
+    status = 404
+
+
+class Conflict(ExportError):
+    """The export is in a state that does not allow this."""
+
+    code = "conflict"
+    status = 409
+
+
+class Gone(ExportError):
+    """The file of this export has expired."""
+
+    code = "gone"
+    status = 410
+
+
+class TooManyRows(ExportError):
+    """The export has more rows than are allowed for this data."""
+
+    code = "too_many_rows"
+    status = 422
+
+    @classmethod
+    def of(cls, rows: int, maximum: int) -> TooManyRows:
+        return cls(
+            f"Export would contain {rows:,} rows, which exceeds the maximum of {maximum:,}. "
+            "Please narrow your filters."
+        )
+
+
+class Throttled(ExportError):
+    """Too many exports at once."""
+
+    code = "throttled"
+    status = 429
+
+
+class Unavailable(ExportError):
+    """The service is not available at the moment. Please try again."""
+
+    code = "unavailable"
+    status = 503
+
+
+class Disabled(ExportError):
+    """Exports are switched off at the moment."""
+
+    code = "exports_disabled"
+    status = 503
+
+
+def unknown(what: str, name: str, known: list[str]) -> str:
+    """A sentence for a name that does not exist, with the nearest one that does."""
+    near = get_close_matches(name, known, n=1)
+    hint = f" Did you mean {near[0]}?" if near else f" Valid: {', '.join(known)}." if known else ""
+    return f"Unknown {what} {name}.{hint}"

@@ -1,0 +1,208 @@
+"""Rows of the engine. What may never be is a constraint of the database; state moves only in ``lifecycle``."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from knox.models import AbstractAuthToken
+
+from exports_app.choices import ACTIVE, EventKind, Queue, Status, Strategy
+
+
+class ExportJob(models.Model):
+    """One export from request to expiry. This row is the only truth about it."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="export_jobs")
+    shared_with = models.ManyToManyField(settings.AUTH_USER_MODEL, related_name="shared_export_jobs", blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    deleted_at = models.DateTimeField(null=True, blank=True)
+    """When its owner deleted it; the row stays for limits and audit until it is pruned."""
+
+    # What was asked for, as it was resolved
+    resource = models.CharField(max_length=100)
+    format = models.CharField(max_length=20)
+    compression = models.CharField(max_length=10, blank=True, default="")
+    columns = models.JSONField(default=list)
+    """``[{"name", "label"}]``, in file order."""
+    filters = models.JSONField(default=dict)
+    ids = models.JSONField(null=True, blank=True)
+    row_limit = models.PositiveBigIntegerField(null=True, blank=True)
+    parameters = models.JSONField(default=dict)
+    options = models.JSONField(default=dict)
+    """All options that the format heeds, defaults spelled out."""
+    context = models.JSONField(default=dict)
+    """Who asked and why, for resources that keep it."""
+    notify = models.JSONField(default=dict)
+    file_name = models.CharField(max_length=200)
+    request_id = models.CharField(max_length=100, blank=True, default="")
+    idempotency_key = models.CharField(max_length=200, null=True, blank=True)  # noqa: DJ001 - NULL is outside the constraint
+    idempotency_hash = models.CharField(max_length=64, blank=True, default="")
+
+    # How it is going
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.QUEUED)
+    strategy = models.CharField(max_length=10, choices=Strategy.choices, default=Strategy.BACKGROUND)
+    queue = models.CharField(max_length=20, choices=Queue.choices, default=Queue.SMALL)
+    estimated_rows = models.PositiveBigIntegerField(null=True, blank=True)
+    estimate_exact = models.BooleanField(default=False)
+    rows_done = models.PositiveBigIntegerField(default=0)
+    bytes_done = models.PositiveBigIntegerField(default=0)
+    rows_per_second = models.FloatField(null=True, blank=True)
+    warnings = models.JSONField(default=list)
+    snapshots = models.JSONField(default=list)
+    """``[{"at", "after_key", "rows_before"}]``: each moment the rows were read at."""
+    last_key = models.JSONField(null=True, blank=True)
+    """Key of the last row of the file, fixed by the first run."""
+    started_at = models.DateTimeField(null=True, blank=True)
+    completed_at = models.DateTimeField(null=True, blank=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
+
+    # Who has it
+    claim = models.PositiveIntegerField(default=0)
+    """Raised at every claim; everything a worker writes is guarded by it."""
+    failures = models.PositiveSmallIntegerField(default=0)
+    """Runs that failed in a way that may pass; the retry budget."""
+    crashes = models.PositiveSmallIntegerField(default=0)
+    """Leases lost in a row without a recorded part between."""
+    max_attempts = models.PositiveSmallIntegerField(default=3)
+    next_attempt_at = models.DateTimeField(null=True, blank=True)
+    outage_since = models.DateTimeField(null=True, blank=True)
+    lease_expires_at = models.DateTimeField(null=True, blank=True)
+    rung_at = models.DateTimeField(null=True, blank=True)
+    """When a message was last sent for it."""
+    worker = models.CharField(max_length=200, blank=True, default="")
+
+    # The file
+    file_key = models.CharField(max_length=300, blank=True, default="")
+    upload_number = models.PositiveIntegerField(default=0)
+    """Raised at each upload that starts from the first byte; part of the object's key."""
+    upload_id = models.CharField(max_length=1024, blank=True, default="")
+    write_token = models.CharField(max_length=64, blank=True, default="")
+    row_count = models.PositiveBigIntegerField(null=True, blank=True)
+    file_size = models.PositiveBigIntegerField(null=True, blank=True)
+    crc32 = models.CharField(max_length=8, blank=True, default="")
+    etag = models.CharField(max_length=200, blank=True, default="")
+
+    # Why it failed
+    error_code = models.CharField(max_length=40, blank=True, default="")
+    error_detail = models.TextField(blank=True, default="")
+    error_trace = models.TextField(blank=True, default="")
+    """For operators; never shown to users."""
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+        indexes = [
+            models.Index(fields=["owner", "-created_at", "-id"], name="export_job_owner_v1"),
+            models.Index(fields=["-created_at", "-id"], name="export_job_newest_v1"),
+            models.Index(
+                fields=["queue", "created_at"], name="export_job_queued_v1", condition=Q(status=Status.QUEUED)
+            ),
+            models.Index(fields=["lease_expires_at"], name="export_job_lease_v1", condition=Q(status=Status.RUNNING)),
+            models.Index(fields=["owner"], name="export_job_active_v1", condition=Q(status__in=ACTIVE)),
+            models.Index(
+                fields=["expires_at"], name="export_job_expiry_v1", condition=Q(status=Status.COMPLETED)
+            ),
+            models.Index(fields=["request_id"], name="export_job_request_v1", condition=~Q(request_id="")),
+        ]
+        constraints = [
+            models.CheckConstraint(condition=Q(status__in=Status.values), name="export_job_status"),
+            models.CheckConstraint(condition=Q(queue__in=Queue.values), name="export_job_queue"),
+            models.CheckConstraint(condition=Q(strategy__in=Strategy.values), name="export_job_strategy"),
+            models.CheckConstraint(
+                condition=~Q(status=Status.RUNNING) | Q(lease_expires_at__isnull=False, claim__gt=0),
+                name="export_job_running_has_lease",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status=Status.COMPLETED)
+                | Q(row_count__isnull=False, file_size__isnull=False, completed_at__isnull=False),
+                name="export_job_completed_has_file",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status=Status.FAILED) | ~Q(error_code=""), name="export_job_failed_has_reason"
+            ),
+            models.UniqueConstraint(fields=["owner", "idempotency_key"], name="export_job_idempotency"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.resource}.{self.format} {self.status}"
+
+
+class ExportPart(models.Model):
+    """A checkpoint: one stored part of a job's upload, and all that is needed to go on behind it."""
+
+    job = models.ForeignKey(ExportJob, on_delete=models.CASCADE, related_name="parts")
+    number = models.PositiveIntegerField()
+    etag = models.CharField(max_length=200)
+    offset = models.PositiveBigIntegerField()
+    size = models.PositiveBigIntegerField()
+    rows = models.PositiveBigIntegerField()
+    """Rows of the file up to the end of this part."""
+    cursor: models.JSONField[Any, Any] = models.JSONField(null=True)
+    crc32 = models.PositiveBigIntegerField()
+    """CRC-32 of the file up to the end of this part."""
+    state = models.JSONField(default=dict)
+    last = models.BooleanField(default=False)
+    """Nothing comes behind it: another run only has to complete the upload."""
+    claim = models.PositiveIntegerField()
+    stored_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["number"]
+        constraints = [
+            models.UniqueConstraint(fields=["job", "number"], name="export_part_number"),
+            models.CheckConstraint(condition=Q(number__gte=1, number__lte=10_000), name="export_part_range"),
+        ]
+
+
+class ExportEvent(models.Model):
+    """Something that happened to a job and must last."""
+
+    job = models.ForeignKey(ExportJob, on_delete=models.CASCADE, related_name="events")
+    kind = models.CharField(max_length=12, choices=EventKind.choices)
+    at = models.DateTimeField(auto_now_add=True)
+    data = models.JSONField(default=dict)
+
+    class Meta:
+        ordering = ["id"]
+        indexes = [models.Index(fields=["job", "id"], name="export_event_job_v1")]
+
+
+class ExportPerformance(models.Model):
+    """How fast a finished export was; kept after the job, pruned after its own time."""
+
+    job = models.ForeignKey(ExportJob, on_delete=models.SET_NULL, null=True, related_name="performance")
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    resource = models.CharField(max_length=100)
+    format = models.CharField(max_length=20)
+    strategy = models.CharField(max_length=10, choices=Strategy.choices)
+    rows = models.PositiveBigIntegerField()
+    bytes = models.PositiveBigIntegerField()
+    seconds = models.FloatField()
+    chunk_p50_ms = models.FloatField(null=True)
+    chunk_p95_ms = models.FloatField(null=True)
+    chunk_max_ms = models.FloatField(null=True)
+    peak_memory_mb = models.FloatField(null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+        indexes = [
+            models.Index(fields=["owner", "-created_at"], name="export_perf_owner_v1"),
+            models.Index(fields=["created_at"], name="export_perf_age_v1"),
+        ]
+
+
+class ApiToken(AbstractAuthToken):  # type: ignore[misc]  # knox ships no types
+    """A token of the API; only its hash is stored. A user may have several, each with a name."""
+
+    name = models.CharField(max_length=100, blank=True, default="")
+
+    class Meta:
+        verbose_name = "API token"
+
+    def __str__(self) -> str:
+        return self.name or str(self.token_key)

@@ -1,0 +1,139 @@
+"""Everything that can end or interrupt a run, as classes.
+
+The docstring of a class is the sentence that users read, ``advice`` what an operator can do, ``code`` the value
+in the API. ``terminal``: another try would end the same way. ``outage``: something is away; it is waited for
+without using an attempt.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class PipelineError(Exception):
+    """The export could not be made."""
+
+    code: ClassVar[str] = "internal"
+    terminal: ClassVar[bool] = True
+    outage: ClassVar[bool] = False
+    advice: ClassVar[str] = ""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message or (type(self).__doc__ or "").strip())
+
+
+class TooManyRows(PipelineError):
+    """The export has more rows than are allowed for this data."""
+
+    code = "too_many_rows"
+    advice = "The owner narrows the filters, or Resource.max_rows is raised."
+
+
+class MemoryLimit(PipelineError):
+    """The export needed more memory than a worker may use."""
+
+    code = "memory_limit"
+    advice = "Look for single values of many megabytes, lower EXPORTS_PART_SIZE, or raise EXPORT_MEMORY_SOFT_LIMIT_MB."
+
+
+class PermissionLost(PipelineError):
+    """The permission to export this data was withdrawn."""
+
+    code = "permission_lost"
+    advice = "Grant the permission again and retry the export."
+
+
+class ResourceGone(PipelineError):
+    """This data can no longer be exported: it was removed from the site."""
+
+    code = "resource_gone"
+    advice = "The resource is not registered any more; deploy it again or let the export go."
+
+
+class ColumnGone(PipelineError):
+    """A column of this export no longer exists."""
+
+    code = "column_gone"
+    advice = "The resource changed since the request; the owner asks for the export again."
+
+
+class FormatLimit(PipelineError):
+    """The data does not fit into the chosen file format."""
+
+    code = "format_limit"
+    advice = "Another format holds it; for cells of XLSX that are too long, truncate_cells=true does."
+
+
+class BadQuery(PipelineError):
+    """The database refused the query behind this export."""
+
+    code = "bad_query"
+    advice = "The traceback on the job names PostgreSQL's reason; mend the resource's queryset or expression."
+
+
+class BadKey(PipelineError):
+    """The rows cannot be put into a safe order: a value of the key is empty or occurs twice."""
+
+    code = "bad_key"
+    advice = "Give the resource a key that is unique and never NULL."
+
+
+class AccessDenied(PipelineError):
+    """The file storage refused the export."""
+
+    code = "access_denied"
+    advice = "Check the storage's credentials, bucket, policy and quota."
+
+
+class TimeLimit(PipelineError):
+    """The export took longer than a file of this format may take."""
+
+    code = "time_limit"
+    advice = "Formats that cannot resume run in one piece; narrow the filters or choose csv."
+
+
+class WorkerLost(PipelineError):
+    """The worker that made this export stopped again and again."""
+
+    code = "worker_lost"
+    advice = "Look for memory kills on the worker's machine at the times in the job's events."
+
+
+class DatabaseUnavailable(PipelineError):
+    """The database was away for too long."""
+
+    code = "database_unavailable"
+    terminal = False
+    outage = True
+    advice = "See whether the source database is up and reachable from the workers."
+
+
+class DatabaseBusy(PipelineError):
+    """The database could not answer in time."""
+
+    code = "database_unavailable"
+    terminal = False
+    advice = "A statement timed out, was cancelled or met a lock; see pg_stat_activity on the source."
+
+
+class StorageUnavailable(PipelineError):
+    """The file storage was away for too long."""
+
+    code = "storage_unavailable"
+    terminal = False
+    outage = True
+    advice = "See whether the S3 endpoint is up and reachable from the workers."
+
+
+class UploadLost(PipelineError):
+    """The unfinished file was removed from the storage."""
+
+    code = "storage_unavailable"
+    terminal = False
+    advice = "The run starts over by itself; a lifecycle rule that aborts uploads too early would explain it."
+
+
+class Mismatch(UploadLost):
+    """The stored file was not what was written."""
+
+    advice = "The file was deleted and the run starts over by itself; look at the storage's health."

@@ -1,0 +1,130 @@
+"""The one loop: chunks from a source, through a format's encoder, in parts into a sink."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator
+from contextlib import closing
+
+from isal import isal_zlib
+
+from exports_app.pipeline import errors
+from exports_app.pipeline.types import Encoder, Part, Progress, Sink, Source, StoredPart
+
+MAX_CHUNK_ROWS = 1_000_000
+"""More than any source gives at once; stands for "no limit" where neither request nor format has one."""
+
+
+def run(
+    source: Source,
+    encoder: Encoder,
+    sink: Sink,
+    *,
+    part_size: Callable[[int], int],
+    after: StoredPart | None = None,
+    limit: int | None = None,
+    max_rows: int | None = None,
+) -> Generator[Progress, None, None]:
+    """Copy every row of ``source`` into ``sink``, reporting after each chunk and at the end.
+
+    ``part_size`` gives the bytes of part *n*; parts are cut at chunk ends. ``after`` is the last part of an earlier
+    run that this one continues: source, encoder and sink must stand right behind it. ``limit`` ends the file early,
+    ``max_rows`` ends it with ``errors.TooManyRows``. The last report carries the sink's receipt. Closing the
+    generator before leaves source and sink to the caller.
+    """
+    writer = _Writer(encoder, sink, part_size, after)
+    with closing(source):
+        while True:
+            room = _room(encoder, limit, max_rows, writer.rows)
+            begun = time.perf_counter()
+            chunk = source.read(room)
+            if chunk is None:
+                break
+            seconds = time.perf_counter() - begun
+            if max_rows is not None and writer.rows + chunk.rows > max_rows:
+                raise errors.TooManyRows
+            writer.write(encoder.write(chunk))
+            writer.rows += chunk.rows
+            writer.cursor = chunk.cursor
+            ended = writer.cut_if_full()
+            yield writer.report(part_ended=ended, chunk_rows=chunk.rows, chunk_seconds=seconds)
+    writer.write(encoder.finish(writer.rows))
+    writer.put(last=True)
+    sink.flush()
+    yield writer.report(part_ended=True)  # every part is on record before the object is made
+    receipt = sink.complete()
+    yield writer.report(part_ended=True, receipt=receipt)
+
+
+def _room(encoder: Encoder, limit: int | None, max_rows: int | None, rows: int) -> int:
+    """Rows to ask for: one more than allowed where there is a maximum, so that too many are noticed."""
+    rooms = [MAX_CHUNK_ROWS]
+    if limit is not None:
+        rooms.append(limit - rows)
+    if max_rows is not None:
+        rooms.append(max_rows + 1 - rows)
+    sheet = encoder.room()
+    if sheet is not None:
+        rooms.append(sheet)
+    return min(rooms)
+
+
+class _Writer:
+    """Encoded bytes on their way into parts, and the running totals a part carries."""
+
+    def __init__(
+        self, encoder: Encoder, sink: Sink, part_size: Callable[[int], int], after: StoredPart | None
+    ) -> None:
+        self._encoder, self._sink, self._part_size = encoder, sink, part_size
+        self._pieces: list[bytes] = []
+        self._pending = 0
+        self._bytes = 0
+        self.rows = after.rows if after else 0
+        self.cursor = after.cursor if after else None
+        self._crc32 = after.crc32 if after else 0
+        self._number = after.number if after else 0
+        self._size = after.offset + after.size if after else 0
+        if after is None:
+            self.write(encoder.start())
+
+    def write(self, data: bytes) -> None:
+        if data:
+            self._pieces.append(data)
+            self._pending += len(data)
+
+    def cut_if_full(self) -> bool:
+        if self._pending < self._part_size(self._number + 1):
+            return False
+        self.write(self._encoder.cut())
+        self.put(last=False)
+        return True
+
+    def put(self, *, last: bool) -> None:
+        """Hand the pending bytes to the sink as one part."""
+        if last and not self._pending and self._number:
+            return
+        data = b"".join(self._pieces)
+        self._pieces.clear()
+        self._number += 1
+        self._crc32 = isal_zlib.crc32(data, self._crc32)
+        part = Part(
+            number=self._number,
+            data=data,
+            rows=self.rows,
+            cursor=self.cursor,
+            crc32=self._crc32,
+            offset=self._size,
+            state={} if last else self._encoder.state(),
+        )
+        self._size += len(data)
+        self._pending = 0
+        self._sink.put(part, last=last)
+
+    def report(self, **facts: object) -> Progress:
+        return Progress(
+            rows=self.rows,
+            bytes=self._size + self._pending,
+            parts=tuple(self._sink.stored()),
+            crc32=self._crc32,
+            **facts,  # type: ignore[arg-type]  # the fields of Progress
+        )

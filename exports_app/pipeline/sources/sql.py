@@ -1,0 +1,241 @@
+"""Rows out of PostgreSQL, rendered there: keyset chunks through ``COPY``, all from one snapshot."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+
+from exports_app.pipeline import errors
+from exports_app.pipeline.sources import wire
+from exports_app.pipeline.types import Chunk, Cursor, SqlRows
+
+TARGET_CHUNK_BYTES = 4 * 1_048_576
+"""Chunks are grown or shrunk towards this size; memory of a run is a few of them."""
+MAX_CHUNK_ROWS = 50_000
+KEY_SEPARATOR = "\x1f"
+TEXT_TYPES = frozenset({"text", "character varying", "character", "citext", "name"})
+
+SESSION = """
+SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL TimeZone = 'UTC'; SET LOCAL IntervalStyle = 'postgres';
+SET LOCAL extra_float_digits = 1; SET LOCAL bytea_output = 'hex'; SET LOCAL client_encoding = 'UTF8';
+SET LOCAL jit = off; SET LOCAL statement_timeout = {timeout};
+SET LOCAL idle_in_transaction_session_timeout = '15min';
+"""
+"""Text forms must not depend on a role's or a database's settings. ``jit`` costs more per chunk than it saves."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """A compiled query without parameters, its columns in order: those of the file, then the key's."""
+
+    text: str
+    columns: int
+    keys: int
+    proven_key: bool
+    """True: constraints of the database say that the key is unique and never NULL."""
+
+
+class SqlSource:
+    """One run over a query, from ``after`` (exclusive) to ``last`` (inclusive), in key order.
+
+    Takes over the connection: a ``REPEATABLE READ READ ONLY`` transaction on it lasts until ``close``.
+    Raises ``errors.BadKey`` where the key is NULL or doubled, ``errors.BadQuery``, ``errors.DatabaseBusy`` and
+    ``errors.DatabaseUnavailable`` for what PostgreSQL answers.
+    """
+
+    def __init__(
+        self,
+        connection: psycopg.Connection[Any],
+        query: Query,
+        rows: SqlRows,
+        *,
+        after: Cursor | None = None,
+        last: Cursor | None = None,
+        chunk_rows: int = 10_000,
+        statement_timeout: float = 60.0,
+        chunk_bytes: int = TARGET_CHUNK_BYTES,
+    ) -> None:
+        self._connection = connection
+        self._query = query
+        self._rows = rows
+        self._cursor = after
+        self._chunk_rows = chunk_rows
+        self._chunk_bytes = chunk_bytes
+        self._timeout_ms = int(statement_timeout * 1000)
+        self._stream: wire.CopyOut | None = None
+        self._one_pass = False
+        self._asked: int | None = None
+        self._done = False
+        with wire.database_errors():
+            self.moment = self._begin()
+            self._types = self._column_types()
+            if not query.proven_key and after is None:
+                self._probe_key()
+            self.last = last or self._find_last()
+            self._done = self.last is None
+            self._one_pass = not self._done and self._order_needs_sort()
+
+    # What is read
+
+    def read(self, limit: int) -> Chunk | None:
+        """The next ``limit`` rows at most (fewer where rows are wide); None after the last one."""
+        if self._done or limit <= 0:
+            return None
+        with wire.database_errors():
+            lines = self._lines(min(limit, self._chunk_rows))
+        if not lines:
+            self._done = True
+            return None
+        chunk = self._chunk(lines)
+        self._cursor = chunk.cursor
+        self._adapt(len(chunk.data), chunk.rows)
+        return chunk
+
+    def close(self) -> None:
+        """End the snapshot, and a statement that still runs, by closing the connection. May be called twice."""
+        self._connection.close()
+
+    def _lines(self, count: int) -> list[bytes]:
+        """Rows of the running statement; of the next one where it has ended."""
+        if self._stream is None or self._stream.ended:
+            limit = None if self._one_pass else count
+            if limit is None:
+                self._execute("SET LOCAL statement_timeout = 0")  # one sort may outlast any chunk
+            self._stream = wire.CopyOut(self._connection, self._copy(limit))
+            self._asked = limit
+        lines = self._stream.read(count, self._chunk_bytes)
+        if self._stream.ended:
+            self._done = self._asked is None or self._stream.rows < self._asked
+        return lines
+
+    def _chunk(self, lines: list[bytes]) -> Chunk:
+        """Cut the key off each line; the last one's is the cursor."""
+        delimiter, rows = self._rows.delimiter, self._rows
+        last = lines[-1]
+        key = last[last.rindex(delimiter) + len(delimiter) : -1]
+        data = rows.joint.join([line[: line.rindex(delimiter)] for line in lines]) + rows.end
+        if rows.escaped:
+            data = data.replace(b"\\\\", b"\\")
+        return Chunk(data=data, rows=len(lines), cursor=self._decode_key(key))
+
+    def _adapt(self, size: int, rows: int) -> None:
+        if rows < 100:
+            return
+        fitting = int(self._chunk_bytes / max(1, size / rows))
+        self._chunk_rows = max(100, min(MAX_CHUNK_ROWS, fitting, self._chunk_rows * 2))
+
+    # SQL
+
+    def _names(self) -> tuple[list[str], list[str]]:
+        query = self._query
+        return [f"c{n}" for n in range(1, query.columns + 1)], [f"k{n}" for n in range(1, query.keys + 1)]
+
+    def _from(self) -> str:
+        columns, keys = self._names()
+        return f"FROM ({self._query.text}) AS q({', '.join(columns + keys)})"
+
+    def _order(self, direction: str = "") -> str:
+        return ", ".join(f"{key}{direction}" for key in self._names()[1])
+
+    def _bound(self, operator: str, cursor: Cursor | None) -> str | None:
+        if cursor is None:
+            return None
+        values = [f"{literal(value)}::{kind}" for value, kind in zip(cursor, self._key_types(), strict=True)]
+        return f"({self._order()}) {operator} ({', '.join(values)})"
+
+    def _where(self) -> str:
+        bounds = [bound for bound in (self._bound(">", self._cursor), self._bound("<=", self.last)) if bound]
+        return f"WHERE {' AND '.join(bounds)}" if bounds else ""
+
+    def _select(self, expressions: Sequence[str], limit: int | None) -> str:
+        limited = f" LIMIT {limit}" if limit is not None else ""
+        return f"SELECT {', '.join(expressions)} {self._from()} {self._where()} ORDER BY {self._order()}{limited}"
+
+    def _copy(self, limit: int | None) -> str:
+        select = self._select([*self._rows.expressions, self._key_expression()], limit)
+        return f"COPY ({select}) TO STDOUT ({self._rows.copy_options})"
+
+    def _key_expression(self) -> str:
+        """The key as one field in which no delimiter, quote or control character but our separator occurs."""
+        parts = [
+            f"'x' || encode(convert_to({key}::text, 'UTF8'), 'hex')" if kind in TEXT_TYPES else f"{key}::text"
+            for key, kind in zip(self._names()[1], self._key_types(), strict=True)
+        ]
+        return f" || {literal(KEY_SEPARATOR)} || ".join(parts)
+
+    def _decode_key(self, raw: bytes) -> Cursor:
+        values = raw.decode().split(KEY_SEPARATOR)
+        if len(values) != self._query.keys or "" in values:  # a NULL makes the whole field NULL, which is empty
+            raise errors.BadKey
+        return tuple(
+            bytes.fromhex(value[1:]).decode() if kind in TEXT_TYPES else value
+            for value, kind in zip(values, self._key_types(), strict=True)
+        )
+
+    def _key_types(self) -> list[str]:
+        return self._types[self._query.columns :]
+
+    # Questions asked once, at the start
+
+    def _begin(self) -> datetime:
+        """Take the snapshot; the moment that the file speaks of."""
+        self._connection.autocommit = False
+        self._connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        self._connection.read_only = True
+        for statement in SESSION.format(timeout=self._timeout_ms).split(";")[:-1]:
+            self._execute(statement)
+        # The first statement that is not a SET takes the snapshot.
+        row = self._connection.execute("SELECT clock_timestamp()").fetchone()
+        moment: datetime = row[0] if row else datetime.now(UTC)
+        return moment
+
+    def _column_types(self) -> list[str]:
+        columns, keys = self._names()
+        asked = ", ".join(f"pg_typeof({name})::text" for name in columns + keys)
+        row = self._fetch(f"SELECT {asked} FROM (SELECT 1) AS one LEFT JOIN (SELECT * {self._from()}) AS q ON false")
+        return [str(name) for name in row or ()]
+
+    def _find_last(self) -> Cursor | None:
+        select = f"SELECT {self._key_expression()} {self._from()} ORDER BY {self._order(' DESC')} LIMIT 1"
+        row = self._fetch(select)
+        if row is None:
+            return None
+        if row[0] is None:
+            raise errors.BadKey
+        return self._decode_key(row[0].encode())
+
+    def _probe_key(self) -> None:
+        nulls = " OR ".join(f"{key} IS NULL" for key in self._names()[1])
+        doubled = f"SELECT 1 {self._from()} GROUP BY {self._order()} HAVING count(*) > 1"
+        row = self._fetch(f"SELECT EXISTS (SELECT 1 {self._from()} WHERE {nulls}) OR EXISTS ({doubled})")
+        if row and row[0]:
+            raise errors.BadKey
+
+    def _order_needs_sort(self) -> bool:
+        """True where each chunk would sort all rows anew: no index gives the order."""
+        select = self._select(["*"], self._chunk_rows)
+        row = self._fetch(f"EXPLAIN (FORMAT JSON) {select}")
+        plan = row[0] if row else []
+        return _has_sort((json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"])
+
+    def _execute(self, statement: str) -> psycopg.Cursor[Any]:
+        # Compiled SQL without parameters: as bytes, so that a percent sign in it means nothing.
+        return self._connection.execute(statement.encode())
+
+    def _fetch(self, statement: str) -> tuple[Any, ...] | None:
+        return self._execute(statement).fetchone()
+
+
+def literal(value: str) -> str:
+    """A text as an SQL literal, right whatever ``standard_conforming_strings`` says."""
+    escaped = value.replace("'", "''")
+    return "E'" + escaped.replace("\\", "\\\\") + "'" if "\\" in value else f"'{escaped}'"
+
+
+def _has_sort(node: dict[str, Any]) -> bool:
+    return node["Node Type"] == "Sort" or any(_has_sort(child) for child in node.get("Plans", ()))

@@ -1,0 +1,133 @@
+"""``Resource``: one class that says what may be exported, by whom, and in which order."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, ClassVar
+
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.core.exceptions import ImproperlyConfigured
+from django.db import models
+from django.utils import timezone
+from django_filters import FilterSet
+
+from exports_app.resources.columns import Column
+
+User = AbstractBaseUser | AnonymousUser
+
+
+class Resource:
+    """Declare with attributes, override with ``get_*()``. The docstring is what users read about the data.
+
+    An instance belongs to one request; ``moment`` is the time of that request. Use it instead of the clock in
+    ``get_queryset``, so that a run that is continued an hour later means the same rows.
+    """
+
+    # Rows
+    model: ClassVar[type[models.Model] | None] = None
+    key: ClassVar[tuple[str, ...]] = ("pk",)
+    """Unique, never NULL, unchanging while a row lives; also the order of the file."""
+    filterset_class: ClassVar[type[FilterSet] | None] = None
+    max_rows: ClassVar[int | None] = None
+
+    # Columns and files
+    columns: ClassVar[Sequence[Column | str]] = ()
+    """Empty: every concrete field of the model."""
+    formats: ClassVar[Sequence[str] | None] = None
+    """None: all formats that can hold the columns."""
+    file_ttl: ClassVar[int | None] = None
+    """Seconds a file of this resource lives; None: EXPORTS_FILE_TTL."""
+
+    # Who and how it is called
+    permission: ClassVar[str | None] = None
+    """Permission that a user needs; None: everybody who is signed in."""
+    title: ClassVar[str] = ""
+    name: ClassVar[str] = ""
+    """Set by ``register``."""
+
+    def __init__(self, moment: datetime | None = None) -> None:
+        self.moment = moment or timezone.now()
+
+    # To override
+
+    def get_queryset(self, user: User) -> models.QuerySet[Any, Any]:
+        """Rows that this user may export. Called again when the job runs."""
+        if self.model is None:
+            raise ImproperlyConfigured(
+                f"{type(self).__name__} must either define 'model' or override 'get_queryset()'."
+            )
+        return self.model._default_manager.all()
+
+    def get_columns(self) -> Sequence[Column]:
+        """All columns, those that need a permission included."""
+        declared = self.columns or self._model_columns()
+        return tuple(Column(column) if isinstance(column, str) else column for column in declared)
+
+    def get_title(self) -> str:
+        """Name of the data in words."""
+        return self.title or self.name.replace("_", " ").replace("-", " ").capitalize()
+
+    def get_description(self) -> str:
+        """The docstring, without its indentation."""
+        return inspect.cleandoc(type(self).__doc__ or "") if type(self).__doc__ != Resource.__doc__ else ""
+
+    def filter_queryset(
+        self, queryset: models.QuerySet[Any, Any], data: Mapping[str, Any]
+    ) -> models.QuerySet[Any, Any]:
+        """Narrow the rows; ``data`` are values that ``filters.check`` accepted.
+
+        Filters over joins become ``pk IN (…)``, so that no join can multiply rows.
+        """
+        if self.filterset_class is None or not data:
+            return queryset
+        plain = self._is_plain(queryset)
+        base = self.model._default_manager.all() if plain and self.model else queryset
+        filtered = self.filterset_class(data=data, queryset=base).qs
+        if not plain:
+            return filtered
+        if len(filtered.query.alias_map) > 1 or filtered.query.distinct:
+            return queryset.filter(pk__in=filtered.order_by().values("pk"))
+        return self.filterset_class(data=data, queryset=queryset).qs
+
+    # Who may
+
+    def is_allowed(self, user: User) -> bool:
+        """Whether this user may export from this resource at all."""
+        return bool(user.is_authenticated and (not self.permission or has_permission(user, self.permission)))
+
+    def visible_columns(self, user: User) -> tuple[Column, ...]:
+        """Columns that exist for this user."""
+        return tuple(
+            column
+            for column in self.get_columns()
+            if not column.sensitive or has_permission(user, column.sensitive)
+        )
+
+    # What the declaration means
+
+    def key_paths(self) -> tuple[str, ...]:
+        """The key as ORM paths, ``pk`` spelled out."""
+        if self.model is None:
+            return self.key
+        primary = self.model._meta.pk.attname
+        return tuple(primary if name == "pk" else name for name in self.key)
+
+    def _model_columns(self) -> Iterable[Column]:
+        if self.model is None:
+            raise ImproperlyConfigured(f"{type(self).__name__} must define 'columns' or 'model'.")
+        return [Column(field.attname) for field in self.model._meta.concrete_fields]
+
+    def _is_plain(self, queryset: models.QuerySet[Any, Any]) -> bool:
+        """Whether each row of the queryset is one row of the model."""
+        query = queryset.query
+        return queryset.model is self.model and not (
+            query.combinator or query.group_by or query.distinct or query.is_sliced
+        )
+
+
+def has_permission(user: User, permission: str) -> bool:
+    """``user.has_perm`` for whatever kind of user the project has."""
+    check = getattr(user, "has_perm", None)
+    return bool(check and check(permission))

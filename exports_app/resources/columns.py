@@ -1,0 +1,87 @@
+"""Columns of a resource, and what the ORM says they hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models.expressions import Combinable
+
+from exports_app.pipeline.types import Field, Kind
+
+KINDS: tuple[tuple[type[models.Field[Any, Any]], Kind], ...] = (
+    (ArrayField, Kind.ARRAY),
+    (models.BooleanField, Kind.BOOLEAN),
+    (models.DecimalField, Kind.DECIMAL),
+    (models.FloatField, Kind.FLOAT),
+    (models.DateTimeField, Kind.DATETIME),
+    (models.DateField, Kind.DATE),
+    (models.TimeField, Kind.TIME),
+    (models.DurationField, Kind.DURATION),
+    (models.UUIDField, Kind.UUID),
+    (models.JSONField, Kind.JSON),
+    (models.BinaryField, Kind.BINARY),
+    (models.IntegerField, Kind.INTEGER),
+    (models.AutoField, Kind.INTEGER),
+)
+"""First match wins, so that DateTimeField (a DateField) comes before its parent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a resource.
+
+    ``expression`` is any ORM expression, or an ORM path where it differs from ``name``. ``sensitive`` names the
+    permission without which the column does not exist for a user. ``kind`` overrides what the ORM says;
+    ``guarded=False`` says that its text can never be a formula.
+    """
+
+    name: str
+    expression: Combinable | str | None = None
+    label: str | None = None
+    sensitive: str | None = None
+    kind: Kind | str | None = None
+    guarded: bool = True
+
+    @property
+    def path(self) -> str:
+        """Where the value stands in the queryset; computed columns get an alias of their own."""
+        if self.expression is None:
+            return self.name
+        return self.expression if isinstance(self.expression, str) else f"export_{self.name}"
+
+    @property
+    def title(self) -> str:
+        """The header: the label, or the name in words."""
+        return self.label or self.name.replace("__", " ").replace("_", " ").capitalize()
+
+    def field(self, output: models.Field[Any, Any] | None, *, label: str | None = None) -> Field:
+        """The column as the pipeline sees it; ``output`` is the ORM's output field."""
+        kind = Kind(self.kind) if self.kind else kind_of(output)
+        base = output.base_field if isinstance(output, ArrayField) else None
+        return Field(
+            name=self.name,
+            label=self.title if label is None else label,
+            kind=kind,
+            element=kind_of(base) if base is not None else None,
+            choices=_choices(output),
+            max_digits=getattr(output, "max_digits", None),
+            decimal_places=getattr(output, "decimal_places", None),
+            guarded=self.guarded,
+        )
+
+
+def kind_of(output: models.Field[Any, Any] | None) -> Kind:
+    """Kind that an ORM field holds; a relation counts as the key it points to."""
+    while isinstance(output, models.ForeignKey):
+        output = output.target_field
+    if output is not None and output.choices:
+        return Kind.CHOICE
+    return next((kind for field, kind in KINDS if isinstance(output, field)), Kind.TEXT)
+
+
+def _choices(output: models.Field[Any, Any] | None) -> tuple[tuple[str, str], ...]:
+    flat = getattr(output, "flatchoices", None) or ()
+    return tuple((str(value), str(label)) for value, label in flat if value is not None)

@@ -1,0 +1,141 @@
+"""From a resource and a user's choice to one query without parameters, and the fields of its columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from django.db import connections, models
+from django.db.models.constants import LOOKUP_SEP
+from django.db.models.sql.datastructures import Join
+
+from exports_app import errors
+from exports_app.pipeline.sources.sql import Query
+from exports_app.pipeline.types import Field
+from exports_app.resources.base import Resource, User
+from exports_app.resources.columns import Column
+from exports_app.resources.filters import check
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selected:
+    """A column and the header that the request wants for it."""
+
+    column: Column
+    label: str | None = None
+
+
+def select_rows(
+    resource: Resource, user: User, *, filters: Mapping[str, Any], ids: Sequence[Any] | None
+) -> models.QuerySet[Any, Any]:
+    """The user's rows, narrowed. Raises ``errors.Invalid`` for filters and ids that do not fit."""
+    queryset = resource.filter_queryset(resource.get_queryset(user), check(resource, filters))
+    if ids is not None:
+        queryset = queryset.filter(pk__in=_primary_keys(resource, ids))
+    return queryset
+
+
+def compile_query(
+    resource: Resource, queryset: models.QuerySet[Any, Any], selected: Sequence[Selected], using: str
+) -> tuple[Query, list[Field]]:
+    """SQL with literals in place, its columns first the selected ones, then the key's."""
+    computed = {
+        each.column.path: each.column.expression
+        for each in selected
+        if each.column.expression is not None and not isinstance(each.column.expression, str)
+    }
+    paths = [each.column.path for each in selected]
+    wanted = [*paths, *resource.key_paths()]
+    names = list(dict.fromkeys(wanted))
+    rows = queryset.order_by()
+    if computed:
+        rows = rows.annotate(**computed)
+    query = rows.values_list(*names).query
+    # elide_empty=False: a queryset that can match nothing is still a query, with columns and no rows.
+    compiler = query.get_compiler(using, elide_empty=False)
+    statement, parameters = compiler.as_sql()
+    text = connections[using].ops.compose_sql(statement, parameters)  # type: ignore[attr-defined]  # PostgreSQL's
+    outputs = dict(zip(names, [expression for expression, *_ in compiler.select], strict=True))
+    fields = [
+        each.column.field(getattr(outputs[path], "output_field", None), label=each.label)
+        for each, path in zip(selected, paths, strict=True)
+    ]
+    if names != wanted:
+        text = _rearrange(text, [names.index(name) for name in wanted], len(names))
+    keys = len(wanted) - len(paths)
+    return Query(
+        text=text, columns=len(paths), keys=keys, proven_key=has_proven_key(resource, queryset)
+    ), fields
+
+
+def fields_of(resource: Resource, user: User, columns: Sequence[Column], using: str) -> list[Field]:
+    """Name, label and kind of columns, without reading a row."""
+    selected = [Selected(column=column) for column in columns]
+    return compile_query(resource, resource.get_queryset(user), selected, using)[1]
+
+
+def has_proven_key(resource: Resource, queryset: models.QuerySet[Any, Any]) -> bool:
+    """Whether constraints of the database say that the key is unique and not NULL in these rows."""
+    if resource.model is None or not resource._is_plain(queryset) or _multiplies(queryset):
+        return False
+    return is_unique_key(resource.model, resource.key_paths())
+
+
+def is_unique_key(model: type[models.Model], key: Sequence[str]) -> bool:
+    """Whether a constraint makes ``key`` unique and each of its fields NOT NULL."""
+    by_name = {name: field for field in model._meta.concrete_fields for name in (field.name, field.attname)}
+    fields = [by_name.get(path) for path in key]
+    if any(field is None or field.null for field in fields):
+        return False
+    names = {field.name for field in fields if field is not None}
+    uniques: list[set[str]] = [{field.name} for field in model._meta.concrete_fields if field.unique]
+    uniques += [set(group) for group in model._meta.unique_together]
+    uniques += [
+        set(constraint.fields)
+        for constraint in model._meta.total_unique_constraints
+        if constraint.fields and constraint.nulls_distinct is None
+    ]
+    return any(unique <= names for unique in uniques)
+
+
+def multivalued_hop(model: type[models.Model], path: str) -> str | None:
+    """The part of an ORM path that can lead to several rows, or None."""
+    current: type[models.Model] | None = model
+    for part in path.split(LOOKUP_SEP):
+        if current is None:
+            return None
+        try:
+            field = current._meta.get_field(part)
+        except models.FieldDoesNotExist if hasattr(models, "FieldDoesNotExist") else Exception:
+            return None
+        if field.many_to_many or field.one_to_many:
+            return part
+        current = cast("type[models.Model] | None", field.related_model)
+    return None
+
+
+def _multiplies(queryset: models.QuerySet[Any, Any]) -> bool:
+    joins = [join for join in queryset.query.alias_map.values() if isinstance(join, Join)]
+    return any(
+        isinstance(join.join_field, models.ForeignObjectRel) and not join.join_field.field.unique for join in joins
+    )
+
+
+def _primary_keys(resource: Resource, ids: Sequence[Any]) -> list[Any]:
+    if resource.model is None:
+        raise errors.Invalid("This data has no ids.", errors={"ids": ["This data cannot be chosen by id."]})
+    primary = resource.model._meta.pk
+    try:
+        return [primary.to_python(each) for each in ids]
+    except Exception as error:  # ValidationError of any field class, TypeError of unhashable JSON
+        raise errors.Invalid(
+            "The ids are not valid.", errors={"ids": [f"Each id must be a {primary.get_internal_type()}."]}
+        ) from error
+
+
+def _rearrange(text: str, positions: Sequence[int], width: int) -> str:
+    """The same rows with columns repeated or moved: a key that is also a column is selected once inside."""
+    inner = ", ".join(f"u{n}" for n in range(1, width + 1))
+    outer = ", ".join(f"u{position + 1}" for position in positions)
+    return f"SELECT {outer} FROM ({text}) AS u({inner})"

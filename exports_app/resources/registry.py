@@ -1,0 +1,43 @@
+"""The resources of the site, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from exports_app.resources.base import Resource
+
+Declared = TypeVar("Declared", bound=type[Resource])
+
+_resources: dict[str, type[Resource]] = {}
+duplicates: list[tuple[str, type[Resource], type[Resource]]] = []
+"""Registrations that came second; a system check reports them."""
+
+
+def register(name: str) -> Callable[[Declared], Declared]:
+    """Class decorator that makes a resource exportable under ``name``."""
+
+    def decorate(resource: Declared) -> Declared:
+        if name in _resources and _resources[name] is not resource:
+            duplicates.append((name, _resources[name], resource))
+        else:
+            resource.name = name
+            _resources[name] = resource
+        return resource
+
+    return decorate
+
+
+def unregister(name: str) -> None:
+    """Take a resource away again. Raises ``KeyError`` where there is none."""
+    del _resources[name]
+
+
+def get(name: str) -> type[Resource] | None:
+    """The resource of this name, or None."""
+    return _resources.get(name)
+
+
+def every() -> list[type[Resource]]:
+    """All resources, in the order of their names."""
+    return [_resources[name] for name in sorted(_resources)]

@@ -1,0 +1,273 @@
+"""What people can do with exports; the API, the pages, the admin and the command line all come through here."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from dataclasses import fields as dataclass_fields
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+import structlog
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import connection, transaction
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from exports_app import conf, dispatch, errors, lifecycle, storage
+from exports_app.choices import ACTIVE, EventKind, Status, Strategy
+from exports_app.estimates import Estimate, estimate_rows
+from exports_app.models import ExportEvent, ExportJob
+from exports_app.pipeline.types import Options, Upload
+from exports_app.plan import Plan, Request, allowed_resource, make_plan
+
+log = structlog.get_logger("exports")
+
+IDEMPOTENCY_LIFE = timedelta(hours=24)
+USER_LOCK = 0x65787075
+"""Advisory lock (transaction, with the user's id) under which one user's requests are counted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extras:
+    """What comes with a request but does not change the file."""
+
+    shared_with: Sequence[str] = ()
+    notify: dict[str, bool] | None = None
+    idempotency_key: str = ""
+    request_id: str = ""
+
+
+def request_export(user: Any, request: Request, extras: Extras | None = None) -> tuple[ExportJob, bool]:
+    """Accept an export. Gives the job, and whether it is new (False: the same ``Idempotency-Key`` again).
+
+    Raises the errors of ``exports_app.errors``; then nothing is stored or enqueued.
+    """
+    extras = extras or Extras()
+    require_enabled()
+    digest = _digest(request, extras)
+    if extras.idempotency_key and (known := _known(user, extras.idempotency_key, digest)):
+        return known, False
+    plan = make_plan(request, user)
+    shared = _users(extras.shared_with)
+    estimate = _estimate(plan)
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [USER_LOCK, user.pk])
+        if extras.idempotency_key and (known := _known(user, extras.idempotency_key, digest)):
+            return known, False
+        _check_limits(user)
+        job = _create(user, request, plan, estimate, extras, digest)
+        job.shared_with.set(shared)
+        ExportEvent.objects.create(job=job, kind=EventKind.QUEUED)
+        transaction.on_commit(lambda: _announce(job), robust=True)
+    return job, True
+
+
+def cancel_export(job: ExportJob) -> None:
+    """Stop a queued or running export. Raises ``errors.Conflict`` where it has ended."""
+    if not lifecycle.cancel(job.pk):
+        job.refresh_from_db()
+        raise errors.Conflict(f"This export is {job.status}; only a queued or running one can be cancelled.")
+    log.info("export.job.cancelled", job=str(job.pk))
+
+
+def retry_export(job: ExportJob) -> None:
+    """Start a failed or cancelled export again. Raises ``errors.Conflict`` in any other state."""
+    require_enabled()
+    if not lifecycle.restart(job.pk):
+        job.refresh_from_db()
+        raise errors.Conflict(f"This export is {job.status}; only a failed or cancelled one can be retried.")
+    transaction.on_commit(lambda: dispatch.ring(job.queue), robust=True)
+
+
+def delete_export(job: ExportJob) -> None:
+    """Cancel if active, and remove the file. The row stays, unseen, until it is pruned."""
+    lifecycle.cancel(job.pk)
+    ExportJob.objects.filter(pk=job.pk).update(deleted_at=timezone.now())
+    job.refresh_from_db()
+    if job.status not in ACTIVE:
+        discard_file(job)
+
+
+def discard_file(job: ExportJob) -> None:
+    """Remove what the storage holds of a job that has ended: the object and any unfinished upload."""
+    if not job.file_key:
+        return
+    storage.store().discard(Upload(key=job.file_key, token=job.write_token, id=job.upload_id or None))
+    ExportJob.objects.filter(pk=job.pk, file_key=job.file_key).update(file_key="", upload_id="")
+
+
+def visible_exports(user: Any) -> QuerySet[ExportJob]:
+    """Exports that this user may see: their own and those shared with them; all for staff."""
+    jobs = ExportJob.objects.filter(deleted_at=None).select_related("owner").prefetch_related("shared_with")
+    if user.is_staff:
+        return jobs
+    shared = ExportJob.shared_with.through.objects.filter(user_id=user.pk).values("exportjob_id")
+    return jobs.filter(Q(owner=user) | Q(pk__in=shared))
+
+
+def get_export(user: Any, job_id: Any) -> ExportJob:
+    """One of them. Raises ``errors.NotFound``, also for another user's."""
+    job = visible_exports(user).filter(pk=job_id).first()
+    if job is None:
+        raise errors.NotFound("There is no such export.")
+    return job
+
+
+def own_export(user: Any, job_id: Any) -> ExportJob:
+    """An export that this user may change: their own; any for staff. Raises ``NotFound``, ``PermissionDenied``."""
+    job = get_export(user, job_id)
+    if job.owner_id != user.pk and not user.is_staff:
+        raise errors.PermissionDenied("Only its owner may change this export.")
+    return job
+
+
+def download_url(user: Any, job: ExportJob) -> str | None:
+    """A fresh link to the file for who may read it now; None where there is none, or the permission is gone."""
+    if job.status != Status.COMPLETED or not job.file_key or not may_read(user, job):
+        return None
+    return storage.download_url(job.file_key, job.file_name, content_type(job))
+
+
+def may_read(user: Any, job: ExportJob) -> bool:
+    """Whether the user has, today, the permissions for this export's rows and columns."""
+    try:
+        resource = allowed_resource(job.resource, user)
+    except errors.ExportError:
+        return False
+    visible = {column.name for column in resource.visible_columns(user)}
+    return all(column["name"] in visible for column in job.columns)
+
+
+def content_type(job: ExportJob) -> str:
+    """Media type of the job's file."""
+    from exports_app.pipeline.formats import get_format
+
+    return "application/gzip" if job.compression == "gzip" else get_format(job.format).content_type
+
+
+def stored_request(job: ExportJob) -> Request:
+    """What was asked for, as a worker plans it again."""
+    return Request(
+        resource=job.resource,
+        format=job.format,
+        compression=job.compression or None,
+        columns=job.columns,
+        filters=job.filters,
+        ids=job.ids,
+        limit=job.row_limit,
+        parameters=job.parameters,
+        options=job.options,
+    )
+
+
+def require_enabled() -> None:
+    """Raises ``errors.Disabled`` while ``ENABLE_EXPORTS=0``."""
+    if not conf.settings.ENABLED:
+        raise errors.Disabled(retry_after=60)
+
+
+def _create(
+    user: Any, request: Request, plan: Plan, estimate: Estimate, extras: Extras, digest: str
+) -> ExportJob:
+    today = timezone.now()
+    return ExportJob.objects.create(
+        owner=user,
+        resource=request.resource,
+        format=request.format,
+        compression=request.compression or "",
+        columns=[{"name": field.name, "label": field.label} for field in plan.fields],
+        filters=dict(request.filters),
+        ids=list(request.ids) if request.ids is not None else None,
+        row_limit=request.limit,
+        parameters=dict(request.parameters),
+        options=resolved_options(plan),
+        notify=extras.notify or {},
+        file_name=f"{request.resource}-{today:%Y-%m-%d}.{plan.extension}",
+        request_id=extras.request_id[:100],
+        idempotency_key=extras.idempotency_key or None,
+        idempotency_hash=digest,
+        strategy=Strategy.BACKGROUND,
+        queue=lifecycle.queue_for(estimate.rows),
+        estimated_rows=estimate.rows,
+        estimate_exact=estimate.exact,
+        max_attempts=conf.settings.MAX_ATTEMPTS,
+        expires_at=today + timedelta(seconds=file_ttl(plan)),
+    )
+
+
+def resolved_options(plan: Plan) -> dict[str, Any]:
+    """Every option that the format heeds, defaults spelled out, as the job records them."""
+    values = {field.name: getattr(plan.options, field.name) for field in dataclass_fields(Options)}
+    if values["escape_formulas"] is None:
+        values["escape_formulas"] = plan.format.guards_formulas
+    return {name: value for name, value in values.items() if name in plan.format.options and value is not None}
+
+
+def file_ttl(plan: Plan) -> int:
+    """Seconds the file will live."""
+    return plan.resource.file_ttl or conf.settings.FILE_TTL
+
+
+def _estimate(plan: Plan) -> Estimate:
+    try:
+        estimate = estimate_rows(plan)
+    except psycopg.OperationalError as error:
+        raise errors.Unavailable("The database is away at the moment.", retry_after=5) from error
+    maximum = plan.resource.max_rows
+    if maximum is not None and estimate.exact and estimate.rows > maximum:
+        raise errors.TooManyRows.of(estimate.rows, maximum)
+    return estimate
+
+
+def _check_limits(user: Any) -> None:
+    if user.is_staff or not conf.settings.MAX_ACTIVE:
+        return
+    active = ExportJob.objects.filter(owner=user, status__in=ACTIVE, deleted_at=None).count()
+    if active >= conf.settings.MAX_ACTIVE:
+        raise errors.Throttled(
+            f"You have {active} exports queued or running; {conf.settings.MAX_ACTIVE} are allowed at once. "
+            "Wait for one of them or cancel it.",
+            retry_after=10,
+        )
+
+
+def _users(names: Sequence[str]) -> list[AbstractBaseUser]:
+    model = get_user_model()
+    field = model.USERNAME_FIELD
+    found = {getattr(user, field): user for user in model._default_manager.filter(**{f"{field}__in": list(names)})}
+    missing = [name for name in names if name not in found]
+    if missing:
+        raise errors.Invalid(
+            "The export cannot be shared as asked.", errors={"shared_with": [f"There is no user {missing[0]}."]}
+        )
+    return list(found.values())
+
+
+def _known(user: Any, key: str, digest: str) -> ExportJob | None:
+    """The job that this key made. Raises ``errors.Conflict`` where it was made with another body."""
+    job = ExportJob.objects.filter(owner=user, idempotency_key=key).first()
+    if job is None:
+        return None
+    if job.created_at < timezone.now() - IDEMPOTENCY_LIFE:
+        ExportJob.objects.filter(pk=job.pk).update(idempotency_key=None)
+        return None
+    if job.idempotency_hash != digest:
+        raise errors.Conflict("This Idempotency-Key was used with another request. Use a new one.")
+    return job
+
+
+def _digest(request: Request, extras: Extras) -> str:
+    body = {**asdict(request), "shared_with": list(extras.shared_with), "notify": extras.notify}
+    return hashlib.sha256(json.dumps(body, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _announce(job: ExportJob) -> None:
+    log.info("export.job.enqueued", job=str(job.pk), resource=job.resource, request_id=job.request_id)
+    if dispatch.ring(job.queue):
+        ExportJob.objects.filter(pk=job.pk, rung_at=None).update(rung_at=timezone.now())

@@ -1,0 +1,241 @@
+"""Settings of the site: everything that differs between machines is read from the environment.
+
+The names, their units and their defaults are explained in docs/operations.md.
+A value that is missing or unsafe in production (``DEBUG`` off) stops the start, by name.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import dj_email_url
+from django.core.exceptions import ImproperlyConfigured
+from environs import Env
+
+env = Env()
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+DEBUG = env.bool("DEBUG", False)
+
+
+def required(name: str, *, desk: str) -> str:
+    """The variable, or at a desk (``DEBUG=1``) the value given for it."""
+    value = env.str(name, "")
+    if value or DEBUG:
+        return value or desk
+    raise ImproperlyConfigured(f"{name} is not set. Set it, or set DEBUG=1 on a machine that is not public.")
+
+
+# Security
+
+SECRET_KEY = required("SECRET_KEY", desk="insecure-key-of-a-desk")
+if not DEBUG and (len(SECRET_KEY) < 50 or SECRET_KEY.startswith("insecure")):
+    raise ImproperlyConfigured("SECRET_KEY is too short or a known one: give it 50 or more random characters.")
+ALLOWED_HOSTS = [host for host in required("ALLOWED_HOSTS", desk="localhost,127.0.0.1,[::1]").split(",") if host]
+if not DEBUG and "*" in ALLOWED_HOSTS:
+    raise ImproperlyConfigured("ALLOWED_HOSTS holds *: name the hosts that this site answers to.")
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", [])
+# Behind a proxy that ends TLS; HTTPS=0 only where no browser reaches the site over the internet.
+HTTPS = env.bool("HTTPS", not DEBUG)
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
+SECURE_SSL_REDIRECT = HTTPS
+SECURE_REDIRECT_EXEMPT = [r"^health/"]
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
+SECURE_HSTS_PRELOAD = HTTPS
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576  # bytes; no request of ours comes near
+
+# Applications
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django_filters",
+    "django_htmx",
+    "django_structlog",
+    "rest_framework",
+    "drf_spectacular",
+    "exports_app",
+    "exportsite.samples",
+    *env.list("EXPORTSITE_EXTRA_APPS", []),
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "django_structlog.middlewares.RequestMiddleware",
+]
+ROOT_URLCONF = "exportsite.urls"
+ASGI_APPLICATION = "exportsite.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    }
+]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "exports:home"
+LOGOUT_REDIRECT_URL = "login"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+
+# Database
+
+DATABASES = {"default": env.dj_db_url("DATABASE_URL", required("DATABASE_URL", desk="postgres://localhost/exportsite"))}
+EXPORTS_SOURCE_DATABASE_URL = env.str("EXPORTS_SOURCE_DATABASE_URL", "")
+
+# Language, time, static files
+
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_TZ = True
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+
+# Storage of the finished files. DESIGN: the S3 sink takes its client and bucket from this setting.
+
+AWS_ENDPOINT_URL_S3 = env.str("AWS_ENDPOINT_URL_S3", "") or None
+EXPORTS_S3_BUCKET = required("EXPORTS_S3_BUCKET", desk="exports")
+EXPORTS_S3_PUBLIC_ENDPOINT_URL = env.str("EXPORTS_S3_PUBLIC_ENDPOINT_URL", "") or AWS_ENDPOINT_URL_S3
+STORAGES: dict[str, dict[str, Any]] = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEBUG
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    },
+    "exports": {
+        "BACKEND": "exports_app.storage.ExportsS3Storage",
+        "OPTIONS": {
+            "bucket_name": EXPORTS_S3_BUCKET,
+            "endpoint_url": AWS_ENDPOINT_URL_S3,
+            "access_key": env.str("AWS_ACCESS_KEY_ID", "") or None,
+            "secret_key": env.str("AWS_SECRET_ACCESS_KEY", "") or None,
+            "region_name": env.str("AWS_REGION", "us-east-1"),
+        },
+    },
+}
+
+# Celery. Why each value: docs/reliability.md.
+
+REDIS_URL = required("REDIS_URL", desk="redis://localhost:6379/0")
+CELERY_BROKER_URL = REDIS_URL
+CELERY_TASK_IGNORE_RESULT = True  # the job's row is the only truth
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_DEFAULT_QUEUE = "maintenance"
+CELERY_TASK_SOFT_TIME_LIMIT = 1_900  # seconds; the run ends its slice (600) or one-piece run (1,800) by itself
+CELERY_TASK_TIME_LIMIT = 1_960
+CELERY_TASK_REJECT_ON_WORKER_LOST = False  # the lease decides
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_MAX_TASKS_PER_CHILD = 500
+CELERY_WORKER_MAX_MEMORY_PER_CHILD = 512_000  # KiB
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
+CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 20.0
+CELERY_WORKER_ENABLE_SOFT_SHUTDOWN_ON_IDLE = True
+CELERY_WORKER_ETA_TASK_LIMIT = 100
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": 3_600,  # above the hard time limit and any countdown
+    "unacked_restore_interval": 10,
+    "unacked_restore_throttle": 1,
+    "socket_timeout": 10,
+    "socket_connect_timeout": 5,
+    "socket_keepalive": True,
+    "health_check_interval": 10,
+}
+
+# API
+
+KNOX_TOKEN_MODEL = "exports_app.ApiToken"  # noqa: S105 - the name of a model
+REST_KNOX = {"TOKEN_TTL": timedelta(days=365), "AUTH_HEADER_PREFIX": "Bearer", "TOKEN_PREFIX": "exp_"}
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "exports_app.api.permissions.BearerAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "exports_app.api.exceptions.handle",
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Exports",
+    "DESCRIPTION": "Say what you want exported, watch it, fetch the file.",
+    "VERSION": "1.0.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+}
+
+# Exports: read through exports_app.conf, which holds the defaults.
+
+ENABLE_EXPORTS = env.bool("ENABLE_EXPORTS", True)
+for _name in (
+    "MAX_ACTIVE",
+    "FILE_TTL",
+    "LEASE_SECONDS",
+    "SWEEP_SECONDS",
+    "SLICE_SECONDS",
+    "OUTAGE_SECONDS",
+    "PART_SIZE",
+    "CHUNK_ROWS",
+    "DIRECT_MAX_ROWS",
+    "STREAM_MAX_ROWS",
+    "SOURCE_MAX_RUNNING",
+):
+    if env.str(f"EXPORTS_{_name}", ""):
+        globals()[f"EXPORTS_{_name}"] = env.int(f"EXPORTS_{_name}")
+if "EXPORTS_RATE" in env.dump() or env.str("EXPORTS_RATE", None) is not None:
+    EXPORTS_RATE = env.str("EXPORTS_RATE")
+
+# Mail
+
+vars().update(dj_email_url.parse(env.str("EMAIL_URL", "console:" if DEBUG else "") or required("EMAIL_URL", desk="console:")))
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", "exports@localhost")
+ADMINS = [("Operator", address) for address in env.list("ADMINS", [])]
+
+# Logs: JSON lines in production, readable at a desk.
+
+DJANGO_STRUCTLOG_CELERY_ENABLED = True
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "line": {"()": "exports_app.conf.log_formatter", "json": not DEBUG},
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": "INFO"},
+    "loggers": {
+        "django_structlog": {"level": "WARNING"},
+        "botocore": {"level": "WARNING"},
+        "boto3": {"level": "WARNING"},
+    },
+}

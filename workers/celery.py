@@ -1,0 +1,46 @@
+"""The Celery app. ``celery -A workers.celery worker -Q exports`` runs it; settings are Django's ``CELERY_*``."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from celery import Celery
+from celery.signals import setup_logging
+from django_structlog.celery.steps import DjangoStructLogInitStep
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "exportsite.settings")
+
+app = Celery("exports")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.steps["worker"].add(DjangoStructLogInitStep)
+app.autodiscover_tasks(["workers"])
+
+
+@setup_logging.connect
+def configure_logging(**_: Any) -> None:
+    """Django's ``LOGGING`` stands in workers too, in place of Celery's own."""
+    from logging.config import dictConfig
+
+    from django.conf import settings
+
+    dictConfig(settings.LOGGING)
+
+
+@app.on_after_configure.connect
+def schedule_upkeep(sender: Celery, **_: Any) -> None:
+    """What beat rings for; every task is safe to run twice at once."""
+    from exports_app import conf
+
+    sender.conf.beat_schedule = {
+        "sweep": {
+            "task": "exports.sweep",
+            "schedule": float(conf.settings.SWEEP_SECONDS),
+            "options": {"queue": "maintenance", "expires": conf.settings.SWEEP_SECONDS},
+        },
+        "prune": {
+            "task": "exports.prune",
+            "schedule": 300.0,
+            "options": {"queue": "maintenance", "expires": 300},
+        },
+    }

@@ -1,0 +1,46 @@
+"""The tasks: doorways. What they do is in ``run`` and ``upkeep``."""
+
+from __future__ import annotations
+
+from celery import Task, shared_task
+from celery.signals import worker_ready, worker_shutting_down
+
+from exports_app.dispatch import RUN_NEXT
+from exports_app.pipeline.errors import PipelineError
+from workers import run, upkeep
+
+
+class Terminal(Exception):
+    """Never retried: the job has failed, and its row says why."""
+
+
+@shared_task(name=RUN_NEXT, bind=True, max_retries=None, dont_autoretry_for=(Terminal,))
+def run_next(self: Task, queue: str) -> None:
+    """Run the job whose turn it is in ``queue``; the message is only the doorbell."""
+    decision = run.run_next(queue)
+    if decision is not None:
+        raise self.retry(countdown=decision.delay, exc=PipelineError(decision.code))
+
+
+@shared_task(name="exports.sweep", ignore_result=True)
+def sweep() -> None:
+    """Take back what lost workers had, and ring for what nobody took."""
+    upkeep.sweep()
+
+
+@shared_task(name="exports.prune", ignore_result=True)
+def prune() -> None:
+    """Delete expired files and old rows."""
+    upkeep.prune()
+
+
+@worker_ready.connect
+def sweep_at_start(**_: object) -> None:
+    """A worker that comes up finds at once what was left while none was there."""
+    sweep.apply_async(queue="maintenance", retry=False)
+
+
+@worker_shutting_down.connect
+def drain(**_: object) -> None:
+    """Tell the pool's children to give their jobs back at the next part."""
+    run.draining.value = 1
