@@ -1,0 +1,208 @@
+"""The embedded stack: what it gives to a command, and that nothing of it outlives it, whatever ends it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exportsite.stack.errors import StackError
+from exportsite.stack.folder import Folder
+from exportsite.stack.postgres import Postgres
+from exportsite.stack.processes import descendants
+from exportsite.stack.redis import Redis
+from exportsite.stack.s3 import SeaweedFS
+
+PROJECT = Path(__file__).resolve().parents[1]
+START_SECONDS = 30.0
+STOP_SECONDS = 10.0
+
+# Says where its stack is, leaves one process in a session of its own and one orphan, and stays.
+RESTLESS = ("sh", "-c", "setsid sleep 600 & (sleep 600 &); echo $EXPORTSITE_STATE; sleep 600")
+ASK_ALL_THREE = """
+import os
+from exportsite.stack.postgres import Postgres
+from exportsite.stack.redis import Redis
+from exportsite.stack.s3 import SeaweedFS
+for service in Postgres, Redis, SeaweedFS:
+    service.check(os.environ)
+print("all three answer")
+raise SystemExit(7)
+"""
+CREATE_TABLE_AND_KILL_POSTGRES = """
+import json, os, psycopg, signal, time
+with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
+    connection.execute("CREATE TABLE kept ()")
+os.kill(json.load(open(os.environ["EXPORTSITE_STATE"]))["pids"]["postgres"], signal.SIGKILL)
+time.sleep(600)
+"""
+LOOK_FOR_TABLE = """
+import os, psycopg
+with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
+    print(*connection.execute("SELECT to_regclass('kept')").fetchone())
+"""
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@dataclass
+class Stack:
+    """A stack at work, and all that must be gone after it."""
+
+    process: subprocess.Popen[str]
+    state_file: Path
+    state: dict[str, Any]
+    processes: list[int]
+
+    def leftovers(self) -> list[str]:
+        """Processes, ports and files that are still there once it had the time it may take."""
+        give_up_at = time.monotonic() + STOP_SECONDS
+        while (left := list(self._see_leftovers())) and time.monotonic() < give_up_at:
+            time.sleep(0.05)
+        return left
+
+    def _see_leftovers(self) -> Iterator[str]:
+        yield from (f"process {pid}" for pid in self.processes if Path(f"/proc/{pid}").exists())
+        yield from (f"port {name}" for name, port in self.state["ports"].items() if is_open(port))
+        if self.state_file.parent.exists():
+            yield str(self.state_file.parent)
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Start `run --services-only` without the services that this test run itself works on."""
+    env = dict(os.environ)
+    for service in (Postgres, Redis, SeaweedFS):
+        for variable in service.required:
+            env.pop(variable, None)
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*command: str, options: tuple[str, ...] = ()) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "exportsite.stack", "run", "--services-only", *options, "--", *command],
+            cwd=PROJECT,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.terminate()
+        process.communicate(timeout=STOP_SECONDS)
+
+
+def look_at(process: subprocess.Popen[str]) -> Stack:
+    """Wait until it runs `RESTLESS`."""
+    assert process.stdout is not None
+    state_file = Path(process.stdout.readline().strip())
+    return Stack(process, state_file, json.loads(state_file.read_text()), descendants(process.pid))
+
+
+def is_open(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_a_command_finds_three_services_that_answer_and_its_status_is_passed_on(start: Start) -> None:
+    process = start(sys.executable, "-c", ASK_ALL_THREE)
+    out, err = process.communicate(timeout=START_SECONDS)
+    assert (process.returncode, out) == (7, "all three answer\n"), err
+    assert "\033" not in err
+
+
+def test_stacks_started_at_the_same_moment_live_side_by_side(start: Start) -> None:
+    one, other = [look_at(process) for process in [start(*RESTLESS), start(*RESTLESS)]]
+    assert not set(one.state["ports"].values()) & set(other.state["ports"].values())
+    one.process.terminate()
+    assert one.leftovers() == []
+    assert all(is_open(other.state["ports"][name]) for name in ("postgres", "redis", "s3"))
+
+
+@pytest.mark.parametrize(
+    ("signum", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -signal.SIGKILL)]
+)
+def test_a_signal_leaves_no_process_no_port_and_no_file(start: Start, signum: int, status: int) -> None:
+    stack = look_at(start(*RESTLESS))
+    stack.process.send_signal(signum)
+    assert stack.process.wait(STOP_SECONDS) == status
+    assert stack.leftovers() == []
+
+
+def test_killing_the_process_that_keeps_the_others_leaves_nothing_either(start: Start) -> None:
+    stack = look_at(start(*RESTLESS))
+    keeper = stack.processes[0]
+    os.kill(keeper, signal.SIGKILL)
+    assert stack.process.wait(STOP_SECONDS) == 128 + signal.SIGKILL
+    assert stack.leftovers() == []
+
+
+def test_a_service_that_is_killed_comes_back_on_its_port(start: Start) -> None:
+    stack = look_at(start(*RESTLESS))
+    os.kill(stack.state["pids"]["redis"], signal.SIGKILL)
+    give_up_at = time.monotonic() + START_SECONDS
+    while json.loads(stack.state_file.read_text())["pids"]["redis"] == stack.state["pids"]["redis"]:
+        assert time.monotonic() < give_up_at
+        time.sleep(0.05)
+    while not is_open(stack.state["ports"]["redis"]):
+        assert time.monotonic() < give_up_at
+        time.sleep(0.05)
+
+
+def test_a_crash_is_named_with_its_log_and_leaves_a_data_folder_that_serves_again(
+    start: Start, tmp_path: Path
+) -> None:
+    in_folder = ("--data", str(tmp_path))
+    process = start(
+        sys.executable, "-c", CREATE_TABLE_AND_KILL_POSTGRES, options=(*in_folder, "--on-death", "stop")
+    )
+    _, err = process.communicate(timeout=START_SECONDS)
+    assert process.returncode == 1
+    assert "postgres was ended by SIGKILL" in err
+    assert "database system is ready to accept connections" in err
+
+    process = start(sys.executable, "-c", LOOK_FOR_TABLE, options=in_folder)
+    assert process.communicate(timeout=START_SECONDS)[0] == "kept\n"
+
+
+def test_a_failed_start_says_why_and_leaves_nothing(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "postgres").mkdir()
+    (tmp_path / "postgres" / "PG_VERSION").write_text("9\n")
+    process = start(*RESTLESS, options=("--data", str(tmp_path)))
+    out, err = process.communicate(timeout=START_SECONDS)
+    assert (process.returncode, out) == (1, "")
+    assert "postgres ended with status 1" in err
+    assert f"the last lines of {tmp_path}/logs/postgres.log" in err
+
+
+def test_a_data_folder_is_used_by_one_stack_at_a_time(tmp_path: Path) -> None:
+    with (tmp_path / "lock").open("w") as lock:
+        lock.write("4711")
+        lock.flush()
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(StackError, match=rf"{tmp_path} is in use by another stack \(process 4711\)"):
+            Folder(tmp_path)
+
+
+def test_services_that_the_environment_names_are_used_and_not_started(
+    start: Start,
+) -> None:
+    inner = (sys.executable, "-m", "exportsite.stack", "run", "--services-only", "--", "sh", "-c")
+    process = start(*inner, 'cat "$EXPORTSITE_STATE"')
+    out, err = process.communicate(timeout=START_SECONDS)
+    assert [json.loads(out)["pids"][name] for name in ("postgres", "redis", "s3")] == [None] * 3, err
