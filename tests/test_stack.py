@@ -75,8 +75,11 @@ class Stack:
     def _see_leftovers(self) -> Iterator[str]:
         yield from (f"process {pid}" for pid in self.processes if Path(f"/proc/{pid}").exists())
         yield from (f"port {name}" for name, port in self.state["ports"].items() if is_open(port))
-        if self.state_file.parent.exists():
-            yield str(self.state_file.parent)
+        files = [
+            self.state_file.parent,
+            *Path("/tmp").glob(f"seaweedfs-*-{self.state['ports']['s3_grpc']}.sock"),
+        ]
+        yield from (str(path) for path in files if path.exists())
 
 
 @pytest.fixture
@@ -130,12 +133,13 @@ def test_stacks_started_at_the_same_moment_live_side_by_side(start: Start) -> No
     one, other = [look_at(process) for process in [start(*RESTLESS), start(*RESTLESS)]]
     assert not set(one.state["ports"].values()) & set(other.state["ports"].values())
     one.process.terminate()
+    assert one.process.wait(STOP_SECONDS) == 128 + signal.SIGTERM
     assert one.leftovers() == []
     assert all(is_open(other.state["ports"][name]) for name in ("postgres", "redis", "s3"))
 
 
 @pytest.mark.parametrize(
-    ("signum", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -signal.SIGKILL)]
+    ("signum", "status"), [(signal.SIGINT, 128 + signal.SIGINT), (signal.SIGKILL, -signal.SIGKILL)]
 )
 def test_a_signal_leaves_no_process_no_port_and_no_file(start: Start, signum: int, status: int) -> None:
     stack = look_at(start(*RESTLESS))

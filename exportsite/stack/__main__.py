@@ -9,7 +9,7 @@ from pathlib import Path
 from exportsite.stack import lifeline
 from exportsite.stack.errors import StackError
 from exportsite.stack.folder import Folder
-from exportsite.stack.session import Options, hold
+from exportsite.stack.session import Options, clean_up_after_kill, hold
 
 DEFAULT_FOLDER = Path(".stack")
 DEFAULT_ROWS = 250_000
@@ -39,10 +39,11 @@ def main(arguments: Sequence[str]) -> int:
         revives=given.on_death == "restart",
         command=command,
     )
-    try:
-        return lifeline.run_guarded(lambda: hold(options, folder), follow_parent=given.follow_parent)
-    finally:
-        folder.remove_if_scratch()  # done already, unless the keeper was killed
+    return lifeline.run_guarded(
+        lambda: hold(options, folder),
+        after_kill=lambda: clean_up_after_kill(folder),
+        follow_parent=given.follow_parent,
+    )
 
 
 def _split(arguments: Sequence[str]) -> tuple[Sequence[str], tuple[str, ...]]:

@@ -18,8 +18,8 @@ from exportsite.stack import processes
 from exportsite.stack.supervisor import STOP_SIGNALS, WATCHED_SIGNALS
 
 
-def run_guarded(keep: Callable[[], int], *, follow_parent: bool) -> int:
-    """Run `keep` in a guarded process and return its status."""
+def run_guarded(keep: Callable[[], int], *, after_kill: Callable[[], None], follow_parent: bool) -> int:
+    """Run `keep` in a guarded process and return its status; `after_kill` if that was killed."""
     parent = os.getppid()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     # nohup means: go on when the terminal goes.
@@ -33,8 +33,11 @@ def run_guarded(keep: Callable[[], int], *, follow_parent: bool) -> int:
     if keeper == 0:
         _become_keeper(keep, front)
     status = _wait(keeper, STOP_SIGNALS - deaf_to)
-    processes.end_all_descendants()  # none, unless the keeper was killed
-    return status
+    if status >= 0:
+        return status
+    processes.end_all_descendants()
+    after_kill()
+    return 128 - status
 
 
 def _become_keeper(keep: Callable[[], int], front: int) -> None:
@@ -65,11 +68,10 @@ def _wait(keeper: int, stop_signals: frozenset[signal.Signals]) -> int:
 
 
 def _status_of(keeper: int) -> int | None:
-    """Its exit status once it ended; also reaps whatever else came to us."""
+    """Its exit status once it ended, or minus the signal; also reaps whatever else came to us."""
     while True:
         pid, status = os.waitpid(-1, os.WNOHANG)
         if not pid:
             return None
         if pid == keeper:
-            code = os.waitstatus_to_exitcode(status)
-            return code if code >= 0 else 128 - code
+            return os.waitstatus_to_exitcode(status)

@@ -15,6 +15,7 @@ from exportsite.stack.binaries import find_binary
 from exportsite.stack.service import Service
 from exportsite.stack.supervisor import Program
 
+PARTS = ("master", "volume", "filer", "s3", "admin")
 BUCKET = "exports"
 REGION = "us-east-1"
 PROBE_CONFIG = Config(
@@ -58,13 +59,13 @@ class SeaweedFS(Service):
             stop_signal=signal.SIGKILL if self.folder.is_scratch else signal.SIGTERM,
             # It keeps the options of its first start and would read them again: other ports, other disk.
             prepare=lambda: (self.data / "mini.options").unlink(missing_ok=True),
-            tidy=self._remove_sockets,
+            tidy=lambda: remove_sockets(self.ports.numbers),
         )
 
     def _options(self) -> list[str]:
         ports = {
             f"{part}.port{kind}": self.ports[part + kind.replace(".", "_")]
-            for part in ("master", "volume", "filer", "s3", "admin")
+            for part in PARTS
             for kind in ("", ".grpc")
         }
         options = {
@@ -83,12 +84,6 @@ class SeaweedFS(Service):
             "filer.localSocket": "filer.sock",
         }
         return [f"-{name}={value}" for name, value in options.items()]
-
-    def _remove_sockets(self) -> None:
-        """What it leaves in /tmp when killed; the names are not ours to choose."""
-        for part in ("master", "volume", "filer", "s3", "admin"):
-            path = Path("/tmp") / f"seaweedfs-{part}-grpc-{self.ports[f'{part}_grpc']}.sock"  # noqa: S108
-            path.unlink(missing_ok=True)
 
     @classmethod
     def check(cls, variables: Mapping[str, str]) -> None:
@@ -110,3 +105,10 @@ class SeaweedFS(Service):
             client.create_bucket(Bucket=bucket)
         finally:
             client.close()
+
+
+def remove_sockets(ports: Mapping[str, int]) -> None:
+    """What it leaves in /tmp when killed; the place is not ours to choose."""
+    for part in PARTS:
+        path = Path("/tmp") / f"seaweedfs-{part}-grpc-{ports[f'{part}_grpc']}.sock"  # noqa: S108
+        path.unlink(missing_ok=True)

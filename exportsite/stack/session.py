@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import signal
 import sys
 from dataclasses import dataclass
@@ -13,9 +14,11 @@ from exportsite.stack.console import Console
 from exportsite.stack.errors import Interrupted, StackError
 from exportsite.stack.folder import Folder
 from exportsite.stack.ports import claim_ports
+from exportsite.stack.s3 import remove_sockets
 from exportsite.stack.stack import Stack
 from exportsite.stack.supervisor import Program, Supervisor
 
+PORTS_FILE = "ports.json"
 USUAL_WEB_PORT = 8000
 COMMAND_GRACE_SECONDS = 4.0
 COMMAND_NOT_FOUND = 127
@@ -39,7 +42,7 @@ def hold(options: Options, folder: Folder) -> int:
     supervisor = Supervisor(console, folder.logs)
     try:
         return _use(_make_stack(options, folder, console, supervisor), options)
-    except StackError as error:
+    except (StackError, OSError) as error:
         console.fail(str(error))
         return 1
     except Interrupted as error:
@@ -52,9 +55,16 @@ def hold(options: Options, folder: Folder) -> int:
         console.step("everything is ended")
 
 
+def clean_up_after_kill(folder: Folder) -> None:
+    """What `hold` would have done last, had it not been killed; its processes are gone."""
+    if ports := folder.read(PORTS_FILE):
+        remove_sockets(ports)
+    folder.remove_if_scratch()
+
+
 def _make_stack(options: Options, folder: Folder, console: Console, supervisor: Supervisor) -> Stack:
-    ports = claim_ports(preferred=folder.read("ports.json"))
-    folder.write("ports.json", str(ports.base))
+    before: dict[str, int] = folder.read(PORTS_FILE) or {}
+    ports = claim_ports(preferred=before.get("base"))
     try:
         if options.web_port:
             ports.use_for_web(options.web_port)
@@ -63,6 +73,7 @@ def _make_stack(options: Options, folder: Folder, console: Console, supervisor: 
     if not options.web_port and not options.command:
         with contextlib.suppress(OSError):
             ports.use_for_web(USUAL_WEB_PORT)
+    folder.write(PORTS_FILE, json.dumps({"base": ports.base, **ports.numbers}))
     return Stack(folder, console, supervisor, ports)
 
 

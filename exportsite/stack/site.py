@@ -144,7 +144,7 @@ def site_environment(folder: Folder) -> dict[str, str]:
         "SECRET_KEY": folder.secret("secret_key"),
         "DEBUG": "1",
         "ALLOWED_HOSTS": "localhost,127.0.0.1",
-        "EMAIL_URL": f"filemail://{folder.mail}",
+        "EMAIL_URL": f"file:///{folder.mail}",
         "EXPORTS_RATE": "",
         "DJANGO_SETTINGS_MODULE": "exportsite.settings",
         "PYTHONUNBUFFERED": "1",

@@ -57,9 +57,9 @@ class Stack:
         site = Site(self.supervisor, self.folder, self.env, self.ports["web"], workers)
         site.migrate()
         self.console.step("the tables are migrated")
+        tokens = site.create_demo_users()  # first, since the samples are shared out among them
         if site.load_samples(rows):
             self.console.step(f"{rows:,} sample rows are loaded")
-        tokens = site.create_demo_users()
         site.start()
         self.site = site
         site.await_ready()
