@@ -140,7 +140,8 @@ class SqlSource:
         return f"FROM ({self._query.text}) AS q({', '.join(columns + keys)})"
 
     def _order(self, direction: str = "") -> str:
-        return ", ".join(f"{key}{direction}" for key in self._names()[1])
+        # Qualified: a bare k1 is the output column of that name, k1::text, which sorts 10 before 9.
+        return ", ".join(f"q.{key}{direction}" for key in self._names()[1])
 
     def _bound(self, operator: str, cursor: Cursor | None) -> str | None:
         if cursor is None:
