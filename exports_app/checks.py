@@ -1,4 +1,164 @@
-"""System checks: declarations and settings that cannot work, with the way out."""
+"""System checks: declarations that cannot work, each with the class and the way out."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from django.apps import AppConfig, apps
+from django.conf import settings
+from django.core import checks
+from django.core.exceptions import FieldDoesNotExist
+from django.db.models.constants import LOOKUP_SEP
+from django.db.models.expressions import Combinable
+
+from exports_app.pipeline.formats import FORMATS
+from exports_app.resources import registry
+from exports_app.resources.base import Resource
+from exports_app.resources.queries import is_unique_key, multivalued_hop
+
+Problem = checks.CheckMessage
+
+
+@checks.register("exports")
+def check_resources(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[Problem]:
+    """Every registered resource."""
+    problems = [_doubled(*each) for each in registry.duplicates]
+    for declared in registry.every():
+        problems += _check(declared)
+    return problems
+
+
+@checks.register("exports")
+def check_settings(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[Problem]:
+    """What the engine needs of the project's settings."""
+    problems: list[Problem] = []
+    name = getattr(settings, "EXPORTS_STORAGE", "exports")
+    if name not in settings.STORAGES:
+        problems.append(
+            checks.Error(
+                f"STORAGES has no entry {name!r} for the exported files.",
+                hint="Add one with django-storages' S3Storage or Django's FileSystemStorage.",
+                id="exports.E008",
+            )
+        )
+    vendor = settings.DATABASES.get("default", {}).get("ENGINE", "")
+    if "postgresql" not in vendor:
+        problems.append(
+            checks.Error(
+                "Exports need PostgreSQL: it renders the files.", hint="Use a postgres:// database.", id="exports.E009"
+            )
+        )
+    return problems
+
+
+def _doubled(name: str, first: type[Resource], second: type[Resource]) -> Problem:
+    return checks.Error(
+        f"The resource {name!r} is registered twice: by {_path(first)} and by {_path(second)}.",
+        hint="Give one of them another name.",
+        obj=second,
+        id="exports.E001",
+    )
+
+
+def _check(declared: type[Resource]) -> Iterator[Problem]:
+    yield from _check_key(declared)
+    yield from _check_columns(declared)
+    yield from _check_permissions(declared)
+    for name in declared.formats or ():
+        if name not in FORMATS:
+            yield _error(declared, f"names the unknown format {name!r}", f"Valid: {', '.join(FORMATS)}.", "E007")
+
+
+def _check_key(declared: type[Resource]) -> Iterator[Problem]:
+    model = declared.model
+    if not declared.key:
+        yield _error(declared, "has no key", "Set key to fields that are unique and never NULL.", "E002")
+        return
+    if model is None:
+        return  # unions, views and aggregates are probed when they run
+    key = declared().key_paths()
+    if _is_plain_override(declared) and not is_unique_key(model, key):
+        yield _error(
+            declared,
+            f"has the key {key}, which no constraint makes unique and NOT NULL",
+            f"End it with the primary key ({model._meta.pk.attname}), and leave nullable fields out.",
+            "E003",
+        )
+
+
+def _is_plain_override(declared: type[Resource]) -> bool:
+    """Whether the rows are surely the model's: an own ``get_queryset`` may aggregate, which is probed at run."""
+    return declared.get_queryset is Resource.get_queryset
+
+
+def _check_columns(declared: type[Resource]) -> Iterator[Problem]:
+    seen: set[str] = set()
+    for column in declared().get_columns():
+        if column.name in seen:
+            yield _error(declared, f"has the column {column.name!r} twice", "Rename one of them.", "E004")
+        seen.add(column.name)
+        path = column.expression if isinstance(column.expression, str) else column.name
+        if isinstance(column.expression, Combinable) or declared.model is None:
+            continue
+        if hop := multivalued_hop(declared.model, path):
+            yield _error(
+                declared,
+                f"has the column {column.name!r}, which leads through {hop!r} to several rows",
+                "Aggregate it, for example with ArrayAgg or StringAgg.",
+                "E005",
+            )
+        elif _is_plain_override(declared) and not _exists(declared.model, path):
+            yield _error(
+                declared,
+                f"has the unknown column {column.name!r}",
+                f"Name a field of {declared.model.__name__}, a path to one, or give an expression.",
+                "E005",
+            )
+
+
+def _check_permissions(declared: type[Resource]) -> Iterator[Problem]:
+    wanted = {declared.permission, *(column.sensitive for column in declared().get_columns())} - {None}
+    for permission in sorted(str(each) for each in wanted):
+        if permission not in _permissions():
+            yield _error(
+                declared,
+                f"asks for the permission {permission!r}, which no model declares",
+                "Write it as app_label.codename; add it to a model's Meta.permissions if it is your own.",
+                "E006",
+            )
+
+
+def _permissions() -> set[str]:
+    """All permissions that the models of the site declare."""
+    return {
+        f"{model._meta.app_label}.{codename}"
+        for model in apps.get_models()
+        for codename in (
+            *(f"{action}_{model._meta.model_name}" for action in model._meta.default_permissions),
+            *(codename for codename, _ in model._meta.permissions),
+        )
+    }
+
+
+def _exists(model: Any, path: str) -> bool:
+    current = model
+    for part in path.split(LOOKUP_SEP):
+        if current is None:
+            return True  # a transform or a key of JSON behind a plain field
+        if part == "pk":
+            return True
+        try:
+            field = current._meta.get_field(part)
+        except FieldDoesNotExist:
+            return any(part == field.attname for field in current._meta.concrete_fields)
+        current = field.related_model
+    return True
+
+
+def _error(declared: type[Resource], what: str, hint: str, number: str) -> Problem:
+    return checks.Error(f"{_path(declared)} {what}.", hint=hint, obj=declared, id=f"exports.{number}")
+
+
+def _path(declared: type[Resource]) -> str:
+    return f"{declared.__module__}.{declared.__qualname__}"

@@ -16,9 +16,7 @@ class ExportError(Exception):
     code: ClassVar[str] = "internal"
     status: ClassVar[int] = 500
 
-    def __init__(
-        self, detail: str = "", *, errors: FieldErrors | None = None, retry_after: int | None = None
-    ) -> None:
+    def __init__(self, detail: str = "", *, errors: FieldErrors | None = None, retry_after: int | None = None) -> None:
         super().__init__(detail or (type(self).__doc__ or "").strip())
         self.errors = errors
         self.retry_after = retry_after
@@ -76,8 +74,7 @@ class TooManyRows(ExportError):
     @classmethod
     def of(cls, rows: int, maximum: int) -> TooManyRows:
         return cls(
-            f"Export would contain {rows:,} rows, which exceeds the maximum of {maximum:,}. "
-            "Please narrow your filters."
+            f"Export would contain {rows:,} rows, which exceeds the maximum of {maximum:,}. Please narrow your filters."
         )
 
 

@@ -41,7 +41,7 @@ def estimate_rows(plan: Plan) -> Estimate:
         else:
             rows, exact = counted, True
     if plan.limit is not None and rows >= plan.limit:
-        return Estimate(rows=plan.limit, exact=exact or counted is not None and counted >= plan.limit)
+        return Estimate(rows=plan.limit, exact=exact or (counted is not None and counted >= plan.limit))
     return Estimate(rows=rows, exact=exact)
 
 

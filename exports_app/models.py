@@ -40,7 +40,7 @@ class ExportJob(models.Model):
     notify = models.JSONField(default=dict)
     file_name = models.CharField(max_length=200)
     request_id = models.CharField(max_length=100, blank=True, default="")
-    idempotency_key = models.CharField(max_length=200, null=True, blank=True)  # noqa: DJ001 - NULL is outside the constraint
+    idempotency_key = models.CharField(max_length=200, null=True, blank=True)
     idempotency_hash = models.CharField(max_length=64, blank=True, default="")
 
     # How it is going
@@ -103,9 +103,7 @@ class ExportJob(models.Model):
             ),
             models.Index(fields=["lease_expires_at"], name="export_job_lease_v1", condition=Q(status=Status.RUNNING)),
             models.Index(fields=["owner"], name="export_job_active_v1", condition=Q(status__in=ACTIVE)),
-            models.Index(
-                fields=["expires_at"], name="export_job_expiry_v1", condition=Q(status=Status.COMPLETED)
-            ),
+            models.Index(fields=["expires_at"], name="export_job_expiry_v1", condition=Q(status=Status.COMPLETED)),
             models.Index(fields=["request_id"], name="export_job_request_v1", condition=~Q(request_id="")),
         ]
         constraints = [

@@ -15,7 +15,7 @@ from exports_app.pipeline import formats
 from exports_app.pipeline.formats import csv as csv_format
 from exports_app.pipeline.formats.gzip import GzipEncoder
 from exports_app.pipeline.sources.sql import Query, SqlSource
-from exports_app.pipeline.types import Cursor, Encoder, Field, Format, Options, Source
+from exports_app.pipeline.types import Cursor, Encoder, Field, Format, Options
 from exports_app.resources import registry
 from exports_app.resources.base import Resource, User
 from exports_app.resources.queries import Selected, compile_query, select_rows
@@ -172,9 +172,7 @@ def _format(name: str, compression: str | None, resource: Resource) -> Format:
     return format_
 
 
-def _select_columns(
-    resource: Resource, user: User, wanted: Sequence[str | Mapping[str, str]] | None
-) -> list[Selected]:
+def _select_columns(resource: Resource, user: User, wanted: Sequence[str | Mapping[str, str]] | None) -> list[Selected]:
     visible = {column.name: column for column in resource.visible_columns(user)}
     if wanted is None:
         return [Selected(column=column) for column in visible.values()]

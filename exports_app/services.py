@@ -22,11 +22,13 @@ from exports_app import conf, dispatch, errors, lifecycle, storage
 from exports_app.choices import ACTIVE, EventKind, Status, Strategy
 from exports_app.estimates import Estimate, estimate_rows
 from exports_app.models import ExportEvent, ExportJob
+from exports_app.pipeline.formats import get_format
 from exports_app.pipeline.types import Options, Upload
 from exports_app.plan import Plan, Request, allowed_resource, make_plan
 
 log = structlog.get_logger("exports")
 
+LINK_LIFE = timedelta(seconds=storage.LINK_SECONDS)
 IDEMPOTENCY_LIFE = timedelta(hours=24)
 USER_LOCK = 0x65787075
 """Advisory lock (transaction, with the user's id) under which one user's requests are counted."""
@@ -146,8 +148,6 @@ def may_read(user: Any, job: ExportJob) -> bool:
 
 def content_type(job: ExportJob) -> str:
     """Media type of the job's file."""
-    from exports_app.pipeline.formats import get_format
-
     return "application/gzip" if job.compression == "gzip" else get_format(job.format).content_type
 
 
@@ -172,9 +172,7 @@ def require_enabled() -> None:
         raise errors.Disabled(retry_after=60)
 
 
-def _create(
-    user: Any, request: Request, plan: Plan, estimate: Estimate, extras: Extras, digest: str
-) -> ExportJob:
+def _create(user: Any, request: Request, plan: Plan, estimate: Estimate, extras: Extras, digest: str) -> ExportJob:
     today = timezone.now()
     return ExportJob.objects.create(
         owner=user,

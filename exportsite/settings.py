@@ -62,6 +62,7 @@ INSTALLED_APPS = [
     "django_filters",
     "django_htmx",
     "django_structlog",
+    "knox",
     "rest_framework",
     "drf_spectacular",
     "exports_app",
@@ -218,7 +219,9 @@ if "EXPORTS_RATE" in env.dump() or env.str("EXPORTS_RATE", None) is not None:
 
 # Mail
 
-vars().update(dj_email_url.parse(env.str("EMAIL_URL", "console:" if DEBUG else "") or required("EMAIL_URL", desk="console:")))
+vars().update(
+    dj_email_url.parse(env.str("EMAIL_URL", "console:" if DEBUG else "") or required("EMAIL_URL", desk="console:"))
+)
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", "exports@localhost")
 ADMINS = [("Operator", address) for address in env.list("ADMINS", [])]
 

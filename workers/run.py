@@ -288,9 +288,7 @@ class Run:
         try:
             if isinstance(error, pipeline_errors.UploadLost):
                 lifecycle.forget_parts(job)
-            lifecycle.retry_later(
-                job, delay=decision.delay, code=error.code, detail=str(error), counts=decision.counts
-            )
+            lifecycle.retry_later(job, delay=decision.delay, code=error.code, detail=str(error), counts=decision.counts)
         except LeaseLost:
             self._leave()
             return None

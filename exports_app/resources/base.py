@@ -100,9 +100,7 @@ class Resource:
     def visible_columns(self, user: User) -> tuple[Column, ...]:
         """Columns that exist for this user."""
         return tuple(
-            column
-            for column in self.get_columns()
-            if not column.sensitive or has_permission(user, column.sensitive)
+            column for column in self.get_columns() if not column.sensitive or has_permission(user, column.sensitive)
         )
 
     # What the declaration means

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from django.db import connections, models
+from django.core.exceptions import FieldDoesNotExist
+from django.db import DEFAULT_DB_ALIAS, connections, models
 from django.db.models.constants import LOOKUP_SEP
 from django.db.models.sql.datastructures import Join
 
@@ -64,12 +65,10 @@ def compile_query(
     if names != wanted:
         text = _rearrange(text, [names.index(name) for name in wanted], len(names))
     keys = len(wanted) - len(paths)
-    return Query(
-        text=text, columns=len(paths), keys=keys, proven_key=has_proven_key(resource, queryset)
-    ), fields
+    return Query(text=text, columns=len(paths), keys=keys, proven_key=has_proven_key(resource, queryset)), fields
 
 
-def fields_of(resource: Resource, user: User, columns: Sequence[Column], using: str) -> list[Field]:
+def fields_of(resource: Resource, user: User, columns: Sequence[Column], using: str = DEFAULT_DB_ALIAS) -> list[Field]:
     """Name, label and kind of columns, without reading a row."""
     selected = [Selected(column=column) for column in columns]
     return compile_query(resource, resource.get_queryset(user), selected, using)[1]
@@ -107,7 +106,7 @@ def multivalued_hop(model: type[models.Model], path: str) -> str | None:
             return None
         try:
             field = current._meta.get_field(part)
-        except models.FieldDoesNotExist if hasattr(models, "FieldDoesNotExist") else Exception:
+        except FieldDoesNotExist:
             return None
         if field.many_to_many or field.one_to_many:
             return part
@@ -138,4 +137,4 @@ def _rearrange(text: str, positions: Sequence[int], width: int) -> str:
     """The same rows with columns repeated or moved: a key that is also a column is selected once inside."""
     inner = ", ".join(f"u{n}" for n in range(1, width + 1))
     outer = ", ".join(f"u{position + 1}" for position in positions)
-    return f"SELECT {outer} FROM ({text}) AS u({inner})"
+    return f"SELECT {outer} FROM ({text}) AS u({inner})"  # noqa: S608 - compiled by Django

@@ -1,0 +1,70 @@
+"""Every error of the API as ``{"code", "detail", "errors"?}``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
+from django.db import InterfaceError, OperationalError
+from django.http import Http404
+from rest_framework import exceptions as drf
+from rest_framework.response import Response
+from rest_framework.views import set_rollback
+
+from exports_app import errors
+
+log = structlog.get_logger("exports")
+
+DATABASE_RETRY_SECONDS = 5
+
+_CODES: tuple[tuple[type[Exception], type[errors.ExportError]], ...] = (
+    (Http404, errors.NotFound),
+    (drf.NotFound, errors.NotFound),
+    (DjangoPermissionDenied, errors.PermissionDenied),
+    (drf.PermissionDenied, errors.PermissionDenied),
+)
+
+
+def handle(exc: Exception, context: dict[str, Any]) -> Response | None:
+    """DRF's exception handler; None lets an error that nobody foresaw become a 500."""
+    set_rollback()
+    if isinstance(exc, errors.ExportError):
+        return _response(exc.status, exc.code, str(exc), exc.errors, exc.retry_after)
+    if isinstance(exc, OperationalError | InterfaceError):
+        log.error("export.api.database_away", exc_info=exc)
+        away = errors.Unavailable("The database is away at the moment.", retry_after=DATABASE_RETRY_SECONDS)
+        return _response(away.status, away.code, str(away), None, away.retry_after)
+    for seen, known in _CODES:
+        if isinstance(exc, seen):
+            return _response(known.status, known.code, (known.__doc__ or "").strip(), None, None)
+    if isinstance(exc, drf.ValidationError):
+        nested = exc.detail if isinstance(exc.detail, dict) else {"body": exc.detail}
+        return _response(400, "invalid", "The request is not valid.", nested, None)
+    if isinstance(exc, drf.NotAuthenticated | drf.AuthenticationFailed):
+        response = _response(401, "not_authenticated", str(exc.detail), None, None)
+        response["WWW-Authenticate"] = getattr(exc, "auth_header", "Bearer")
+        return response
+    if isinstance(exc, drf.APIException):
+        code = _HTTP_CODES.get(exc.status_code, exc.default_code)
+        return _response(exc.status_code, code, str(exc.detail), None, getattr(exc, "wait", None))
+    return None
+
+
+_HTTP_CODES = {
+    400: "invalid",
+    405: "method_not_allowed",
+    406: "not_acceptable",
+    415: "unsupported_media_type",
+    429: "throttled",
+}
+
+
+def _response(status: int, code: str, detail: str, nested: Any, retry_after: float | None) -> Response:
+    body: dict[str, Any] = {"code": code, "detail": detail}
+    if nested:
+        body["errors"] = nested
+    response = Response(body, status=status)
+    if retry_after:
+        response["Retry-After"] = str(int(retry_after))
+    return response

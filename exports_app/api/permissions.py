@@ -1,0 +1,25 @@
+"""Who is asking."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from knox.auth import TokenAuthentication
+from rest_framework.authentication import get_authorization_header
+from rest_framework.request import Request
+
+PREFIXES = (b"bearer", b"token")
+
+
+class BearerAuthentication(TokenAuthentication):  # type: ignore[misc]  # knox ships no types
+    """``Authorization: Bearer <token>``, and ``Token <token>`` as older clients send it."""
+
+    def authenticate(self, request: Request) -> Any:
+        words = get_authorization_header(request).split()
+        if len(words) != 2 or words[0].lower() not in PREFIXES:
+            return None
+        user, token = self.authenticate_credentials(words[1])
+        return user, token
+
+    def authenticate_header(self, request: Request) -> str:
+        return "Bearer"

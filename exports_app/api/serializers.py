@@ -1,0 +1,218 @@
+"""Shapes: what a request body may hold, and what a job and a resource look like."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.urls import reverse
+from django.utils import timezone
+from rest_framework import serializers
+
+from exports_app import conf, errors, lifecycle, services
+from exports_app.choices import ACTIVE, Status
+from exports_app.models import ExportJob
+from exports_app.pipeline.formats import FORMATS
+from exports_app.plan import Request
+from exports_app.resources.base import Resource, User
+from exports_app.resources.filters import describe
+from exports_app.resources.queries import fields_of
+
+MAX_IDS = 10_000
+MAX_SHARED = 50
+
+
+class ColumnChoice(serializers.Field[Any, Any, Any, Any]):
+    """``"name"`` or ``{"name": …, "label": …}``."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, str):
+            return data
+        if not isinstance(data, Mapping) or not isinstance(data.get("name"), str):
+            raise serializers.ValidationError('Give a name, or {"name": …, "label": …}.')
+        unknown = set(data) - {"name", "label"}
+        if unknown:
+            raise serializers.ValidationError(f"Unknown field {min(unknown)}. Valid: name, label.")
+        label = data.get("label")
+        if label is not None and (not isinstance(label, str) or len(label) > 200):
+            raise serializers.ValidationError("The label must be a text of 200 characters at most.")
+        return dict(data)
+
+    def to_representation(self, value: Any) -> Any:
+        return value
+
+
+class StrictSerializer(serializers.Serializer[Any]):
+    """A body in which a name that nobody knows is an error, so that a typing mistake is not ignored."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if not isinstance(data, Mapping):
+            raise serializers.ValidationError({"body": ["Give a JSON object."]})
+        unknown = [name for name in data if name not in self.fields]
+        try:
+            value = super().to_internal_value(data)
+        except serializers.ValidationError as error:
+            raise serializers.ValidationError({**_dict(error.detail), **self._unknown(unknown)}) from error
+        if unknown:
+            raise serializers.ValidationError(self._unknown(unknown))
+        return value
+
+    def _unknown(self, names: list[str]) -> dict[str, list[str]]:
+        return {name: [errors.unknown("field", name, sorted(self.fields))] for name in names}
+
+
+class NotifySerializer(StrictSerializer):
+    email = serializers.BooleanField(default=False)
+    webhooks = serializers.BooleanField(default=False)
+
+
+class ExportRequestSerializer(StrictSerializer):
+    """Body of ``POST exports/``. Only ``resource`` is needed."""
+
+    resource = serializers.CharField(max_length=100)
+    format = serializers.CharField(max_length=20, default="csv")
+    compression = serializers.CharField(max_length=10, required=False, allow_null=True)
+    columns = serializers.ListField(child=ColumnChoice(), required=False, allow_null=True, max_length=1_000)
+    filters = serializers.DictField(required=False, default=dict)
+    ids = serializers.ListField(
+        child=serializers.JSONField(), required=False, allow_null=True, max_length=MAX_IDS, min_length=1
+    )
+    limit = serializers.IntegerField(required=False, allow_null=True, min_value=1, max_value=2**62)
+    parameters = serializers.DictField(required=False, default=dict)
+    options = serializers.DictField(required=False, default=dict)
+    shared_with = serializers.ListField(
+        child=serializers.CharField(max_length=200), required=False, default=list, max_length=MAX_SHARED
+    )
+    notify = NotifySerializer(required=False, default=dict)
+
+    def to_request(self) -> Request:
+        """The validated body in the engine's words."""
+        given = self.validated_data
+        return Request(
+            resource=given["resource"],
+            format=given["format"],
+            compression=given.get("compression"),
+            columns=given.get("columns"),
+            filters=given["filters"],
+            ids=given.get("ids"),
+            limit=given.get("limit"),
+            parameters=given["parameters"],
+            options=given["options"],
+        )
+
+    def to_extras(self, *, idempotency_key: str, request_id: str) -> services.Extras:
+        """What comes with the request but does not change the file."""
+        given = self.validated_data
+        return services.Extras(
+            shared_with=given["shared_with"],
+            notify=dict(given["notify"]),
+            idempotency_key=idempotency_key,
+            request_id=request_id,
+        )
+
+
+def job_json(job: ExportJob, user: Any, *, links: bool = True) -> dict[str, Any]:
+    """The job as the API shows it."""
+    base = f"{reverse('api:export-list')}{job.pk}/"
+    url = services.download_url(user, job)
+    return {
+        **status_json(job),
+        "resource": job.resource,
+        "format": job.format,
+        "compression": job.compression or None,
+        "strategy": job.strategy,
+        "warnings": job.warnings,
+        "columns": job.columns,
+        "filters": job.filters,
+        "ids": job.ids,
+        "limit": job.row_limit,
+        "parameters": job.parameters,
+        "options": job.options,
+        "estimated_rows": job.estimated_rows,
+        "estimate_exact": job.estimate_exact,
+        "file_name": job.file_name,
+        "crc32": job.crc32 or None,
+        "snapshots": job.snapshots,
+        "download_url": url,
+        "download_url_expires_at": iso(timezone.now() + services.LINK_LIFE) if url else None,
+        "created_at": iso(job.created_at),
+        "started_at": iso(job.started_at),
+        "completed_at": iso(job.completed_at),
+        "expires_at": iso(job.expires_at),
+        "request_id": job.request_id,
+        "owner": job.owner.get_username(),
+        "shared_with": [person.get_username() for person in job.shared_with.all()],
+        "links": {"self": base, "cancel": f"{base}cancel/"},
+    }
+
+
+def status_json(job: ExportJob) -> dict[str, Any]:
+    """The part of a job that changes while it runs."""
+    error = {"code": job.error_code, "detail": job.error_detail} if job.error_code else None
+    return {
+        "id": str(job.pk),
+        "status": job.status,
+        "progress": progress_json(job),
+        "attempt": job.failures + 1,
+        "max_attempts": job.max_attempts,
+        "next_attempt_at": iso(job.next_attempt_at),
+        "error": error,
+        "row_count": job.row_count,
+        "file_size": job.file_size,
+    }
+
+
+def progress_json(job: ExportJob) -> dict[str, Any]:
+    """How far it is. The total is the estimate until the last row is written."""
+    total = job.row_count if job.row_count is not None else job.estimated_rows
+    if total is not None:
+        total = max(total, job.rows_done)
+    done = job.status == Status.COMPLETED or job.status == Status.EXPIRED
+    percent = 100.0 if done else min(99.9, round(100 * job.rows_done / total, 1)) if total else 0.0
+    left = (total - job.rows_done) / job.rows_per_second if total and job.rows_per_second else None
+    return {
+        "percent": percent,
+        "rows": job.rows_done,
+        "total_rows": total,
+        "bytes": job.bytes_done,
+        "rows_per_second": round(job.rows_per_second) if job.rows_per_second else None,
+        "eta_seconds": round(left, 1) if left is not None and job.status == Status.RUNNING else None,
+        "queue_position": lifecycle.queue_position(job) if job.status in ACTIVE else None,
+    }
+
+
+def resource_json(resource: Resource, user: User) -> dict[str, Any]:
+    """What this user may export from a resource, and how."""
+    columns = resource.visible_columns(user)
+    kinds = fields_of(resource, user, columns)
+    return {
+        "name": resource.name,
+        "title": resource.get_title(),
+        "description": resource.get_description(),
+        "columns": [
+            {"name": field.name, "label": field.label, "kind": field.kind.value, "sensitive": bool(column.sensitive)}
+            for column, field in zip(columns, kinds, strict=True)
+        ],
+        "filters": [
+            {
+                "name": each.name,
+                "label": each.label,
+                "kind": each.kind,
+                "multiple": each.multiple,
+                "choices": [{"value": value, "label": label} for value, label in each.choices],
+            }
+            for each in describe(resource)
+        ],
+        "formats": list(resource.formats or FORMATS),
+        "parameters": [],
+        "limits": {"max_rows": resource.max_rows, "max_active": conf.settings.MAX_ACTIVE},
+    }
+
+
+def iso(moment: Any) -> str | None:
+    """UTC with microseconds and offset, or None."""
+    return moment.isoformat() if moment is not None else None
+
+
+def _dict(detail: Any) -> dict[str, Any]:
+    return detail if isinstance(detail, dict) else {"body": detail}

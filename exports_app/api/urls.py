@@ -1,0 +1,18 @@
+"""Paths of the API, below ``/api/v1/``."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from exports_app.api import views
+
+app_name = "api"
+
+urlpatterns = [
+    path("resources/", views.ResourceListView.as_view(), name="resource-list"),
+    path("resources/<str:name>/", views.ResourceView.as_view(), name="resource-detail"),
+    path("exports/", views.ExportListView.as_view(), name="export-list"),
+    path("exports/<uuid:id>/", views.ExportView.as_view(), name="export-detail"),
+    path("exports/<uuid:id>/cancel/", views.CancelView.as_view(), name="export-cancel"),
+    path("exports/<uuid:id>/retry/", views.RetryView.as_view(), name="export-retry"),
+]

@@ -1,0 +1,152 @@
+"""The endpoints: shape in, service, shape out."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import django_filters as df
+from django.db.models import QuerySet
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import status
+from rest_framework.pagination import CursorPagination
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+from structlog.contextvars import get_contextvars
+
+from exports_app import errors, services
+from exports_app.api.serializers import ExportRequestSerializer, iso, job_json, resource_json
+from exports_app.choices import Status
+from exports_app.models import ExportJob
+from exports_app.resources import registry
+
+MAX_KEY = 200
+
+
+class Pages(CursorPagination):
+    """``{"next", "previous", "results"}``, newest first."""
+
+    ordering = ("-created_at", "-id")
+    page_size = 50
+    page_size_query_param = "page_size"
+    max_page_size = 200
+
+
+class ExportFilter(df.FilterSet):
+    """Query parameters of the list of exports."""
+
+    status = df.MultipleChoiceFilter(choices=Status.choices)
+    resource = df.CharFilter()
+    format = df.CharFilter()
+    request_id = df.CharFilter()
+    created_after = df.IsoDateTimeFilter(field_name="created_at", lookup_expr="gte")
+    created_before = df.IsoDateTimeFilter(field_name="created_at", lookup_expr="lte")
+
+    class Meta:
+        model = ExportJob
+        fields: list[str] = []
+
+
+class ResourceListView(APIView):
+    """What I may export."""
+
+    @extend_schema(operation_id="resources_list", responses={200: list[dict]})
+    def get(self, request: Request) -> Response:
+        allowed = [declared() for declared in registry.every()]
+        return Response([resource_json(each, request.user) for each in allowed if each.is_allowed(request.user)])
+
+
+class ResourceView(APIView):
+    """One resource."""
+
+    @extend_schema(operation_id="resources_retrieve", responses={200: dict})
+    def get(self, request: Request, name: str) -> Response:
+        declared = registry.get(name)
+        if declared is None or not declared().is_allowed(request.user):
+            raise errors.NotFound("There is no such data, or you may not export it.")
+        return Response(resource_json(declared(), request.user))
+
+
+class ExportListView(APIView):
+    """My exports and those shared with me; a new one by POST."""
+
+    @extend_schema(operation_id="exports_list", responses={200: dict})
+    def get(self, request: Request) -> Response:
+        jobs = _filtered(request, services.visible_exports(request.user))
+        pages = Pages()
+        page = pages.paginate_queryset(jobs, request, view=self) or []
+        return pages.get_paginated_response([job_json(job, request.user) for job in page])
+
+    @extend_schema(
+        operation_id="exports_create",
+        request=ExportRequestSerializer,
+        responses={202: dict, 200: dict},
+        parameters=[OpenApiParameter("Idempotency-Key", location="header", type=str)],
+    )
+    def post(self, request: Request) -> Response:
+        body = ExportRequestSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        key = request.headers.get("Idempotency-Key", "")
+        if len(key) > MAX_KEY:
+            raise errors.Invalid(f"The Idempotency-Key has {MAX_KEY} characters at most.")
+        extras = body.to_extras(idempotency_key=key, request_id=str(get_contextvars().get("request_id", "")))
+        job, created = services.request_export(request.user, body.to_request(), extras)
+        shown = job_json(job, request.user)
+        code = status.HTTP_202_ACCEPTED if created else status.HTTP_200_OK
+        return Response(shown, status=code, headers={"Location": shown["links"]["self"]})
+
+
+class ExportView(APIView):
+    """One export."""
+
+    @extend_schema(operation_id="exports_retrieve", responses={200: dict, 410: dict})
+    def get(self, request: Request, id: UUID) -> Response:
+        job = services.get_export(request.user, id)
+        shown = job_json(job, request.user)
+        if job.status == Status.EXPIRED:
+            gone = {"code": errors.Gone.code, "detail": f"The file expired at {iso(job.expires_at)}."}
+            return Response(gone | shown, status=status.HTTP_410_GONE)
+        return Response(shown)
+
+    @extend_schema(operation_id="exports_destroy", responses={204: None})
+    def delete(self, request: Request, id: UUID) -> Response:
+        services.delete_export(services.own_export(request.user, id))
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class CancelView(APIView):
+    """Stop a queued or running export."""
+
+    @extend_schema(operation_id="exports_cancel", request=None, responses={200: dict})
+    def post(self, request: Request, id: UUID) -> Response:
+        job = services.own_export(request.user, id)
+        services.cancel_export(job)
+        return _again(request, job)
+
+
+class RetryView(APIView):
+    """Start a failed or cancelled export again."""
+
+    @extend_schema(operation_id="exports_retry", request=None, responses={200: dict})
+    def post(self, request: Request, id: UUID) -> Response:
+        job = services.own_export(request.user, id)
+        services.retry_export(job)
+        return _again(request, job)
+
+
+def _again(request: Request, job: ExportJob) -> Response:
+    return Response(job_json(services.get_export(request.user, job.pk), request.user))
+
+
+def _filtered(request: Request, jobs: QuerySet[ExportJob]) -> QuerySet[ExportJob]:
+    known = [*ExportFilter.base_filters, "cursor", Pages.page_size_query_param]
+    wrong: dict[str, Any] = {
+        name: [errors.unknown("filter", name, known)] for name in request.query_params if name not in known
+    }
+    filters = ExportFilter(data=request.query_params, queryset=jobs)
+    if not filters.is_valid():
+        wrong |= {name: list(messages) for name, messages in filters.errors.items()}
+    if wrong:
+        raise errors.Invalid("The query is not valid.", errors=wrong)
+    return filters.qs

@@ -1,0 +1,21 @@
+"""``manage.py prune_exports``: what beat does every five minutes, by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from exports_app import retention
+
+
+class Command(BaseCommand):
+    help = "Delete expired export files, and rows past their time."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        pruned = retention.prune()
+        leftovers = retention.clean_leftovers()
+        self.stdout.write(
+            f"Deleted {pruned.files} expired files, {leftovers} leftovers, "
+            f"{pruned.jobs} old exports, {pruned.performance} old figures."
+        )

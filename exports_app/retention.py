@@ -1,0 +1,62 @@
+"""What is kept and for how long: files, rows, and the leftovers of jobs that ended early."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+from django.db.models import Q
+from django.utils import timezone
+
+from exports_app import lifecycle, services
+from exports_app.choices import Status
+from exports_app.models import ExportJob, ExportPerformance
+
+log = structlog.get_logger("exports")
+
+PERFORMANCE_LIFE = timedelta(days=30)
+JOB_LIFE = timedelta(days=90)
+"""Rows of ended jobs stay so long for limits and audit."""
+CLEAN_AFTER = timedelta(seconds=60)
+"""A worker cleans up after its own job first."""
+BATCH = 200
+"""Jobs handled by one pass; the next pass comes soon."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pruned:
+    """What one pass removed."""
+
+    files: int
+    jobs: int
+    performance: int
+
+
+def prune() -> Pruned:
+    """Expire files whose time is over, delete them, and delete rows past their time."""
+    now = timezone.now()
+    for job in ExportJob.objects.filter(status=Status.COMPLETED, expires_at__lte=now)[:BATCH]:
+        if lifecycle.expire(job):
+            log.info("export.job.expired", job=str(job.pk))
+    unreadable = Q(status=Status.EXPIRED) | Q(status=Status.COMPLETED, deleted_at__isnull=False)
+    files = _discard(unreadable)
+    old = ExportJob.objects.filter(created_at__lt=now - JOB_LIFE, file_key="").exclude(
+        status__in=(Status.QUEUED, Status.RUNNING, Status.COMPLETED)
+    )
+    jobs = ExportJob.objects.filter(pk__in=old.values("pk")[:BATCH]).delete()[1].get("exports_app.ExportJob", 0)
+    performance = ExportPerformance.objects.filter(created_at__lt=now - PERFORMANCE_LIFE).delete()[0]
+    return Pruned(files=files, jobs=jobs, performance=performance)
+
+
+def clean_leftovers() -> int:
+    """Remove what the storage holds of jobs that ended without a file; gives how many there were."""
+    settled = timezone.now() - CLEAN_AFTER
+    return _discard(Q(status__in=(Status.CANCELLED, Status.FAILED), completed_at__lt=settled))
+
+
+def _discard(which: Q) -> int:
+    jobs = list(ExportJob.objects.filter(which).exclude(file_key="")[:BATCH])
+    for job in jobs:
+        services.discard_file(job)
+    return len(jobs)

@@ -1,0 +1,75 @@
+"""Fixtures that every test may use. Real PostgreSQL, Redis and S3 come from ``make test``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Permission, User
+from rest_framework.test import APIClient
+
+CI = os.environ.get("CI") == "true"
+SERVICES = ("DATABASE_URL", "REDIS_URL", "AWS_ENDPOINT_URL_S3")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Without the services nothing here means much: say so at once, and how to have them."""
+    missing = [name for name in SERVICES if not os.environ.get(name)]
+    if missing:
+        raise pytest.UsageError(
+            f"{', '.join(missing)} not set: run the tests with `make test`, "
+            "or inside `python -m exportsite.stack run --services-only -- CMD`."
+        )
+
+
+def make_user(name: str, *, permissions: tuple[str, ...] = (), **values: Any) -> User:
+    """A user who can sign in with their name as password."""
+    user = get_user_model().objects.create_user(name, password=name, email=f"{name}@example.com", **values)
+    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    return get_user_model().objects.get(pk=user.pk)
+
+
+VIEW_SAMPLES = ("view_transaction", "view_customer", "view_trade", "view_tag", "view_goal")
+
+
+@pytest.fixture
+def alice(db: None) -> User:
+    """Owns the exports in the tests."""
+    return make_user("alice", permissions=VIEW_SAMPLES)
+
+
+@pytest.fixture
+def bob(db: None) -> User:
+    """Has the same permissions; things are shared with him."""
+    return make_user("bob", permissions=VIEW_SAMPLES)
+
+
+@pytest.fixture
+def charlie(db: None) -> User:
+    """Has no access to anything."""
+    return make_user("charlie")
+
+
+@pytest.fixture
+def api(alice: User) -> APIClient:
+    """The API as Alice uses it."""
+    client = APIClient()
+    client.force_authenticate(alice)
+    return client
+
+
+@pytest.fixture(autouse=True)
+def silent_bell(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[list[str]]:
+    """Tests without workers hear the bell instead of Redis; ``real_bell`` in a test's fixtures leaves it."""
+    rung: list[str] = []
+    if "real_bell" not in request.fixturenames:
+        monkeypatch.setattr("exports_app.dispatch.ring", lambda queue: rung.append(queue) or True)
+    yield rung
+
+
+@pytest.fixture
+def real_bell() -> None:
+    """The test rings Redis itself."""
