@@ -101,17 +101,23 @@ class SqlSource:
         self._connection.close()
 
     def _lines(self, count: int) -> list[bytes]:
-        """Rows of the running statement; of the next one where it has ended."""
-        if self._stream is None or self._stream.ended:
-            limit = None if self._one_pass else count
-            if limit is None:
-                self._execute("SET LOCAL statement_timeout = 0")  # one sort may outlast any chunk
-            self._stream = wire.CopyOut(self._connection, self._copy(limit))
-            self._asked = limit
-        lines = self._stream.read(count, self._chunk_bytes)
-        if self._stream.ended:
-            self._done = self._asked is None or self._stream.rows < self._asked
-        return lines
+        """Rows of the running statement; of the next one where it has ended. None only after the last row."""
+        while True:
+            if self._stream is None or self._stream.ended:
+                self._stream = self._next_statement(count)
+            lines = self._stream.read(count, self._chunk_bytes)
+            if self._stream.ended:
+                self._done = self._asked is None or self._stream.rows < self._asked
+            # A statement whose last row was read by the call before shows its end only now: not yet our end.
+            if lines or self._done:
+                return lines
+
+    def _next_statement(self, count: int) -> wire.CopyOut:
+        limit = None if self._one_pass else count
+        if limit is None:
+            self._execute("SET LOCAL statement_timeout = 0")  # one sort may outlast any chunk
+        self._asked = limit
+        return wire.CopyOut(self._connection, self._copy(limit))
 
     def _chunk(self, lines: list[bytes]) -> Chunk:
         """Cut the key off each line; the last one's is the cursor."""
