@@ -13,7 +13,6 @@ from typing import Any
 import psycopg
 import structlog
 from django.contrib.auth import get_user_model
-from django.contrib.auth.models import AbstractBaseUser
 from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
@@ -235,7 +234,7 @@ def _check_limits(user: Any) -> None:
         )
 
 
-def _users(names: Sequence[str]) -> list[AbstractBaseUser]:
+def _users(names: Sequence[str]) -> list[Any]:
     model = get_user_model()
     field = model.USERNAME_FIELD
     found = {getattr(user, field): user for user in model._default_manager.filter(**{f"{field}__in": list(names)})}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from celery import Task, shared_task
 from celery.signals import worker_ready, worker_shutting_down
 
@@ -15,7 +17,7 @@ class Terminal(Exception):
 
 
 @shared_task(name=RUN_NEXT, bind=True, max_retries=None, dont_autoretry_for=(Terminal,))
-def run_next(self: Task, queue: str) -> None:
+def run_next(self: Task[Any, Any], queue: str) -> None:
     """Run the job whose turn it is in ``queue``; the message is only the doorbell."""
     decision = run.run_next(queue)
     if decision is not None:

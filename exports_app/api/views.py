@@ -51,7 +51,7 @@ class ExportFilter(df.FilterSet):
 class ResourceListView(APIView):
     """What I may export."""
 
-    @extend_schema(operation_id="resources_list", responses={200: list[dict]})
+    @extend_schema(operation_id="resources_list", responses={200: list[dict[str, Any]]})
     def get(self, request: Request) -> Response:
         allowed = [declared() for declared in registry.every()]
         return Response([resource_json(each, request.user) for each in allowed if each.is_allowed(request.user)])
@@ -60,7 +60,7 @@ class ResourceListView(APIView):
 class ResourceView(APIView):
     """One resource."""
 
-    @extend_schema(operation_id="resources_retrieve", responses={200: dict})
+    @extend_schema(operation_id="resources_retrieve", responses={200: dict[str, Any]})
     def get(self, request: Request, name: str) -> Response:
         declared = registry.get(name)
         if declared is None or not declared().is_allowed(request.user):
@@ -71,7 +71,7 @@ class ResourceView(APIView):
 class ExportListView(APIView):
     """My exports and those shared with me; a new one by POST."""
 
-    @extend_schema(operation_id="exports_list", responses={200: dict})
+    @extend_schema(operation_id="exports_list", responses={200: dict[str, Any]})
     def get(self, request: Request) -> Response:
         jobs = _filtered(request, services.visible_exports(request.user))
         pages = Pages()
@@ -81,7 +81,7 @@ class ExportListView(APIView):
     @extend_schema(
         operation_id="exports_create",
         request=ExportRequestSerializer,
-        responses={202: dict, 200: dict},
+        responses={202: dict[str, Any], 200: dict[str, Any]},
         parameters=[OpenApiParameter("Idempotency-Key", location="header", type=str)],
     )
     def post(self, request: Request) -> Response:
@@ -100,7 +100,7 @@ class ExportListView(APIView):
 class ExportView(APIView):
     """One export."""
 
-    @extend_schema(operation_id="exports_retrieve", responses={200: dict, 410: dict})
+    @extend_schema(operation_id="exports_retrieve", responses={200: dict[str, Any], 410: dict[str, Any]})
     def get(self, request: Request, id: UUID) -> Response:
         job = services.get_export(request.user, id)
         shown = job_json(job, request.user)
@@ -118,7 +118,7 @@ class ExportView(APIView):
 class CancelView(APIView):
     """Stop a queued or running export."""
 
-    @extend_schema(operation_id="exports_cancel", request=None, responses={200: dict})
+    @extend_schema(operation_id="exports_cancel", request=None, responses={200: dict[str, Any]})
     def post(self, request: Request, id: UUID) -> Response:
         job = services.own_export(request.user, id)
         services.cancel_export(job)
@@ -128,7 +128,7 @@ class CancelView(APIView):
 class RetryView(APIView):
     """Start a failed or cancelled export again."""
 
-    @extend_schema(operation_id="exports_retry", request=None, responses={200: dict})
+    @extend_schema(operation_id="exports_retry", request=None, responses={200: dict[str, Any]})
     def post(self, request: Request, id: UUID) -> Response:
         job = services.own_export(request.user, id)
         services.retry_export(job)

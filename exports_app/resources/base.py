@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.core.exceptions import ImproperlyConfigured
 from django.db import models
+from django.http import QueryDict
 from django.utils import timezone
 from django_filters import FilterSet
 
@@ -74,7 +75,7 @@ class Resource:
         return inspect.cleandoc(type(self).__doc__ or "") if type(self).__doc__ != Resource.__doc__ else ""
 
     def filter_queryset(
-        self, queryset: models.QuerySet[Any, Any], data: Mapping[str, Any]
+        self, queryset: models.QuerySet[Any, Any], data: QueryDict
     ) -> models.QuerySet[Any, Any]:
         """Narrow the rows; ``data`` are values that ``filters.check`` accepted.
 

@@ -8,6 +8,7 @@ from typing import Any
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.expressions import Combinable
+from django.utils.text import capfirst
 
 from exports_app.pipeline.types import Field, Kind
 
@@ -52,10 +53,13 @@ class Column:
             return self.name
         return self.expression if isinstance(self.expression, str) else f"export_{self.name}"
 
-    @property
-    def title(self) -> str:
-        """The header: the label, or the name in words."""
-        return self.label or self.name.replace("__", " ").replace("_", " ").capitalize()
+    def title(self, output: models.Field[Any, Any] | None) -> str:
+        """The header: the label, else the model field's verbose name, else the name in words."""
+        if self.label:
+            return self.label
+        if output is not None and self.name in (getattr(output, "name", None), getattr(output, "attname", None)):
+            return str(capfirst(output.verbose_name))
+        return self.name.replace("__", " ").replace("_", " ").capitalize()
 
     def field(self, output: models.Field[Any, Any] | None, *, label: str | None = None) -> Field:
         """The column as the pipeline sees it; ``output`` is the ORM's output field."""
@@ -63,7 +67,7 @@ class Column:
         base = output.base_field if isinstance(output, ArrayField) else None
         return Field(
             name=self.name,
-            label=self.title if label is None else label,
+            label=self.title(output) if label is None else label,
             kind=kind,
             element=kind_of(base) if base is not None else None,
             choices=_choices(output),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from django.core.exceptions import FieldDoesNotExist
 from django.db import DEFAULT_DB_ALIAS, connections, models
@@ -110,7 +110,7 @@ def multivalued_hop(model: type[models.Model], path: str) -> str | None:
             return None
         if field.many_to_many or field.one_to_many:
             return part
-        current = cast("type[models.Model] | None", field.related_model)
+        current = field.related_model
     return None
 
 
