@@ -98,7 +98,7 @@ class Account(models.Model):
 
 class Customer(models.Model):
     name = models.CharField(max_length=200)
-    email = models.CharField(max_length=254, null=True, blank=True)  # noqa: DJ001 - unknown (NULL) is not none ("")
+    email = models.CharField(max_length=254, null=True, blank=True)
     signup_date = models.DateField()
     country_code = models.CharField(max_length=2, help_text="ISO 3166-1 alpha-2")
     subscription_tier = models.CharField(max_length=10, choices=SubscriptionTier)
@@ -117,20 +117,16 @@ class Customer(models.Model):
 
 
 class Transaction(models.Model):
-    account = models.ForeignKey(
-        Account, on_delete=models.PROTECT, related_name="transactions", db_index=False
-    )
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="transactions", db_index=False)
     booked_at = models.DateTimeField()
     amount = models.DecimalField(max_digits=14, decimal_places=2)
-    fee = models.DecimalField(
-        max_digits=10, decimal_places=2, null=True, blank=True, help_text="Empty until known."
-    )
+    fee = models.DecimalField(max_digits=10, decimal_places=2, null=True, blank=True, help_text="Empty until known.")
     currency = models.CharField(max_length=3, choices=Currency)
     status = models.CharField(max_length=10, choices=TransactionStatus)
     merchant = models.CharField(max_length=200)
-    description = models.TextField(null=True, blank=True)  # noqa: DJ001 - NULL and "" both occur
-    reference = models.CharField(max_length=50, null=True, blank=True)  # noqa: DJ001 - likewise
-    card_number = models.CharField(max_length=19, null=True, blank=True)  # noqa: DJ001 - NULL: paid without a card
+    description = models.TextField(null=True, blank=True)
+    reference = models.CharField(max_length=50, null=True, blank=True)
+    card_number = models.CharField(max_length=19, null=True, blank=True)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["booked_at", "id"], name="sample_transaction_key")]
@@ -175,9 +171,7 @@ class Tag(models.Model):
 
 class Trade(models.Model):
     account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="trades", db_index=False)
-    instrument = models.ForeignKey(
-        Instrument, on_delete=models.PROTECT, related_name="trades", db_index=False
-    )
+    instrument = models.ForeignKey(Instrument, on_delete=models.PROTECT, related_name="trades", db_index=False)
     tags = models.ManyToManyField(Tag, related_name="trades", blank=True)
     opened_at = models.DateTimeField()
     closed_at = models.DateTimeField(null=True, blank=True, help_text="Empty while open, and when cancelled.")
@@ -187,10 +181,8 @@ class Trade(models.Model):
     entry_price = models.DecimalField(max_digits=18, decimal_places=5)
     exit_price = models.DecimalField(max_digits=18, decimal_places=5, null=True, blank=True)
     fees = models.DecimalField(max_digits=12, decimal_places=2)
-    pnl = models.DecimalField(
-        "P&L", max_digits=16, decimal_places=2, null=True, blank=True, help_text="After fees."
-    )
-    notes = models.TextField(null=True, blank=True)  # noqa: DJ001 - NULL and "" both occur
+    pnl = models.DecimalField("P&L", max_digits=16, decimal_places=2, null=True, blank=True, help_text="After fees.")
+    notes = models.TextField(null=True, blank=True)
 
     class Meta:
         constraints = [
@@ -232,9 +224,7 @@ class Goal(models.Model):
     class Meta:
         constraints = [
             models.CheckConstraint(name="sample_goal_target_is_positive", condition=Q(target__gt=0)),
-            models.CheckConstraint(
-                name="sample_goal_ends_after_start", condition=Q(ends_on__gte=F("starts_on"))
-            ),
+            models.CheckConstraint(name="sample_goal_ends_after_start", condition=Q(ends_on__gte=F("starts_on"))),
         ]
 
     def __str__(self) -> str:

@@ -5,7 +5,7 @@ SELECT
     coalesce(
         (ARRAY[
             'Breakout', 'Pullback', 'Reversal', 'Range', 'Trend day', 'Gap & go', 'News "spike"', 'A+ setup',
-            'Asia', 'London', 'New York', 'Overnight', 'Pre-market', 'Close, auction', 'Монитор', '東京',
+            'Asia', 'London', 'New York', 'Overnight', 'Pre-market', 'Close; auction', 'Монитор', '東京',
             'FOMO', 'Revenge', 'Patient', 'Überzeugt', 'Tired; distracted', '=plan', '+size', '🚀 YOLO'
         ])[i],
         pg_temp.pick(ARRAY['Idea', 'Test', 'Watch', 'Review', 'Lesson', 'Journal', 'Übung', 'メモ'], i, %(salt)s + 40) || ' ' || i

@@ -1,0 +1,148 @@
+"""What the samples can be narrowed by. Several values mean any of them; both ends of a range belong to it."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, time
+from typing import Any
+
+import django_filters as df
+from babel import Locale
+from django.core.exceptions import ValidationError
+from django.db.models import Model, QuerySet
+from django.forms.utils import from_current_timezone
+from django.utils.dateparse import parse_date
+from django_filters.fields import IsoDateTimeField
+
+from exportsite.samples.models import (
+    Account,
+    Currency,
+    Customer,
+    Goal,
+    GoalPeriod,
+    GoalStatus,
+    Instrument,
+    SubscriptionTier,
+    Tag,
+    Trade,
+    TradeDirection,
+    TradeStatus,
+    Transaction,
+    TransactionStatus,
+)
+
+ISO_DATE = ["%Y-%m-%d"]
+NOT_COUNTRIES = {"EU", "EZ", "UN", "XA", "XB", "ZZ"}
+COUNTRIES = sorted(
+    (code, name)
+    for code, name in Locale("en").territories.items()
+    if len(code) == 2 and code.isalpha() and code not in NOT_COUNTRIES
+)
+
+
+class MomentField(IsoDateTimeField):
+    """A moment in ISO 8601. A date alone is its first moment, or with ``last`` its last one."""
+
+    def __init__(self, *, last: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.last = last
+
+    def to_python(self, value: Any) -> datetime | None:
+        day = self._day(value) if isinstance(value, str) else None
+        if day is None:
+            return super().to_python(value)
+        return from_current_timezone(datetime.combine(day, time.max if self.last else time.min))
+
+    def _day(self, value: str) -> date | None:
+        try:
+            return parse_date(value.strip())
+        except ValueError as error:
+            raise ValidationError(self.error_messages["invalid"], code="invalid") from error
+
+
+class MomentFilter(df.IsoDateTimeFilter):
+    field_class = MomentField
+
+
+class AnyOfFilter(df.MultipleChoiceFilter):
+    """One ``IN``, where django-filter has an ``OR`` of the values and a ``DISTINCT`` that sorts the table."""
+
+    def filter(self, qs: QuerySet[Any], value: list[str] | list[Model]) -> QuerySet[Any]:
+        return qs.filter(**{f"{self.field_name}__in": value}) if value else qs
+
+
+class AnyRowFilter(df.ModelMultipleChoiceFilter, AnyOfFilter):
+    """Any of a table's rows, few enough to offer them all."""
+
+
+class AnyNameFilter(df.BaseInFilter, df.CharFilter):
+    """Any of some names in a table too large to offer them all. A name that is not there finds nothing."""
+
+
+def _keys(rows: QuerySet[Any]) -> list[int]:
+    """Read now, so that the planner knows how common they are and which index to take."""
+    return list(rows.values_list("pk", flat=True))
+
+
+class TransactionFilter(df.FilterSet):
+    status = AnyOfFilter(choices=TransactionStatus.choices)
+    currency = AnyOfFilter(choices=Currency.choices)
+    account = AnyNameFilter(method="booked_to", label="Account numbers")
+    booked_at_after = MomentFilter("booked_at", "gte", label="Booked from")
+    booked_at_before = MomentFilter("booked_at", "lte", last=True, label="Booked until")
+    amount_min = df.NumberFilter("amount", "gte", label="Amount from")
+    amount_max = df.NumberFilter("amount", "lte", label="Amount to")
+
+    class Meta:
+        model = Transaction
+        fields: list[str] = []
+
+    def booked_to(self, rows: QuerySet[Transaction], name: str, numbers: list[str]) -> QuerySet[Transaction]:
+        return rows.filter(account__in=_keys(Account.objects.filter(number__in=numbers)))
+
+
+class CustomerFilter(df.FilterSet):
+    country_code = AnyOfFilter(choices=COUNTRIES, label="Country")
+    subscription_tier = AnyOfFilter(choices=SubscriptionTier.choices)
+    lifetime_value_min = df.NumberFilter("lifetime_value", "gte", label="Lifetime value from")
+    lifetime_value_max = df.NumberFilter("lifetime_value", "lte", label="Lifetime value to")
+    signup_date_after = df.DateFilter("signup_date", "gte", label="Signed up from", input_formats=ISO_DATE)
+    signup_date_before = df.DateFilter("signup_date", "lte", label="Signed up until", input_formats=ISO_DATE)
+
+    class Meta:
+        model = Customer
+        fields: list[str] = []
+
+
+class TradeFilter(df.FilterSet):
+    opened_at_after = MomentFilter("opened_at", "gte", label="Opened from")
+    opened_at_before = MomentFilter("opened_at", "lte", last=True, label="Opened until")
+    tags = AnyNameFilter(method="tagged", label="Tags")
+    instrument = AnyRowFilter(queryset=Instrument.objects.order_by("symbol"), to_field_name="symbol")
+    status = AnyOfFilter(choices=TradeStatus.choices)
+    direction = AnyOfFilter(choices=TradeDirection.choices)
+
+    class Meta:
+        model = Trade
+        fields: list[str] = []
+
+    def tagged(self, rows: QuerySet[Trade], name: str, tags: list[str]) -> QuerySet[Trade]:
+        links = Trade.tags.through.objects.filter(tag__in=_keys(Tag.objects.filter(name__in=tags)))
+        return rows.filter(pk__in=links.values("trade_id"))
+
+
+class GoalFilter(df.FilterSet):
+    status = AnyOfFilter(choices=GoalStatus.choices)
+    period = AnyOfFilter(choices=GoalPeriod.choices)
+
+    class Meta:
+        model = Goal
+        fields: list[str] = []
+
+
+class TagFilter(df.FilterSet):
+    created_at_after = MomentFilter("created_at", "gte", label="Created from")
+    created_at_before = MomentFilter("created_at", "lte", last=True, label="Created until")
+
+    class Meta:
+        model = Tag
+        fields: list[str] = []
