@@ -168,13 +168,9 @@ def test_a_service_that_is_killed_comes_back_on_its_port(start: Start) -> None:
         time.sleep(0.05)
 
 
-def test_a_crash_is_named_with_its_log_and_leaves_a_data_folder_that_serves_again(
-    start: Start, tmp_path: Path
-) -> None:
+def test_a_crash_is_named_with_its_log_and_leaves_a_data_folder_that_serves_again(start: Start, tmp_path: Path) -> None:
     in_folder = ("--data", str(tmp_path))
-    process = start(
-        sys.executable, "-c", CREATE_TABLE_AND_KILL_POSTGRES, options=(*in_folder, "--on-death", "stop")
-    )
+    process = start(sys.executable, "-c", CREATE_TABLE_AND_KILL_POSTGRES, options=(*in_folder, "--on-death", "stop"))
     _, err = process.communicate(timeout=START_SECONDS)
     assert process.returncode == 1
     assert "postgres was ended by SIGKILL" in err

@@ -139,7 +139,8 @@ def _unprivileged_user() -> pwd.struct_passwd:
 def _as_owner(data: Path) -> list[str]:
     """The words before a command that make root the folder's owner: PostgreSQL refuses to run as root.
 
-    The one capability kept lets it pass through folders that only root may enter, as a clone below /root.
+    The one capability kept lets it pass through folders that only root may enter, as a clone below /root;
+    the secure bit makes access(2), by which it looks for its own parts, heed that capability.
     """
     if os.geteuid() != 0:
         return []
@@ -152,6 +153,7 @@ def _as_owner(data: Path) -> list[str]:
         f"--reuid={owner.st_uid}",
         f"--regid={owner.st_gid}",
         "--clear-groups",
+        "--securebits=+no_setuid_fixup",
         "--inh-caps=+dac_override",
         "--ambient-caps=+dac_override",
         "--pdeathsig=KILL",  # the change of user cleared it

@@ -34,9 +34,7 @@ class Redis(Service):
         return {"REDIS_URL": f"redis://:{self.folder.secret('redis')}@127.0.0.1:{self.ports['redis']}/0"}
 
     def program(self) -> Program:
-        settings = SETTINGS.format(
-            port=self.ports["redis"], password=self.folder.secret("redis"), data=self.data
-        )
+        settings = SETTINGS.format(port=self.ports["redis"], password=self.folder.secret("redis"), data=self.data)
         # A file, since what stands on a command line is seen by every user of the machine.
         path = self.folder.write("redis.conf", settings)
         return Program(
@@ -50,7 +48,5 @@ class Redis(Service):
 
     @classmethod
     def check(cls, variables: Mapping[str, str]) -> None:
-        with redis.Redis.from_url(
-            variables["REDIS_URL"], socket_timeout=2, socket_connect_timeout=2
-        ) as client:
+        with redis.Redis.from_url(variables["REDIS_URL"], socket_timeout=2, socket_connect_timeout=2) as client:
             client.ping()

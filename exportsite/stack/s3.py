@@ -64,9 +64,7 @@ class SeaweedFS(Service):
 
     def _options(self) -> list[str]:
         ports = {
-            f"{part}.port{kind}": self.ports[part + kind.replace(".", "_")]
-            for part in PARTS
-            for kind in ("", ".grpc")
+            f"{part}.port{kind}": self.ports[part + kind.replace(".", "_")] for part in PARTS for kind in ("", ".grpc")
         }
         options = {
             "dir": ".",

@@ -78,9 +78,7 @@ class Site:
 
     def _worker_kinds(self) -> list[tuple[str, str, int]]:
         numbered = [
-            (f"{kind}-{number}", *what)
-            for number in range(1, self.workers + 1)
-            for kind, what in WORKERS.items()
+            (f"{kind}-{number}", *what) for number in range(1, self.workers + 1) for kind, what in WORKERS.items()
         ]
         return numbered + [(kind, *what) for kind, what in MAINTENANCE.items()]
 

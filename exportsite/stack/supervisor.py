@@ -118,9 +118,7 @@ class Supervisor:
                 raise
             except Exception as error:
                 if time.monotonic() > give_up_at:
-                    raise StackError(
-                        f"{name} gave no answer in {seconds:.0f} s: {error}{self.tail(name)}"
-                    ) from error
+                    raise StackError(f"{name} gave no answer in {seconds:.0f} s: {error}{self.tail(name)}") from error
             self.wait(PROBE_PAUSE_SECONDS)
 
     def wait(self, seconds: float, also: Iterable[Child] = ()) -> None:

@@ -43,9 +43,7 @@ class Command(BaseCommand):
 
 
 def _user(name: str, **rights: bool) -> User:
-    user, is_new = User.objects.get_or_create(
-        username=name, defaults={"email": f"{name}@example.com", **rights}
-    )
+    user, is_new = User.objects.get_or_create(username=name, defaults={"email": f"{name}@example.com", **rights})
     if is_new:
         user.set_password(name)
         user.save(update_fields=["password"])

@@ -1,0 +1,43 @@
+# Everything a developer does. `make help` lists it; `make run` alone is enough to see the site.
+
+PYTHON3 ?= python3
+ROWS ?= 250000
+ARGS ?=
+
+PYTHON := .venv/bin/python
+STACK := $(PYTHON) -m exportsite.stack
+INSTALLED := .venv/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: setup run test check bench chaos help
+
+setup: $(INSTALLED)  ## Make .venv and install everything, once per change of the requirements
+
+$(INSTALLED): requirements.txt requirements-dev.txt
+	@$(PYTHON3) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON3=…")'
+	$(PYTHON3) -m venv .venv
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-compile -r requirements-dev.txt
+	@touch $@
+
+run: setup  ## Serve the site on this machine: real PostgreSQL, Redis and S3, samples (ROWS=250000), a first export
+	@$(STACK) up --follow-parent --rows $(ROWS) $(ARGS)
+
+test: setup  ## Run the tests on real services; ARGS="-k name -x" go to pytest
+	@$(STACK) run --follow-parent --services-only -- $(PYTHON) -m pytest $(ARGS)
+
+check: setup  ## Lint, types, direction of imports, migrations, production settings
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+	$(PYTHON) -m exportsite.stack.production manage.py makemigrations --check --dry-run
+	$(PYTHON) -m exportsite.stack.production manage.py check --deploy --fail-level WARNING
+
+bench: setup  ## Measure speed and memory beside the peers; writes docs/benchmarks.md
+	@$(STACK) run --follow-parent --services-only -- $(PYTHON) -m benchmarks $(ARGS)
+
+chaos: setup  ## Break workers, database, Redis and S3 under running exports; a few minutes
+	@$(STACK) run --follow-parent --workers 2 -- $(PYTHON) -m chaos $(ARGS)
+
+help:  ## This list
+	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
