@@ -17,7 +17,16 @@ from exports_app.pipeline.types import Receipt, StoredPart, Upload
 
 READ_SIZE = 1024 * 1024  # bytes at a time when a file is read again
 
-REFUSALS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENAMETOOLONG}
+REFUSALS = {
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.ENAMETOOLONG,
+    errno.ENOTDIR,
+    errno.EISDIR,
+}
 """What waiting does not mend. A full disk is among them: an export that waits for room takes up that room."""
 
 

@@ -14,7 +14,7 @@ from botocore.config import Config
 from exports_app.pipeline.errors import Mismatch, PipelineError, StorageUnavailable, UploadLost
 from exports_app.pipeline.parts import MIB, check_order, record
 from exports_app.pipeline.sinks.guard import Guard
-from exports_app.pipeline.sinks.s3_object import S3Object, md5_etag, multipart_etag
+from exports_app.pipeline.sinks.s3_object import S3Object, md5_etag, multipart_etag, part_key
 from exports_app.pipeline.types import Part, Receipt, StoredPart, Upload
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class S3Store:
         if upload.id is None:
             return []
         there = self._object(upload).parts()
-        return list(takewhile(lambda part: there.get(part.number) == (part.etag, part.size), parts))
+        return list(takewhile(lambda part: part_key(part) in there, parts))
 
     def finished(self, upload: Upload, parts: Sequence[StoredPart]) -> Receipt | None:
         if not parts:

@@ -21,9 +21,14 @@ if TYPE_CHECKING:
 TOKEN = "write-token"  # noqa: S105 - a name in the object's metadata
 SENDS = 2  # of one part, when the store's MD5 differs from ours
 ABORTS = 3  # until an aborted upload has no parts
+PAGE = 1000  # parts listed at a time; S3 gives no more
 
 _MD5 = re.compile(r"[0-9a-f]{32}")
 _FORM = re.compile(r"[0-9a-f]{32}(-[0-9]+)?")
+
+
+PartKey = tuple[int, str, int]
+"""What tells one part from another: number, ETag, size."""
 
 
 class S3Object:
@@ -55,21 +60,27 @@ class S3Object:
                 return etag
         raise StorageUnavailable(f"Part {number} arrived damaged twice.")
 
-    def parts(self) -> dict[int, tuple[str, int]]:
-        """ETag and size of the parts that the store has, by number."""
-        with s3_errors():
-            pages = self._client.get_paginator("list_parts").paginate(**self._part_of_upload())
-            return {
-                part["PartNumber"]: (_bare(part["ETag"]), part["Size"])
-                for page in pages
-                for part in page.get("Parts", ())
-            }
+    def parts(self) -> set[PartKey]:
+        """The parts that the store has. SeaweedFS keeps every version of a part that was sent again."""
+        found: set[PartKey] = set()
+        marker = 0
+        while True:
+            with s3_errors():
+                page = self._client.list_parts(
+                    **self._part_of_upload(), PartNumberMarker=marker, MaxParts=PAGE
+                )
+            parts = page.get("Parts", [])
+            found.update((part["PartNumber"], _bare(part["ETag"]), part["Size"]) for part in parts)
+            if not parts or not page.get("IsTruncated"):
+                return found
+            # Not the page's own marker: behind it, further versions of its last part would be passed over.
+            last = parts[-1]["PartNumber"]
+            marker = last if last == marker + 1 else last - 1
 
     def join(self, parts: Sequence[StoredPart]) -> None:
         """Make the object of exactly these parts. The answer may get lost, so only ``prove()`` tells."""
-        there = self.parts()
-        if any(there.get(part.number) != (part.etag, part.size) for part in parts):
-            # Some stores join what they have, whatever ETags they are given.
+        if not self.parts().issuperset(map(part_key, parts)):
+            # Known before it is too late, and the only proof where ETags are no MD5s.
             raise UploadLost("The stored parts are not the recorded ones.")
         with s3_errors():
             self._client.complete_multipart_upload(
@@ -127,6 +138,10 @@ class S3Object:
 
     def _marked(self, headers: Mapping[str, Any]) -> dict[str, Any]:
         return {**headers, "Metadata": {**headers.get("Metadata", {}), TOKEN: self.upload.token}}
+
+
+def part_key(part: StoredPart) -> PartKey:
+    return part.number, part.etag, part.size
 
 
 def md5_etag(data: bytes) -> str:
