@@ -1,0 +1,73 @@
+// What the pages do beyond links and forms. Each of them works without it.
+"use strict";
+
+// Deleting asks first.
+document.addEventListener("submit", (event) => {
+  const question = event.target.dataset.confirm;
+  const dialog = document.getElementById("confirm");
+  if (!question || event.target.dataset.confirmed) return;
+  event.preventDefault();
+  const { action } = event.target;
+  dialog.querySelector("#confirm-text").textContent = question;
+  dialog.returnValue = "no";
+  dialog.onclose = () => {
+    if (dialog.returnValue !== "yes") return;
+    const form = [...document.forms].find((each) => each.action === action) || event.target;
+    form.dataset.confirmed = "yes";
+    form.requestSubmit();
+  };
+  dialog.showModal();
+});
+
+// A double click starts one export.
+document.addEventListener("submit", (event) => {
+  if (event.defaultPrevented || !("once" in event.target.dataset)) return;
+  event.target.querySelector("button:not([type])").disabled = true;
+});
+window.addEventListener("pageshow", () => {
+  document.querySelectorAll("[data-once] button:disabled").forEach((button) => { button.disabled = false; });
+});
+
+// All columns or none by one click.
+document.querySelectorAll("[data-all]").forEach((group) => {
+  const line = document.createElement("div");
+  line.className = "all-or-none";
+  [["Select all", true], ["Select none", false]].forEach(([text, checked]) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "link";
+    button.textContent = text;
+    button.dataset.testid = checked ? "columns-all" : "columns-none";
+    button.addEventListener("click", () => {
+      group.querySelectorAll("input[type=checkbox]").forEach((box) => { box.checked = checked; });
+    });
+    line.append(button);
+  });
+  group.querySelector(".boxes").before(line);
+});
+
+// A long list of choices can be searched.
+document.querySelectorAll("[data-find]").forEach((list) => {
+  const input = document.createElement("input");
+  input.type = "search";
+  input.className = "find";
+  input.placeholder = "Search";
+  input.setAttribute("aria-label", `Search in ${list.dataset.find}`);
+  input.addEventListener("input", () => {
+    const wanted = input.value.trim().toLowerCase();
+    list.querySelectorAll("label").forEach((label) => {
+      label.hidden = !label.textContent.toLowerCase().includes(wanted) && !label.querySelector(":checked");
+    });
+  });
+  input.addEventListener("keydown", (event) => { if (event.key === "Enter") event.preventDefault(); });
+  list.before(input);
+});
+
+// A page that refreshes itself says so once per change of state, in its title and to screen readers.
+document.addEventListener("htmx:afterSwap", () => {
+  const shown = document.getElementById("export");
+  const status = document.getElementById("announce");
+  if (!shown || !status || status.textContent === shown.dataset.announce) return;
+  status.textContent = shown.dataset.announce;
+  document.title = shown.dataset.title;
+});

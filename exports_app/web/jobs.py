@@ -1,0 +1,267 @@
+"""An export as the pages show it: its state in words, what it contains, and what this user may do with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+
+from exports_app import lifecycle, services
+from exports_app.choices import ACTIVE, Status
+from exports_app.models import ExportJob
+from exports_app.pipeline.types import Options
+from exports_app.resources import registry
+from exports_app.resources.base import Resource
+from exports_app.resources.filters import FilterInput, describe
+from exports_app.web import words
+from exports_app.web.forms import END_OF_DAY
+
+ADVICE = {
+    "too_many_rows": "Start a new export with narrower filters or a row limit.",
+    "memory_limit": "Leave out columns that hold very large values, or ask an operator.",
+    "permission_lost": "Ask for the permission again, then retry.",
+    "resource_gone": "Nothing you can do here; an operator has to bring the data back.",
+    "column_gone": "Start a new export; it offers the columns that exist today.",
+    "format_limit": "Start a new export in another format.",
+    "time_limit": "Narrow the filters, or choose CSV, which has no time limit.",
+    "worker_lost": "Retry it. If it fails again, an operator has to look.",
+    "database_unavailable": "Retry it in a few minutes.",
+    "storage_unavailable": "Retry it in a few minutes.",
+}
+OPERATORS = "An operator has to look into it; give them the export's ID below."
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A line of a list of names and values."""
+
+    name: str
+    value: str
+
+
+class JobView:
+    """One export for one user at one moment. Everything a template asks for is an attribute."""
+
+    def __init__(self, job: ExportJob, user: Any, now: datetime | None = None) -> None:
+        self.job = job
+        self.id = job.pk
+        self.now = now or timezone.now()
+        self.is_mine = job.owner_id == user.pk
+        self.may_change = self.is_mine or user.is_staff
+        self.status = self._status()
+        self.is_active = self.status in ACTIVE
+        self._may_read = self.status == Status.COMPLETED and services.may_read(user, job)
+
+    def _status(self) -> str:
+        """A file whose time is over has expired, whether or not the sweep came by."""
+        job = self.job
+        over = job.status == Status.COMPLETED and job.expires_at is not None and job.expires_at <= self.now
+        return Status.EXPIRED if over else job.status
+
+    # What it is
+
+    @property
+    def resource(self) -> Resource | None:
+        declared = registry.get(self.job.resource)
+        return declared() if declared else None
+
+    @property
+    def title(self) -> str:
+        return self.resource.get_title() if self.resource else self.job.resource
+
+    @property
+    def format(self) -> str:
+        label = words.format_name(self.job.format)
+        return f"{label} · gzip" if self.job.compression else label
+
+    @property
+    def summary(self) -> str:
+        """``12 columns · 2 filters · from bob``"""
+        parts = [words.counted(len(self.job.columns), "column")]
+        if self.job.filters:
+            parts.append(words.counted(len(self.job.filters), "filter"))
+        if self.job.row_limit:
+            parts.append(f"first {self.job.row_limit:,}")
+        if not self.is_mine:
+            parts.append(f"from {self.job.owner.get_username()}")
+        return " · ".join(parts)
+
+    @property
+    def shared_with(self) -> str:
+        return ", ".join(person.get_username() for person in self.job.shared_with.all())
+
+    # How it is going
+
+    @property
+    def is_waiting_to_retry(self) -> bool:
+        return self.status == Status.QUEUED and self.job.next_attempt_at is not None
+
+    @property
+    def state(self) -> str:
+        return "Retrying" if self.is_waiting_to_retry else str(Status(self.status).label)
+
+    @property
+    def tone(self) -> str:
+        """Picks the colour."""
+        return "retrying" if self.is_waiting_to_retry else str(self.status)
+
+    @property
+    def total(self) -> int | None:
+        """Rows that the file will have, as far as is known."""
+        job = self.job
+        known = job.row_count if job.row_count is not None else job.estimated_rows
+        return None if known is None else max(known, job.rows_done)
+
+    @property
+    def percent(self) -> float | None:
+        """Never 100 before the file is proven; None where nobody knows."""
+        if self.status in (Status.COMPLETED, Status.EXPIRED):
+            return 100.0
+        return min(99.9, round(100 * self.job.rows_done / self.total, 1)) if self.total else None
+
+    @property
+    def percent_text(self) -> str:
+        return "…" if self.percent is None else f"{int(self.percent)}%"
+
+    @property
+    def rows_of_total(self) -> str:
+        """``417,000 of 1,000,000 rows``"""
+        if self.total is None:
+            return words.counted(self.job.rows_done, "row")
+        about = "" if self.job.estimate_exact or self.job.row_count is not None else "about "
+        return f"{self.job.rows_done:,} of {about}{words.counted(self.total, 'row')}"
+
+    @property
+    def speed(self) -> str:
+        return f"{self.job.rows_per_second:,.0f} rows/s" if self.job.rows_per_second else words.NOTHING
+
+    @property
+    def time_left(self) -> str:
+        if self.status != Status.RUNNING or not self.total or not self.job.rows_per_second:
+            return words.NOTHING
+        return words.duration((self.total - self.job.rows_done) / self.job.rows_per_second)
+
+    @property
+    def written(self) -> str:
+        return words.size(self.job.bytes_done)
+
+    @property
+    def waiting(self) -> str:
+        """Why nothing moves yet."""
+        if self.is_waiting_to_retry and self.job.next_attempt_at:
+            return f"Trying again {words.until(self.job.next_attempt_at, self.now)}."
+        position = lifecycle.queue_position(self.job)
+        return "Next in the queue." if position in (None, 1) else f"Number {position} in the queue."
+
+    @property
+    def took(self) -> str:
+        if not self.job.started_at or not self.job.completed_at:
+            return words.NOTHING
+        return words.duration((self.job.completed_at - self.job.started_at).total_seconds())
+
+    # What came out
+
+    @property
+    def rows(self) -> str:
+        return words.number(self.job.row_count)
+
+    @property
+    def size(self) -> str:
+        return words.size(self.job.file_size)
+
+    @property
+    def bytes(self) -> str:
+        return words.number(self.job.file_size)
+
+    @property
+    def created(self) -> str:
+        return words.ago(self.job.created_at, self.now)
+
+    @property
+    def expiry(self) -> str:
+        """``in 23 hours``; only for a file that is or was there."""
+        if self.job.expires_at is None or self.status not in (Status.COMPLETED, Status.EXPIRED):
+            return words.NOTHING
+        moment = self.job.expires_at
+        return words.ago(moment, self.now) if self.status == Status.EXPIRED else words.until(moment, self.now)
+
+    @property
+    def advice(self) -> str:
+        """What the user can do about a failure."""
+        return ADVICE.get(self.job.error_code, OPERATORS)
+
+    @property
+    def snapshots(self) -> list[datetime]:
+        """The moments at which the rows were read."""
+        moments = (parse_datetime(str(snapshot["at"])) for snapshot in self.job.snapshots)
+        return [moment for moment in moments if moment]
+
+    # What is in it
+
+    @property
+    def filters(self) -> list[Named]:
+        known = {each.name: each for each in describe(self.resource)} if self.resource else {}
+        return [_named(known.get(name), name, value) for name, value in self.job.filters.items()]
+
+    @property
+    def narrowing(self) -> str:
+        """Limit and chosen ids, where there are any."""
+        parts = [f"the first {words.counted(self.job.row_limit, 'row')}"] if self.job.row_limit else []
+        if self.job.ids is not None:
+            parts.append(f"{words.counted(len(self.job.ids), 'chosen row')} only")
+        return ", ".join(parts)
+
+    @property
+    def options(self) -> list[Named]:
+        """Those that differ from the default, and the formula guard, which changes values."""
+        usual = {field.name: field.default for field in fields(Options)}
+        given: Mapping[str, Any] = self.job.options
+        return [
+            Named(name.replace("_", " ").capitalize(), _value(value))
+            for name, value in given.items()
+            if name == "escape_formulas" or value != usual.get(name)
+        ]
+
+    # What this user may do
+
+    @property
+    def can_download(self) -> bool:
+        return self._may_read and bool(self.job.file_key)
+
+    @property
+    def no_download(self) -> str:
+        """Why there is a finished file, but not for this user."""
+        if self.status != Status.COMPLETED or self.can_download:
+            return ""
+        if not self._may_read:
+            return "You can see this export, but its data needs permissions that you do not have."
+        return "Its file was deleted."
+
+    @property
+    def can_cancel(self) -> bool:
+        return self.may_change and self.is_active
+
+    @property
+    def can_retry(self) -> bool:
+        return self.may_change and self.status in (Status.FAILED, Status.CANCELLED)
+
+    @property
+    def can_delete(self) -> bool:
+        return self.may_change and not self.is_active
+
+
+def _named(known: FilterInput | None, name: str, value: Any) -> Named:
+    labels = dict(known.choices) if known else {}
+    values: Sequence[Any] = value if isinstance(value, list) else [value]
+    shown = ", ".join(labels.get(str(each), _value(each)) for each in values)
+    return Named(known.label if known else name, shown)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value).removesuffix(END_OF_DAY)

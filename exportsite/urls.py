@@ -1,0 +1,22 @@
+"""Every path of the site."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.contrib.auth.views import LoginView, LogoutView
+from django.urls import include, path
+from django.views.generic import RedirectView
+from drf_spectacular.views import SpectacularAPIView
+
+from exports_app.api.health import health
+
+urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="exports:home")),
+    path("login/", LoginView.as_view(redirect_authenticated_user=True), name="login"),
+    path("logout/", LogoutView.as_view(), name="logout"),
+    path("exports/", include("exports_app.web.urls")),
+    path("api/v1/", include("exports_app.api.urls")),
+    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("health/", health, name="health"),
+    path("admin/", admin.site.urls),
+]
