@@ -121,6 +121,8 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
+# At a desk the files are served from where they stand; production collects them first.
+WHITENOISE_AUTOREFRESH = WHITENOISE_USE_FINDERS = DEBUG
 
 # Storage of the finished files. DESIGN: the S3 sink takes its client and bucket from this setting.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -62,12 +61,12 @@ def api(alice: User) -> APIClient:
 
 
 @pytest.fixture(autouse=True)
-def silent_bell(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[list[str]]:
+def silent_bell(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> list[str]:
     """Tests without workers hear the bell instead of Redis; ``real_bell`` in a test's fixtures leaves it."""
     rung: list[str] = []
     if "real_bell" not in request.fixturenames:
         monkeypatch.setattr("exports_app.dispatch.ring", lambda queue: rung.append(queue) or True)
-    yield rung
+    return rung
 
 
 @pytest.fixture
