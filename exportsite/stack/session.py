@@ -20,7 +20,7 @@ from exportsite.stack.supervisor import Program, Supervisor
 
 PORTS_FILE = "ports.json"
 USUAL_WEB_PORT = 8000
-COMMAND_GRACE_SECONDS = 4.0
+COMMAND_GRACE_SECONDS = 3.0
 COMMAND_NOT_FOUND = 127
 IDLE_SECONDS = 60.0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import urllib.request
 from collections.abc import Mapping
@@ -38,6 +39,8 @@ class Site:
     env: Mapping[str, str]
     port: int
     workers: int
+    is_disposable: bool
+    """No work of it outlives the stack, so it may be killed instead of asked."""
 
     @property
     def url(self) -> str:
@@ -129,7 +132,13 @@ class Site:
         return self.supervisor.run(self._python(command, "manage.py", command, *arguments))
 
     def _python(self, name: str, *arguments: str) -> Program:
-        return Program(name=name, argv=[sys.executable, *arguments], env=self.env, cwd=PROJECT)
+        return Program(
+            name=name,
+            argv=[sys.executable, *arguments],
+            env=self.env,
+            cwd=PROJECT,
+            stop_signal=signal.SIGKILL if self.is_disposable else signal.SIGTERM,
+        )
 
 
 def _node(name: str) -> str:

@@ -54,15 +54,22 @@ class Stack:
 
     def start_site(self, *, workers: int, rows: int) -> dict[str, str]:
         """Web, workers and beat on migrated tables with samples; the demo users' API tokens."""
-        site = Site(self.supervisor, self.folder, self.env, self.ports["web"], workers)
+        site = Site(
+            self.supervisor,
+            self.folder,
+            self.env,
+            port=self.ports["web"],
+            workers=workers,
+            is_disposable=self.folder.is_scratch and not any(service.is_given() for service in SERVICES),
+        )
         site.migrate()
         self.console.step("the tables are migrated")
-        tokens = site.create_demo_users()  # first, since the samples are shared out among them
+        site.start()  # they need some seconds, as the samples do
+        tokens = site.create_demo_users()  # among whom the samples are shared out
         if site.load_samples(rows):
             self.console.step(f"{rows:,} sample rows are loaded")
-        site.start()
-        self.site = site
         site.await_ready()
+        self.site = site
         self.console.step(f"web, {len(site.worker_names())} workers and beat are ready")
         self.write_state()
         return tokens

@@ -25,7 +25,9 @@ WATCHED_SIGNALS = STOP_SIGNALS | {signal.SIGCHLD}
 
 PROBE_PAUSE_SECONDS = 0.05
 READY_SECONDS = 60.0
-STOP_GRACE_SECONDS = 4.0
+# A worker that is asked to stop ends the part it writes; a service has little to do once nobody uses it.
+USERS_GRACE_SECONDS = 5.0
+SERVICES_GRACE_SECONDS = 3.0
 LOG_TAIL_LINES = 12
 QUICK_DEATH_SECONDS = 5.0
 QUICK_DEATHS_ALLOWED = 5
@@ -43,7 +45,7 @@ class Program:
     stop_signal: signal.Signals = signal.SIGTERM
     stops_as_group: bool = False
     """The stop signal goes to its whole process group, as a terminal would send it."""
-    ends_last: bool = False
+    is_service: bool = False
     """The others need it until their own end."""
     prepare: Callable[[], None] = lambda: None
     """Done before each start: removes what a killed predecessor left."""
@@ -149,9 +151,9 @@ class Supervisor:
         self.children = [child for child in self.children if child not in doomed]
 
     def stop_all(self) -> None:
-        for last in (False, True):
-            doomed = [child for child in self.children if child.program.ends_last is last]
-            self.stop(doomed, grace=STOP_GRACE_SECONDS)
+        services = [child for child in self.children if child.program.is_service]
+        self.stop([child for child in self.children if child not in services], grace=USERS_GRACE_SECONDS)
+        self.stop(services, grace=SERVICES_GRACE_SECONDS)
 
     def log_of(self, name: str) -> Path:
         return self.logs / f"{name}.log"
