@@ -215,7 +215,7 @@ def due_queues() -> list[str]:
         models.Q(next_attempt_at=None) | models.Q(next_attempt_at__lte=Now())
     )
     unrung = due.filter(models.Q(rung_at=None) | models.Q(rung_at__lte=quiet))
-    queues = list(unrung.values_list("queue", flat=True).order_by("queue"))
+    queues = list(unrung.values_list("queue", flat=True).order_by("queue").distinct())
     unrung.update(rung_at=Now())
     return queues
 

@@ -6,12 +6,18 @@ import os
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission, User
 from rest_framework.test import APIClient
 
 CI = os.environ.get("CI") == "true"
 SERVICES = ("DATABASE_URL", "REDIS_URL", "AWS_ENDPOINT_URL_S3")
+
+
+def pytest_configure() -> None:
+    """Passwords protect nobody here, so their hashes need no second each."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

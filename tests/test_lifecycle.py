@@ -1,0 +1,185 @@
+"""Moves of a job: who may make them, and that a late one changes nothing."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import IntegrityError, connection, transaction
+
+from exports_app import lifecycle
+from exports_app.choices import Status
+from exports_app.lifecycle import LeaseLost
+from exports_app.models import ExportEvent, ExportJob, ExportPart
+from exports_app.pipeline.types import StoredPart
+
+
+def make_job(owner: User, **values: Any) -> ExportJob:
+    return ExportJob.objects.create(owner=owner, resource="customers", format="csv", file_name="c.csv", **values)
+
+
+def claim(queue: str = "exports") -> ExportJob:
+    job = lifecycle.claim_next(queue, "test")
+    assert job is not None
+    return job
+
+
+def stored(number: int) -> StoredPart:
+    return StoredPart(
+        number=number, etag="e", offset=0, size=10, rows=number, cursor=(str(number),), crc32=1, state={}
+    )
+
+
+def test_a_claim_takes_the_oldest_job_of_its_queue(alice: User) -> None:
+    first = make_job(alice)
+    make_job(alice)
+    make_job(alice, queue="exports.large")
+    job = claim()
+    assert (job.pk, job.status, job.claim) == (first.pk, Status.RUNNING, 1)
+    assert job.lease_expires_at is not None
+
+
+def test_the_owner_with_the_fewest_running_jobs_is_next(alice: User, bob: User) -> None:
+    for _ in range(3):
+        make_job(alice)
+    late = make_job(bob)
+    assert claim().owner == alice
+    assert claim().pk == late.pk
+
+
+def test_a_job_that_is_not_due_waits(alice: User) -> None:
+    job = make_job(alice)
+    taken = claim()
+    lifecycle.retry_later(taken, delay=60, code="database_unavailable", detail="away", counts=True)
+    assert lifecycle.claim_next("exports", "test") is None
+    job.refresh_from_db()
+    assert (job.status, job.failures) == (Status.QUEUED, 1)
+
+
+def test_no_more_jobs_run_than_the_source_bears(alice: User, settings: Any) -> None:
+    settings.EXPORTS_SOURCE_MAX_RUNNING = 1
+    make_job(alice)
+    make_job(alice)
+    claim()
+    assert lifecycle.claim_next("exports", "test") is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_twelve_workers_at_once_take_one_job_once(alice: User) -> None:
+    make_job(alice)
+    taken: list[ExportJob] = []
+    ready = threading.Barrier(12)
+
+    def take() -> None:
+        ready.wait()
+        job = lifecycle.claim_next("exports", "test")
+        if job is not None:
+            taken.append(job)
+        connection.close()
+
+    threads = [threading.Thread(target=take) for _ in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(taken) == 1
+
+
+def test_a_worker_that_was_replaced_can_write_nothing(alice: User) -> None:
+    make_job(alice)
+    late = claim()
+    ExportJob.objects.update(lease_expires_at="2020-01-01T00:00:00Z")
+    assert len(lifecycle.take_back_lost()) == 1
+    claim()
+    with pytest.raises(LeaseLost):
+        lifecycle.renew(late, rows_done=5)
+    with pytest.raises(LeaseLost):
+        lifecycle.record_parts(late, [stored(1)])
+    with pytest.raises(LeaseLost):
+        lifecycle.complete(late, ttl=60, row_count=1, file_size=1, crc32="00000000")
+    with pytest.raises(LeaseLost):
+        lifecycle.fail(late, code="internal", detail="late")
+    with pytest.raises(LeaseLost):
+        lifecycle.hand_on(late, "late")
+    now = ExportJob.objects.get()
+    assert (now.status, now.claim, now.rows_done, now.crashes) == (Status.RUNNING, 2, 0, 1)
+    assert ExportPart.objects.count() == 0
+
+
+def test_a_recorded_part_gives_back_the_budget(alice: User) -> None:
+    make_job(alice, failures=2, crashes=2)
+    job = claim()
+    lifecycle.record_parts(job, [stored(1), stored(2)], rows_done=2)
+    job.refresh_from_db()
+    assert (job.failures, job.crashes, job.rows_done) == (0, 0, 2)
+    assert [part.claim for part in job.parts.all()] == [1, 1]
+
+
+def test_the_third_lost_worker_ends_the_job(alice: User) -> None:
+    make_job(alice)
+    for _ in range(3):
+        claim()
+        ExportJob.objects.update(lease_expires_at="2020-01-01T00:00:00Z")
+        lifecycle.take_back_lost()
+    job = ExportJob.objects.get()
+    assert (job.status, job.error_code, job.crashes) == (Status.FAILED, "worker_lost", 3)
+
+
+def test_a_cancelled_job_stops_its_worker(alice: User) -> None:
+    make_job(alice)
+    job = claim()
+    assert lifecycle.cancel(job.pk) is True
+    assert lifecycle.cancel(job.pk) is False
+    with pytest.raises(LeaseLost):
+        lifecycle.renew(job)
+    assert list(ExportEvent.objects.values_list("kind", flat=True)) == ["started", "cancelled"]
+
+
+def test_a_persons_retry_starts_over(alice: User) -> None:
+    make_job(alice)
+    job = claim()
+    lifecycle.record_parts(job, [stored(1)], rows_done=1)
+    lifecycle.fail(job, code="bad_query", detail="no")
+    assert lifecycle.restart(job.pk) is True
+    job.refresh_from_db()
+    assert (job.status, job.error_code, job.rows_done, job.parts.count()) == (Status.QUEUED, "", 0, 0)
+    assert lifecycle.restart(job.pk) is False
+
+
+def test_the_bell_rings_once_for_jobs_that_nobody_took(alice: User) -> None:
+    make_job(alice)
+    make_job(alice)
+    make_job(alice, queue="exports.large")
+    assert sorted(lifecycle.due_queues()) == ["exports", "exports.large"]
+    assert lifecycle.due_queues() == []
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"status": "finished"},
+        {"status": "running"},
+        {"status": "completed"},
+        {"status": "failed"},
+        {"queue": "exports.huge"},
+        {"strategy": "magic"},
+    ],
+    ids=str,
+)
+def test_the_database_refuses_what_must_never_be(alice: User, values: dict[str, Any]) -> None:
+    with pytest.raises(IntegrityError), transaction.atomic():
+        make_job(alice, **values)
+
+
+def test_one_idempotency_key_of_a_user_stands_once(alice: User, bob: User) -> None:
+    make_job(alice, idempotency_key="k")
+    make_job(bob, idempotency_key="k")
+    with pytest.raises(IntegrityError), transaction.atomic():
+        make_job(alice, idempotency_key="k")
+
+
+def test_a_move_that_no_state_allows_is_a_bug() -> None:
+    with pytest.raises(ValueError, match="expired cannot become running"):
+        lifecycle._try(ExportJob.objects.none(), Status.EXPIRED, Status.RUNNING)
