@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from exportsite.stack import lifeline
-from exportsite.stack.errors import StackError
-from exportsite.stack.folder import Folder
+from exportsite.stack.folder import scratch_place
 from exportsite.stack.session import Options, clean_up_after_kill, hold
 
 DEFAULT_FOLDER = Path(".stack")
@@ -26,11 +25,6 @@ def main(arguments: Sequence[str]) -> int:
         parser.error("up takes no command; run does")
     _open_standard_streams()
     _keep_proxies_out()
-    try:
-        folder = Folder(given.data)
-    except StackError as error:
-        print(error, file=sys.stderr)
-        return 1
     options = Options(
         rows=given.rows,
         workers=given.workers,
@@ -38,10 +32,12 @@ def main(arguments: Sequence[str]) -> int:
         services_only=given.use == "run" and given.services_only,
         revives=given.on_death == "restart",
         command=command,
+        root=given.data or scratch_place(),
+        is_scratch=given.data is None,
     )
     return lifeline.run_guarded(
-        lambda: hold(options, folder),
-        after_kill=lambda: clean_up_after_kill(folder),
+        lambda: hold(options),
+        after_kill=lambda: clean_up_after_kill(options),
         follow_parent=given.follow_parent,
     )
 

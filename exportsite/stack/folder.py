@@ -17,12 +17,16 @@ SECRET_BYTES = 24
 PRIVATE_FOLDER, PRIVATE_FILE = 0o700, 0o600
 
 
+def scratch_place() -> Path:
+    """Where a scratch folder may be made."""
+    return Path(tempfile.gettempdir()) / f"exportsite-{secrets.token_hex(6)}"
+
+
 class Folder:
     """A locked data folder; a scratch one disappears with its stack."""
 
-    def __init__(self, root: Path | None) -> None:
-        self.is_scratch = root is None
-        self.root = Path(tempfile.mkdtemp(prefix="exportsite-")) if root is None else root.resolve()
+    def __init__(self, root: Path, *, is_scratch: bool = False) -> None:
+        self.root, self.is_scratch = root.resolve(), is_scratch
         self._lock = self._take()
         shutil.rmtree(self.root / "logs", ignore_errors=True)  # each stack starts with empty ones
         self.logs = self.folder("logs")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import signal
 import sys
 from dataclasses import dataclass
@@ -34,11 +35,18 @@ class Options:
     revives: bool
     command: tuple[str, ...]
     """Empty: serve until stopped."""
+    root: Path
+    is_scratch: bool
 
 
-def hold(options: Options, folder: Folder) -> int:
+def hold(options: Options) -> int:
     """Bring a stack up, use it, end it; the exit status."""
     console = Console(sys.stderr if options.command else sys.stdout)
+    try:
+        folder = Folder(options.root, is_scratch=options.is_scratch)
+    except StackError as error:
+        console.fail(str(error))
+        return 1
     supervisor = Supervisor(console, folder.logs)
     try:
         return _use(_make_stack(options, folder, console, supervisor), options)
@@ -55,11 +63,12 @@ def hold(options: Options, folder: Folder) -> int:
         console.step("everything is ended")
 
 
-def clean_up_after_kill(folder: Folder) -> None:
+def clean_up_after_kill(options: Options) -> None:
     """What `hold` would have done last, had it not been killed; its processes are gone."""
-    if ports := folder.read(PORTS_FILE):
-        remove_sockets(ports)
-    folder.remove_if_scratch()
+    with contextlib.suppress(OSError, ValueError):
+        remove_sockets(json.loads((options.root / PORTS_FILE).read_text()))
+    if options.is_scratch:
+        shutil.rmtree(options.root, ignore_errors=True)
 
 
 def _make_stack(options: Options, folder: Folder, console: Console, supervisor: Supervisor) -> Stack:
