@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any
 
@@ -172,6 +173,16 @@ def test_a_load_that_fails_leaves_the_old_rows(monkeypatch: pytest.MonkeyPatch) 
     assert (digests(), schema()) == before
 
 
+def test_a_table_that_somebody_reads_is_waited_for_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loading, "LOCK_SECONDS", 0.1)
+    reader = connection.copy()
+    reader.set_autocommit(False)
+    with closing(reader), reader.cursor() as cursor:
+        cursor.execute("SELECT FROM samples_customer")
+        with pytest.raises(CommandError, match="Exports are reading the samples"):
+            load(rows=1)
+
+
 def test_indexes_and_constraints_are_put_back_as_they_were() -> None:
     before = schema()
     load()
@@ -273,6 +284,7 @@ def test_a_trade_has_up_to_a_few_tags() -> None:
 
 def test_existing_demo_users_share_the_accounts() -> None:
     demo, bob, _ = (User.objects.create_user(name) for name in ("demo", "bob", "somebody"))
+    load(rows=1)
     load(rows=10_000)
     shares = Account.objects.values_list("user").annotate(number=Count("*")).order_by("user")
     assert list(shares) == [(demo.pk, 5), (bob.pk, 5)]

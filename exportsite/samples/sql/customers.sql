@@ -8,7 +8,9 @@ SELECT
     CASE
         WHEN mod(i, 25) = 3 THEN NULL
         WHEN mod(i, 50) = 4 THEN ''
-        ELSE 'customer.' || i || '@' || pg_temp.pick(ARRAY['example.com', 'example.org', 'mail.example', 'münchen.example'], i, %(salt)s + 13)
+        ELSE 'customer.' || i || '@' || pg_temp.pick(
+            ARRAY['example.com', 'example.org', 'mail.example', 'münchen.example'], i, %(salt)s + 13
+        )
     END,
     date '2023-01-01' + pg_temp.dice(i, %(salt)s + 14, 1096)::int,
     pg_temp.pick(ARRAY[

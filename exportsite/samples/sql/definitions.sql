@@ -4,7 +4,9 @@ FROM (
     SELECT
         contype = 'f' AS foreign_key,
         format('ALTER TABLE %%s DROP CONSTRAINT %%I', conrelid::regclass, conname) AS drop_statement,
-        format('ALTER TABLE %%s ADD CONSTRAINT %%I %%s', conrelid::regclass, conname, pg_get_constraintdef(oid)) AS create_statement
+        format(
+            'ALTER TABLE %%s ADD CONSTRAINT %%I %%s', conrelid::regclass, conname, pg_get_constraintdef(oid)
+        ) AS create_statement
     FROM pg_constraint
     WHERE conrelid = ANY (%(tables)s::regclass[]) AND contype IN ('f', 'u')
     UNION ALL

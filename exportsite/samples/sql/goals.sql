@@ -25,7 +25,9 @@ CROSS JOIN (
         ('Dezember', 'MONTHLY', date '2025-12-01', date '2025-12-31', 2),
         ('2025, all of it', 'YEARLY', date '2025-01-01', date '2025-12-31', 12)
 ) AS plan (name, period, starts_on, ends_on, size)
-CROSS JOIN LATERAL (SELECT 40.00 * size * (1 + pg_temp.dice(account, %(salt)s + 70 + size, 8)) AS target OFFSET 0) AS thrown
+CROSS JOIN LATERAL (
+    SELECT 40.00 * size * (1 + pg_temp.dice(account, %(salt)s + 70 + size, 8)) AS target OFFSET 0
+) AS thrown
 LEFT JOIN samples_trade
     ON account_id = account
     AND closed_at >= starts_on::timestamp AT TIME ZONE 'UTC'

@@ -8,7 +8,9 @@ SELECT
             'Asia', 'London', 'New York', 'Overnight', 'Pre-market', 'Close; auction', 'Монитор', '東京',
             'FOMO', 'Revenge', 'Patient', 'Überzeugt', 'Tired; distracted', '=plan', '+size', '🚀 YOLO'
         ])[i],
-        pg_temp.pick(ARRAY['Idea', 'Test', 'Watch', 'Review', 'Lesson', 'Journal', 'Übung', 'メモ'], i, %(salt)s + 40) || ' ' || i
+        pg_temp.pick(
+            ARRAY['Idea', 'Test', 'Watch', 'Review', 'Lesson', 'Journal', 'Übung', 'メモ'], i, %(salt)s + 40
+        ) || ' ' || i
     ),
     '#' || lpad(to_hex(pg_temp.dice(i, %(salt)s + 41, 16777216)), 6, '0'),
     created_at,

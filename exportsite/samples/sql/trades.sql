@@ -40,9 +40,11 @@ FROM (
             1 + pg_temp.dice(i, %(salt)s + 52, 16) AS instrument,
             2 * pg_temp.dice(i, %(salt)s + 53, 2) - 1 AS sign,
             -- A bit more often right than wrong, and losses cut sooner than profits.
-            pg_temp.dice(i, %(salt)s + 54, 261) - 120 + CASE WHEN pg_temp.dice(i, %(salt)s + 55, 12) = 0 THEN 200 ELSE 0 END AS move,
+            pg_temp.dice(i, %(salt)s + 54, 261) - 120
+            + CASE WHEN pg_temp.dice(i, %(salt)s + 55, 12) = 0 THEN 200 ELSE 0 END AS move,
             -- Two that follow each other often opened together.
-            timestamptz '2023-01-01 00:00:00+00' + interval '1 second' * ((i - mod(i, 3) / 2) * 94694399 / %(trades)s) AS opened_at,
+            timestamptz '2023-01-01 00:00:00+00'
+            + interval '1 second' * ((i - mod(i, 3) / 2) * 94694399 / %(trades)s) AS opened_at,
             interval '1 second' * (60 + 259200000 / (150 + pg_temp.dice(i, %(salt)s + 56, 60000))) AS held
         OFFSET 0
     ) AS thrown
@@ -51,8 +53,8 @@ FROM (
             opened_at + held AS closes_at,
             round(
                 (ARRAY[
-                    1.08420, 1.26550, 148.20000, 2050.40000, 61250.00000, 3120.50000, 142.75000, 5120.25000, 17850.50000,
-                    74.31000, 187.42000, 402.56000, 121.10000, 448.07000, 98.63000, 731.20000
+                    1.0842, 1.2655, 148.20, 2050.40, 61250.00, 3120.50, 142.75, 5120.25, 17850.50, 74.31, 187.42,
+                    402.56, 121.10, 448.07, 98.63, 731.20
                 ])[instrument] * (8000 + pg_temp.dice(i, %(salt)s + 57, 4001)) / 10000, 5
             ) AS entry_price
         OFFSET 0

@@ -1,4 +1,4 @@
--- Seven of each eleven rows were booked in one batch at one moment, so that chunks of any common size end within a tie.
+-- Seven of each eleven rows were booked in one batch at one moment, so that many chunks end within a tie.
 -- One in twenty of the others was dated back, so that the order of booked_at is not the order of id.
 INSERT INTO samples_transaction (
     id, account_id, booked_at, amount, fee, currency, status, merchant, description, reference, card_number
@@ -16,7 +16,12 @@ SELECT
     pg_temp.pick(
         ARRAY['EUR', 'EUR', 'EUR', 'EUR', 'USD', 'USD', 'USD', 'GBP', 'GBP', 'CHF', 'JPY', 'PLN', 'SEK'], i, %(salt)s + 26
     ),
-    CASE WHEN status < 88 THEN 'SETTLED' WHEN status < 93 THEN 'PENDING' WHEN status < 97 THEN 'FAILED' ELSE 'REFUNDED' END,
+    CASE
+        WHEN status < 88 THEN 'SETTLED'
+        WHEN status < 93 THEN 'PENDING'
+        WHEN status < 97 THEN 'FAILED'
+        ELSE 'REFUNDED'
+    END,
     merchant,
     CASE
         WHEN mod(i, 10) = 3 THEN (pg_temp.awkward())[1 + mod(i / 10, cardinality(pg_temp.awkward()))]
@@ -47,9 +52,9 @@ CROSS JOIN LATERAL (
         24000000000 / (1000 + pg_temp.dice(i, %(salt)s + 24, 9999000)) - 1901 AS cents,
         pg_temp.dice(i, %(salt)s + 25, 100) AS status,
         pg_temp.pick(ARRAY[
-            'Aldi', 'Amazon', 'Apple', 'Ålesund Fisk', 'Boulangerie "Chez Élise"', 'Carrefour', 'Deutsche Bahn', 'El Corte Inglés',
-            'H&M', 'IKEA', 'Kiosk am Zoo', 'Łódź Café', 'McDonald''s', 'Mercadona', 'Migros', 'Müller & Söhne, GmbH',
-            'Netflix', 'Pâtisserie Hervé', 'Rossmann', 'Sainsbury''s', 'Shell', 'Smørrebrød & Co.', 'Spotify', 'Starbucks',
+            'Aldi', 'Amazon', 'Apple', 'Ålesund Fisk', 'Boulangerie "Chez Élise"', 'Carrefour', 'Deutsche Bahn',
+            'El Corte Inglés', 'H&M', 'IKEA', 'Kiosk am Zoo', 'Łódź Café', 'McDonald''s', 'Mercadona', 'Migros',
+            'Müller & Söhne, GmbH', 'Netflix', 'Pâtisserie Hervé', 'Rossmann', 'Sainsbury''s', 'Shell', 'Smørrebrød & Co.', 'Spotify', 'Starbucks',
             'Tesco', 'Uber', 'Żabka', 'Το Καφενείο', 'Пятёрочка', 'ファミリーマート', '北京烤鸭店', '스타벅스 강남점'
         ], i, %(salt)s + 32) AS merchant
     OFFSET 0
