@@ -160,3 +160,19 @@ def test_parts_that_outlive_an_abort_are_aborted_again(bucket: Bucket) -> None:
         put_all(sink, THREE[:2])
     assert len(aborts) == 2
     assert bucket.leftovers() == []
+
+
+def test_parts_that_are_listed_otherwise_are_not_joined(bucket: Bucket) -> None:
+    """The proof that stands in where the object's ETag says nothing."""
+    joins: list[int] = []
+
+    def other(parsed: dict[str, Any]) -> None:
+        for part in parsed.get("Parts", [])[1:2]:
+            part["ETag"] = '"00000000000000000000000000000000"'
+
+    bucket.calls.after("ListParts", once(other))
+    bucket.calls.before("CompleteMultipartUpload", joins.append)
+    with pytest.raises(UploadLost, match="not the recorded ones"):
+        complete(bucket.open(bucket.upload()), THREE)
+    assert joins == []
+    assert bucket.leftovers() == []
