@@ -14,6 +14,7 @@ from exports_app.pipeline.formats import FORMATS
 from exports_app.plan import Request
 from exports_app.resources.base import Resource
 from exports_app.resources.filters import FilterInput, describe
+from exports_app.resources.queries import fields_of
 from exports_app.web import words
 
 END_OF_DAY = "T23:59:59.999999"
@@ -59,7 +60,9 @@ class ExportForm(forms.Form):
         self.sensitive = {column.name for column in columns if column.sensitive}
         self.filters = {each.name: each for each in describe(resource)}
         self._field("format").choices = [(name, words.format_name(name)) for name in names]
-        self._field("columns").choices = [(column.name, column.title) for column in columns]
+        if resource.max_rows:
+            self.fields["limit"].help_text = f"This data allows {resource.max_rows:,} rows at once."
+        self._field("columns").choices = [(field.name, field.label) for field in fields_of(resource, user, columns)]
         self.fields.update({PREFIX + name: filter_field(each) for name, each in self.filters.items()})
 
     def _field(self, name: str) -> forms.ChoiceField:
@@ -67,10 +70,11 @@ class ExportForm(forms.Form):
         assert isinstance(field, forms.ChoiceField)  # noqa: S101 - declared above
         return field
 
-    def formats(self) -> Iterator[tuple[forms.boundfield.BoundWidget, str]]:
-        """Each format's radio button, and what the format is good for."""
+    def formats(self) -> Iterator[tuple[forms.boundfield.BoundWidget, str, bool]]:
+        """Each format's radio button, what the format is good for, and whether it can be compressed."""
         for box in self["format"]:
-            yield box, words.format_use(box.data["value"])
+            name = box.data["value"]
+            yield box, words.format_use(name), name in words.TEXT_FORMATS
 
     def filter_groups(self) -> Iterator[FilterGroup]:
         """The filters in the order of the filterset, neighbours that are one range together."""
@@ -93,7 +97,7 @@ class ExportForm(forms.Form):
         return Request(
             resource=self.resource.name,
             format=given["format"],
-            compression=given["compression"] or None,
+            compression=(given["compression"] or None) if given["format"] in words.TEXT_FORMATS else None,
             columns=given["columns"],
             filters={name: value for name, value in filters.items() if value is not None},
             limit=given["limit"],

@@ -104,8 +104,7 @@ def create(request: HttpRequest, name: str) -> HttpResponse:
             except errors.ExportError as error:
                 form.add_refusal(error)
                 status = error.status
-    context = {"form": form, "resource": resource, "max_rows": _max_rows(resource)}
-    return render(request, "exports/create.html", context, status=status)
+    return render(request, "exports/create.html", {"form": form, "resource": resource}, status=status)
 
 
 @page
@@ -170,11 +169,12 @@ def _change(request: HttpRequest, id: UUID, service: Callable[[ExportJob], None]
 
 
 def _exports(request: HttpRequest) -> dict[str, Any]:
-    jobs = services.visible_exports(request.user)
-    everybody = request.user.is_staff and request.GET.get("scope") == "all"
+    user: Any = request.user
+    jobs = services.visible_exports(user)
+    everybody = user.is_staff and request.GET.get("scope") == "all"
     if not everybody:
-        shared = ExportJob.shared_with.through.objects.filter(user_id=request.user.pk).values("exportjob_id")
-        jobs = jobs.filter(Q(owner=request.user.pk) | Q(pk__in=shared))
+        shared = ExportJob.shared_with.through.objects.filter(user_id=user.pk).values("exportjob_id")
+        jobs = jobs.filter(Q(owner_id=user.pk) | Q(pk__in=shared))
     found = Paginator(jobs, PAGE_SIZE).get_page(request.GET.get("page"))
     now = timezone.now()
     shown = [JobView(job, request.user, now) for job in found]
