@@ -58,7 +58,7 @@ def fill_customers(rows: int) -> None:
             """
             INSERT INTO samples_customer (name, email, signup_date, country_code, subscription_tier, lifetime_value)
             SELECT 'Customer ' || md5(n::text), 'customer.' || n || '@mail.example',
-                   date '2024-01-01' + n % 700, 'DE', 'FREE', n % 1000 + 0.5
+                   date '2024-01-01' + n %% 700, 'DE', 'FREE', n %% 1000 + 0.5
               FROM generate_series(1, %s) AS n
             """,
             [rows],
