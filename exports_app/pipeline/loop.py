@@ -9,7 +9,7 @@ from contextlib import closing
 from isal import isal_zlib
 
 from exports_app.pipeline import errors
-from exports_app.pipeline.types import Encoder, Part, Progress, Sink, Source, StoredPart
+from exports_app.pipeline.types import Encoder, Part, Progress, Sink, Source, StoredPart, Warns
 
 MAX_CHUNK_ROWS = 1_000_000
 """More than any source gives at once; stands for "no limit" where neither request nor format has one."""
@@ -72,9 +72,7 @@ def _room(encoder: Encoder, limit: int | None, max_rows: int | None, rows: int) 
 class _Writer:
     """Encoded bytes on their way into parts, and the running totals a part carries."""
 
-    def __init__(
-        self, encoder: Encoder, sink: Sink, part_size: Callable[[int], int], after: StoredPart | None
-    ) -> None:
+    def __init__(self, encoder: Encoder, sink: Sink, part_size: Callable[[int], int], after: StoredPart | None) -> None:
         self._encoder, self._sink, self._part_size = encoder, sink, part_size
         self._pieces: list[bytes] = []
         self._pending = 0
@@ -114,11 +112,19 @@ class _Writer:
             cursor=self.cursor,
             crc32=self._crc32,
             offset=self._size,
-            state={} if last else self._encoder.state(),
+            state=self._last_state() if last else self._encoder.state(),
         )
         self._size += len(data)
         self._pending = 0
         self._sink.put(part, last=last)
+
+    def _last_state(self) -> dict[str, object]:
+        """Nothing goes on behind the last part, but what was to be said must outlive this process."""
+        warnings = self._warnings()
+        return {"warnings": list(warnings)} if warnings else {}
+
+    def _warnings(self) -> tuple[str, ...]:
+        return tuple(self._encoder.warnings()) if isinstance(self._encoder, Warns) else ()
 
     def report(self, **facts: object) -> Progress:
         return Progress(
@@ -126,5 +132,6 @@ class _Writer:
             bytes=self._size + self._pending,
             parts=tuple(self._sink.stored()),
             crc32=self._crc32,
+            warnings=self._warnings(),
             **facts,  # type: ignore[arg-type]  # the fields of Progress
         )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 Cursor = tuple[str, ...]
 """Key of a row, each value as PostgreSQL's text under DateStyle ISO and TimeZone UTC."""
@@ -78,6 +78,8 @@ class Chunk:
     rows: int
     cursor: Cursor
     """Key of the last row; where the next chunk begins."""
+    sheet: int = 0
+    """Which table of a workbook with several the rows belong to; never less than the chunk's before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +134,14 @@ class Encoder(Protocol):
 
     def room(self) -> int | None:
         """Rows that the next chunk may have at most; None: any number."""
+
+
+@runtime_checkable
+class Warns(Protocol):
+    """An encoder that can say what the file does not hold as the data have it."""
+
+    def warnings(self) -> list[str]:
+        """Sentences for the job's owner; complete once all rows are written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -296,6 +306,8 @@ class Progress:
     receipt: Receipt | None = None
     """Only in the last report."""
     crc32: int = 0
+    warnings: tuple[str, ...] = ()
+    """What the encoder has to say so far; the last report has all of it."""
 
 
 Steps = Iterator[Progress]
