@@ -33,6 +33,9 @@ class Estimate:
 
 def estimate_rows(plan: Plan) -> Estimate:
     """Count where that is cheap, else ask the planner. Raises ``psycopg.OperationalError`` when it is away."""
+    if plan.query is None:
+        known = plan.resource.count_rows(plan.resource.parameters)
+        return _limited(plan, known or 0, exact=known is not None)
     with connect_source() as connection:
         counted = _count(connection, plan.query)
         if counted is None or counted >= EXACT_ROWS:
@@ -40,8 +43,13 @@ def estimate_rows(plan: Plan) -> Estimate:
             rows, exact = max(planned, counted or 0), False
         else:
             rows, exact = counted, True
+    enough = counted is not None and plan.limit is not None and counted >= plan.limit
+    return _limited(plan, rows, exact=exact or enough)
+
+
+def _limited(plan: Plan, rows: int, *, exact: bool) -> Estimate:
     if plan.limit is not None and rows >= plan.limit:
-        return Estimate(rows=plan.limit, exact=exact or (counted is not None and counted >= plan.limit))
+        return Estimate(rows=plan.limit, exact=exact)
     return Estimate(rows=rows, exact=exact)
 
 

@@ -14,10 +14,12 @@ from exports_app import conf, errors
 from exports_app.pipeline import formats
 from exports_app.pipeline.formats import csv as csv_format
 from exports_app.pipeline.formats.gzip import GzipEncoder
+from exports_app.pipeline.sources.rows import RowSource
 from exports_app.pipeline.sources.sql import Query, SqlSource
 from exports_app.pipeline.types import Cursor, Encoder, Field, Format, Options
 from exports_app.resources import registry
 from exports_app.resources.base import Resource, User
+from exports_app.resources.filters import check
 from exports_app.resources.queries import Selected, compile_query, select_rows
 
 COMPRESSIONS = ("gzip",)
@@ -48,11 +50,14 @@ class Plan:
     compression: str | None
     options: Options
     fields: list[Field]
-    query: Query
+    query: Query | None
+    """None: the rows come from ``Resource.iter_rows``."""
     limit: int | None
 
-    def open_source(self, *, after: Cursor | None = None, last: Cursor | None = None) -> SqlSource:
+    def open_source(self, *, after: Cursor | None = None, last: Cursor | None = None) -> SqlSource | RowSource:
         """Begin a snapshot on a connection of its own; the caller closes the source."""
+        if self.query is None:
+            return self._row_source(after)
         connection = connect_source()
         try:
             return SqlSource(
@@ -67,6 +72,17 @@ class Plan:
         except BaseException:
             connection.close()
             raise
+
+    def _row_source(self, after: Cursor | None) -> RowSource:
+        resource = self.resource
+        names = [column.name for column in resource.get_columns()]
+        return RowSource(
+            lambda key: resource.iter_rows(resource.parameters, key),
+            self.format.python(self.fields, self.options),
+            picked=[names.index(field.name) for field in self.fields],
+            keys=[names.index(name) for name in resource.key],
+            after=after,
+        )
 
     def encoder(self, state: Mapping[str, Any] | None = None) -> Encoder:
         """A new container, or one that goes on behind the part that ``state`` was recorded with."""
@@ -87,14 +103,9 @@ def make_plan(request: Request, user: User, moment: datetime | None = None) -> P
     resource = allowed_resource(request.resource, user, moment)
     format_ = _format(request.format, request.compression, resource)
     options = parse_options(format_, request.options)
-    if request.parameters:
-        raise errors.Invalid(
-            "The parameters are not valid.",
-            errors={name: ["This data takes no parameters."] for name in ("parameters",)},
-        )
+    resource.parameters = parse_parameters(resource, request.parameters)
     selected = _select_columns(resource, user, request.columns)
-    queryset = select_rows(resource, user, filters=request.filters, ids=request.ids)
-    query, columns = compile_query(resource, queryset, selected, DEFAULT_DB_ALIAS)
+    query, columns = _rows(resource, user, request, selected)
     _refuse_kinds(format_, columns)
     return Plan(
         resource=resource,
@@ -118,6 +129,24 @@ def allowed_resource(name: str, user: User, moment: datetime | None = None) -> R
     if not resource.is_allowed(user):
         raise errors.PermissionDenied(f"You may not export {resource.get_title()}.")
     return resource
+
+
+def parse_parameters(resource: Resource, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters with their defaults. Raises ``errors.Invalid``, nested under ``parameters``."""
+    declared = resource.parameters_class
+    if declared is None:
+        if given:
+            message = "This data takes no parameters."
+            raise errors.Invalid("The parameters are not valid.", errors={"parameters": [message]})
+        return {}
+    serializer = declared(data=dict(given))
+    known = sorted(serializer.fields)
+    wrong: dict[str, Any] = {name: [errors.unknown("parameter", name, known)] for name in given if name not in known}
+    if not serializer.is_valid():
+        wrong |= serializer.errors
+    if wrong:
+        raise errors.Invalid("The parameters are not valid.", errors={"parameters": wrong})
+    return dict(serializer.validated_data)
 
 
 def parse_options(format_: Format, given: Mapping[str, Any]) -> Options:
@@ -170,6 +199,19 @@ def _format(name: str, compression: str | None, resource: Resource) -> Format:
         message = f"{name} compresses by itself. Leave compression out."
         raise errors.Invalid(message, errors={"compression": [message]})
     return format_
+
+
+def _rows(
+    resource: Resource, user: User, request: Request, selected: Sequence[Selected]
+) -> tuple[Query | None, list[Field]]:
+    if not resource.is_python():
+        queryset = select_rows(resource, user, filters=request.filters, ids=request.ids)
+        return compile_query(resource, queryset, selected, DEFAULT_DB_ALIAS)
+    if request.filters:
+        check(resource, request.filters)
+    if request.ids is not None:
+        raise errors.Invalid("This data has no ids.", errors={"ids": ["This data cannot be chosen by id."]})
+    return None, [each.column.field(None, label=each.label) for each in selected]
 
 
 def _select_columns(resource: Resource, user: User, wanted: Sequence[str | Mapping[str, str]] | None) -> list[Selected]:

@@ -204,9 +204,25 @@ def resource_json(resource: Resource, user: User) -> dict[str, Any]:
             for each in describe(resource)
         ],
         "formats": list(resource.formats or FORMATS),
-        "parameters": [],
+        "parameters": _parameters_json(resource),
         "limits": {"max_rows": resource.max_rows, "max_active": conf.settings.MAX_ACTIVE},
     }
+
+
+def _parameters_json(resource: Resource) -> list[dict[str, Any]]:
+    if resource.parameters_class is None:
+        return []
+    return [
+        {
+            "name": name,
+            "label": str(field.label or name),
+            "kind": type(field).__name__.removesuffix("Field").lower(),
+            "required": field.required,
+            "default": None if field.default is serializers.empty else field.get_default(),
+            "help": str(field.help_text or ""),
+        }
+        for name, field in resource.parameters_class().fields.items()
+    ]
 
 
 def iso(moment: Any) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -13,6 +13,7 @@ from django.db import models
 from django.http import QueryDict
 from django.utils import timezone
 from django_filters import FilterSet
+from rest_framework.serializers import Serializer
 
 from exports_app.resources.columns import Column
 
@@ -33,6 +34,10 @@ class Resource:
     filterset_class: ClassVar[type[FilterSet] | None] = None
     max_rows: ClassVar[int | None] = None
 
+    # Rows that are not SQL
+    parameters_class: ClassVar[type[Serializer[Any]] | None] = None
+    """DRF serializer of the parameters a request may give; its validated data must be plain JSON."""
+
     # Columns and files
     columns: ClassVar[Sequence[Column | str]] = ()
     """Empty: every concrete field of the model."""
@@ -50,6 +55,8 @@ class Resource:
 
     def __init__(self, moment: datetime | None = None) -> None:
         self.moment = moment or timezone.now()
+        self.parameters: dict[str, Any] = {}
+        """What the request gave, validated, defaults filled in."""
 
     # To override
 
@@ -60,6 +67,22 @@ class Resource:
                 f"{type(self).__name__} must either define 'model' or override 'get_queryset()'."
             )
         return self.model._default_manager.all()
+
+    def iter_rows(self, parameters: Mapping[str, Any], after: tuple[Any, ...] | None) -> Iterator[Sequence[Any]]:
+        """Instead of a queryset: rows in key order behind ``after`` (None: all), values in the order of the columns.
+
+        Columns then name their ``kind``, and the key names columns that hold integers or texts. The same
+        parameters must give the same rows again, since a run may be continued behind any of them.
+        """
+        raise NotImplementedError
+
+    def count_rows(self, parameters: Mapping[str, Any]) -> int | None:
+        """How many rows ``iter_rows`` will give; None: not known."""
+        return None
+
+    def get_context(self, user: User) -> dict[str, Any]:
+        """What shall be kept on the job about who asked and why; plain JSON."""
+        return {}
 
     def get_columns(self) -> Sequence[Column]:
         """All columns, those that need a permission included."""
@@ -73,6 +96,11 @@ class Resource:
     def get_description(self) -> str:
         """The docstring, without its indentation."""
         return inspect.cleandoc(type(self).__doc__ or "") if type(self).__doc__ != Resource.__doc__ else ""
+
+    @classmethod
+    def is_python(cls) -> bool:
+        """Whether the rows come from ``iter_rows``."""
+        return cls.iter_rows is not Resource.iter_rows
 
     def filter_queryset(
         self, queryset: models.QuerySet[Any, Any], data: QueryDict

@@ -70,6 +70,8 @@ def compile_query(
 
 def fields_of(resource: Resource, user: User, columns: Sequence[Column], using: str = DEFAULT_DB_ALIAS) -> list[Field]:
     """Name, label and kind of columns, without reading a row."""
+    if resource.is_python():
+        return [column.field(None) for column in columns]
     selected = [Selected(column=column) for column in columns]
     return compile_query(resource, resource.get_queryset(user), selected, using)[1]
 
