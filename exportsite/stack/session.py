@@ -93,7 +93,7 @@ def _use(stack: Stack, options: Options) -> int:
         return _run_command(stack, tokens, options)
     first_export.make(stack.url, tokens["demo"], stack.supervisor, stack.console)
     _greet(stack)
-    return _serve(stack.supervisor, options)
+    return _serve(stack, options)
 
 
 def _run_command(stack: Stack, tokens: dict[str, str], options: Options) -> int:
@@ -146,10 +146,11 @@ def _greet(stack: Stack) -> None:
     )
 
 
-def _serve(supervisor: Supervisor, options: Options) -> int:
-    supervisor.revives = options.revives
+def _serve(stack: Stack, options: Options) -> int:
+    stack.supervisor.revives, stack.supervisor.on_revived = options.revives, stack.write_state
     try:
         while True:
-            supervisor.wait(IDLE_SECONDS)
+            stack.supervisor.wait(IDLE_SECONDS)
     except Interrupted:
+        stack.console.step("stopping")
         return 0  # what it was waiting for
