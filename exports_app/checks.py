@@ -75,6 +75,10 @@ def _check_key(declared: type[Resource]) -> Iterator[Problem]:
     if not declared.key:
         yield _error(declared, "has no key", "Set key to fields that are unique and never NULL.", "E002")
         return
+    if declared.is_python():
+        names = [column.name for column in declared().get_columns()]
+        if unknown := [name for name in declared.key if name not in names]:
+            yield _error(declared, f"has the key {unknown[0]!r}, which is no column", f"Valid: {names}.", "E003")
     if model is None:
         return  # unions, views and aggregates are probed when they run
     key = declared().key_paths()

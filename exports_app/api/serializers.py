@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -84,6 +85,14 @@ class ExportRequestSerializer(StrictSerializer):
         child=serializers.CharField(max_length=200), required=False, default=list, max_length=MAX_SHARED
     )
     notify = NotifySerializer(required=False, default=dict)
+
+    def to_internal_value(self, data: Any) -> Any:
+        wrong = _unstorable(data)
+        if wrong is not None:
+            raise serializers.ValidationError(
+                {wrong: ["The text holds a NUL character or half a surrogate pair, which no database stores."]}
+            )
+        return super().to_internal_value(data)
 
     def to_request(self) -> Request:
         """The validated body in the engine's words."""
@@ -207,6 +216,19 @@ def resource_json(resource: Resource, user: User) -> dict[str, Any]:
         "parameters": _parameters_json(resource),
         "limits": {"max_rows": resource.max_rows, "max_active": conf.settings.MAX_ACTIVE},
     }
+
+
+def _unstorable(data: Any) -> str | None:
+    """Name of the first field of a body in which a text stands that PostgreSQL cannot store."""
+    for name, value in data.items() if isinstance(data, Mapping) else ():
+        try:
+            text = json.dumps(value, ensure_ascii=False)
+            text.encode()
+        except UnicodeEncodeError:
+            return str(name).encode("ascii", "backslashreplace").decode()
+        if "\\u0000" in text.replace("\\\\", ""):
+            return str(name)
+    return None
 
 
 def _parameters_json(resource: Resource) -> list[dict[str, Any]]:

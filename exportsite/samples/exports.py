@@ -20,6 +20,7 @@ from django.db.models import (
 from django.db.models.functions import Coalesce, Round
 
 from exports_app.resources import Column, Resource, register
+from exportsite.samples import test_data  # noqa: F401 - registers its resource with those below
 from exportsite.samples.filters import CustomerFilter, GoalFilter, TagFilter, TradeFilter, TransactionFilter
 from exportsite.samples.models import Customer, Goal, Tag, Trade, Transaction
 
