@@ -10,6 +10,8 @@ from drf_spectacular.views import SpectacularAPIView
 
 from exports_app.api.health import health
 
+admin.site.site_header = admin.site.site_title = "Exports"
+
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="exports:home")),
     path("login/", LoginView.as_view(redirect_authenticated_user=True), name="login"),

@@ -1,0 +1,305 @@
+"""Exports as operators see them. Rows are read only; what can be done goes through the services."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+from uuid import UUID
+
+from django.contrib import admin, messages
+from django.db.models import Model, Q, QuerySet, Window
+from django.db.models.functions import RowNumber
+from django.http import HttpRequest
+from django.template.defaultfilters import filesizeformat
+from django.utils.html import format_html
+
+from exports_app import errors, services
+from exports_app.choices import Status
+from exports_app.models import ApiToken, ExportEvent, ExportJob, ExportPart, ExportPerformance
+from exports_app.pipeline import errors as pipeline_errors
+from exports_app.pipeline.errors import PipelineError
+
+SHOWN = 100
+"""Parts and events of one export on its page; a large export has thousands of parts."""
+NOTHING = "-"
+ADVICE = {
+    error.code: error.advice
+    for error in reversed(list(vars(pipeline_errors).values()))
+    if isinstance(error, type) and issubclass(error, PipelineError)
+}
+"""What an operator can do, by error code; where several errors share a code, the first of them."""
+
+SUMMARY = ("id", "status", "owner", "resource", "format", "compression", "created_at", "deleted_at", "shared_with")
+PROGRESS = (
+    "strategy",
+    "estimated_rows",
+    "estimate_exact",
+    "rows_done",
+    "bytes_done",
+    "rows_per_second",
+    "warnings",
+    "snapshots",
+    "last_key",
+    "started_at",
+    "completed_at",
+    "expires_at",
+)
+REQUEST = (
+    "columns",
+    "filters",
+    "ids",
+    "row_limit",
+    "parameters",
+    "options",
+    "context",
+    "notify",
+    "request_id",
+    "idempotency_key",
+    "idempotency_hash",
+)
+FILE = (
+    "file_name",
+    "file_key",
+    "upload_number",
+    "upload_id",
+    "write_token",
+    "row_count",
+    "file_size",
+    "crc32",
+    "etag",
+)
+HOLDER = (
+    "queue",
+    "worker",
+    "claim",
+    "failures",
+    "crashes",
+    "max_attempts",
+    "next_attempt_at",
+    "outage_since",
+    "lease_expires_at",
+    "rung_at",
+)
+
+
+class ReadOnly:
+    """To look at, not to change. Who may look is Django's ``view`` permission."""
+
+    def has_add_permission(self, request: HttpRequest, *args: Any) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+
+class LastRows(ReadOnly, admin.TabularInline[Any, ExportJob]):
+    """The newest rows that belong to an export."""
+
+    extra = 0
+    can_delete = False
+    ordering = ("-pk",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        rank = Window(RowNumber(), partition_by="job", order_by="-pk")
+        newest: QuerySet[Any] = super().get_queryset(request).annotate(rank=rank)
+        return newest.filter(rank__lte=SHOWN)
+
+
+class PartInline(LastRows):
+    model = ExportPart
+    verbose_name_plural = f"Parts (the last {SHOWN})"
+    fields = ("number", "size", "rows", "crc32", "claim", "last", "stored_at")
+    readonly_fields = fields
+
+
+class EventInline(LastRows):
+    model = ExportEvent
+    verbose_name_plural = f"Events (the last {SHOWN})"
+    fields = ("at", "kind", "data")
+    readonly_fields = fields
+
+
+@admin.register(ExportJob)
+class ExportJobAdmin(ReadOnly, admin.ModelAdmin[ExportJob]):
+    list_display = (
+        "created_at",
+        "owner",
+        "resource",
+        "format",
+        "status",
+        "error_code",
+        "progress",
+        "rows",
+        "size",
+        "trouble",
+    )
+    list_filter = (
+        "status",
+        "format",
+        "queue",
+        "created_at",
+        ("deleted_at", admin.EmptyFieldListFilter),
+        "error_code",
+        "resource",
+    )
+    list_select_related = ("owner",)
+    list_per_page = 50
+    show_full_result_count = False
+    search_fields = ("request_id",)
+    search_help_text = "ID of an export, request ID, or the owner's name"
+    actions = ("cancel", "retry", "delete_file")
+    inlines = (EventInline, PartInline)
+    readonly_fields = ("id", "created_at", "advice", "trace")
+    fieldsets = (
+        (None, {"fields": SUMMARY}),
+        ("Why it failed", {"fields": ("error_code", "error_detail", "advice", "trace")}),
+        ("How it is going", {"fields": PROGRESS}),
+        ("What was asked for", {"fields": REQUEST}),
+        ("The file", {"fields": FILE}),
+        ("Who has it", {"fields": HOLDER}),
+    )
+
+    @admin.display(description="Progress")
+    def progress(self, job: ExportJob) -> str:
+        if job.status in (Status.COMPLETED, Status.EXPIRED):
+            return "100%"
+        return f"{min(99, 100 * job.rows_done // job.estimated_rows)}%" if job.estimated_rows else NOTHING
+
+    @admin.display(description="Rows", ordering="rows_done")
+    def rows(self, job: ExportJob) -> str:
+        return f"{job.rows_done if job.row_count is None else job.row_count:,}"
+
+    @admin.display(description="Size", ordering="file_size")
+    def size(self, job: ExportJob) -> str:
+        return NOTHING if job.file_size is None else filesizeformat(job.file_size)
+
+    @admin.display(description="Failures / crashes", ordering="failures")
+    def trouble(self, job: ExportJob) -> str:
+        return f"{job.failures} / {job.crashes}" if job.failures or job.crashes else NOTHING
+
+    @admin.display(description="What to do")
+    def advice(self, job: ExportJob) -> str:
+        return ADVICE.get(job.error_code, NOTHING)
+
+    @admin.display(description="Traceback")
+    def trace(self, job: ExportJob) -> str:
+        return format_html("<pre>{}</pre>", job.error_trace) if job.error_trace else NOTHING
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[ExportJob], search_term: str
+    ) -> tuple[QuerySet[ExportJob], bool]:
+        """Whole values only, each of them by its index."""
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        wanted = Q(request_id=term) | Q(owner__username=term)
+        if (job_id := _uuid(term)) is not None:
+            wanted |= Q(pk=job_id)
+        return queryset.filter(wanted), False
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        """Whether this operator may change what happens to exports."""
+        return request.user.has_perm("exports_app.change_exportjob")
+
+    @admin.action(description="Cancel", permissions=["operate"])
+    def cancel(self, request: HttpRequest, queryset: QuerySet[ExportJob]) -> None:
+        self._each(request, queryset, services.cancel_export, "cancelled")
+
+    @admin.action(description="Retry", permissions=["operate"])
+    def retry(self, request: HttpRequest, queryset: QuerySet[ExportJob]) -> None:
+        self._each(request, queryset, services.retry_export, "queued again")
+
+    @admin.action(description="Delete file, and hide the export from its owner", permissions=["operate"])
+    def delete_file(self, request: HttpRequest, queryset: QuerySet[ExportJob]) -> None:
+        self._each(request, queryset, services.delete_export, "deleted")
+
+    def _each(
+        self, request: HttpRequest, jobs: Iterable[ExportJob], service: Callable[[ExportJob], None], done: str
+    ) -> None:
+        number = 0
+        for job in jobs:
+            try:
+                service(job)
+                number += 1
+            except (errors.ExportError, PipelineError) as error:
+                self.message_user(request, f"{job.pk}: {error}", messages.WARNING)
+        if number:
+            self.message_user(request, f"{number} {'export' if number == 1 else 'exports'} {done}.", messages.SUCCESS)
+
+
+@admin.register(ExportPerformance)
+class ExportPerformanceAdmin(ReadOnly, admin.ModelAdmin[ExportPerformance]):
+    list_display = (
+        "created_at",
+        "owner",
+        "resource",
+        "format",
+        "strategy",
+        "rows_written",
+        "size",
+        "took",
+        "rows_per_second",
+        "chunks",
+        "memory",
+    )
+    list_filter = ("format", "strategy", "created_at", "resource")
+    list_select_related = ("owner",)
+    show_full_result_count = False
+
+    @admin.display(description="Rows", ordering="rows")
+    def rows_written(self, run: ExportPerformance) -> str:
+        return f"{run.rows:,}"
+
+    @admin.display(description="Seconds", ordering="seconds")
+    def took(self, run: ExportPerformance) -> str:
+        return f"{run.seconds:,.2f}"
+
+    @admin.display(description="Size", ordering="bytes")
+    def size(self, run: ExportPerformance) -> str:
+        return filesizeformat(run.bytes)
+
+    @admin.display(description="Chunk ms: p50 / p95 / max")
+    def chunks(self, run: ExportPerformance) -> str:
+        return " / ".join(_rounded(value) for value in (run.chunk_p50_ms, run.chunk_p95_ms, run.chunk_max_ms))
+
+    @admin.display(description="Peak MB", ordering="peak_memory_mb")
+    def memory(self, run: ExportPerformance) -> str:
+        return _rounded(run.peak_memory_mb)
+
+    @admin.display(description="Rows/s")
+    def rows_per_second(self, run: ExportPerformance) -> str:
+        return f"{run.rows / run.seconds:,.0f}" if run.seconds else NOTHING
+
+
+@admin.register(ApiToken)
+class ApiTokenAdmin(admin.ModelAdmin[ApiToken]):
+    """Tokens can be withdrawn here; they are made where they can be shown once."""
+
+    list_display = ("token_key", "name", "user", "created", "expiry")
+    list_display_links = None
+    list_select_related = ("user",)
+    search_fields = ("name", "user__username")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: ApiToken | None = None) -> bool:
+        return False
+
+    def has_view_permission(self, request: HttpRequest, obj: ApiToken | None = None) -> bool:
+        """The list, but no page of one token: that would show its hash."""
+        return obj is None and super().has_view_permission(request)
+
+
+def _rounded(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:,.0f}"
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
