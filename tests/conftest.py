@@ -70,8 +70,13 @@ def api(alice: User) -> APIClient:
 def silent_bell(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> list[str]:
     """Tests without workers hear the bell instead of Redis; ``real_bell`` in a test's fixtures leaves it."""
     rung: list[str] = []
+
+    def ring(queue: str) -> bool:
+        rung.append(queue)
+        return True
+
     if "real_bell" not in request.fixturenames:
-        monkeypatch.setattr("exports_app.dispatch.ring", lambda queue: rung.append(queue) or True)
+        monkeypatch.setattr("exports_app.dispatch.ring", ring)
     return rung
 
 

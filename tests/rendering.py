@@ -123,9 +123,7 @@ class _Run:
         with self._source(last) as source, self.store.open(UPLOAD, after=after) as sink:
             encoder = self._encoder(last)
             stored: tuple[StoredPart, ...] = ()
-            steps = loop.run(
-                source, encoder, sink, part_size=lambda _: self.part_size, after=last, limit=self.limit
-            )
+            steps = loop.run(source, encoder, sink, part_size=lambda _: self.part_size, after=last, limit=self.limit)
             for progress in steps:
                 stored += progress.parts
                 if stored and not stored[-1].last and not to_the_end:
@@ -134,9 +132,7 @@ class _Run:
         return stored
 
     def _encoder(self, last: StoredPart | None) -> Encoder:
-        return _encoder(
-            self.format_name, self.fields, self.options, self.gzip, dict(last.state) if last else None
-        )
+        return _encoder(self.format_name, self.fields, self.options, self.gzip, dict(last.state) if last else None)
 
     def _source(self, last: StoredPart | None) -> closing[SqlSource]:
         source = SqlSource(

@@ -32,7 +32,9 @@ def customers(transactional_db: None, alice: User) -> None:
 
 def test_an_export_goes_to_a_file(customers: None, tmp_path: Path) -> None:
     target = tmp_path / "c.csv"
-    said = export("customers", "--user", "alice", "--columns", "id,country_code", "--limit", "2", "--output", str(target))
+    said = export(
+        "customers", "--user", "alice", "--columns", "id,country_code", "--limit", "2", "--output", str(target)
+    )
     lines = target.read_text().splitlines()
     assert [lines[0], *(line.split(",")[0] for line in lines[1:])] == ["ID,Country code", "1", "2"]
     assert said.startswith(f"2 rows, {target.stat().st_size} bytes in ")
@@ -43,7 +45,9 @@ def test_filters_and_options_are_given_by_name(customers: None, tmp_path: Path) 
     target = tmp_path / "c.csv.gz"
     filters = ("--filter", "subscription_tier=FREE", "--filter", "subscription_tier=PRO")
     options = ("--option", "delimiter=;", "--option", "header=false", "--gzip")
-    export("customers", "--user", "alice", *filters, *options, "--columns", "subscription_tier", "--output", str(target))
+    export(
+        "customers", "--user", "alice", *filters, *options, "--columns", "subscription_tier", "--output", str(target)
+    )
     assert set(gzip.decompress(target.read_bytes()).decode().split()) == {"FREE", "PRO"}
 
 

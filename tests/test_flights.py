@@ -12,7 +12,18 @@ from tests.conftest import SERVICES
 def test_a_guests_flights_arrive_as_a_copy_by_hand_writes_them() -> None:
     environment = {name: value for name, value in os.environ.items() if name not in SERVICES}
     done = subprocess.run(
-        [sys.executable, "-m", "exportsite.stack", "run", "--rows", "1", "--", sys.executable, "-m", "tests.flights.check"],
+        [
+            sys.executable,
+            "-m",
+            "exportsite.stack",
+            "run",
+            "--rows",
+            "1",
+            "--",
+            sys.executable,
+            "-m",
+            "tests.flights.check",
+        ],
         env=environment | {"EXPORTSITE_EXTRA_APPS": "tests.flights"},
         capture_output=True,
         text=True,

@@ -27,9 +27,7 @@ def claim(queue: str = "exports") -> ExportJob:
 
 
 def stored(number: int) -> StoredPart:
-    return StoredPart(
-        number=number, etag="e", offset=0, size=10, rows=number, cursor=(str(number),), crc32=1, state={}
-    )
+    return StoredPart(number=number, etag="e", offset=0, size=10, rows=number, cursor=(str(number),), crc32=1, state={})
 
 
 def test_a_claim_takes_the_oldest_job_of_its_queue(alice: User) -> None:

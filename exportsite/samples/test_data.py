@@ -83,7 +83,7 @@ class FieldSchema(serializers.Serializer[Any]):
 class Schema(serializers.Serializer[Any]):
     """The snapshot of a schema: it is kept with the job, whatever becomes of the original."""
 
-    fields_ = FieldSchema(many=True, max_length=MAX_FIELDS, allow_empty=False)
+    fields_: Any = serializers.ListSerializer(child=FieldSchema(), max_length=MAX_FIELDS, allow_empty=False)
 
     def get_fields(self) -> dict[str, Any]:
         declared = super().get_fields()

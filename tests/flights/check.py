@@ -13,10 +13,10 @@ from typing import Any
 import psycopg
 import requests
 
-COLUMNS = (
-    "year month day dep_time sched_dep_time dep_delay arr_time sched_arr_time arr_delay carrier flight tailnum "
-    "origin dest air_time distance hour minute time_hour"
-).split()
+COLUMNS = [
+    *("year", "month", "day", "dep_time", "sched_dep_time", "dep_delay", "arr_time", "sched_arr_time", "arr_delay"),
+    *("carrier", "flight", "tailnum", "origin", "dest", "air_time", "distance", "hour", "minute", "time_hour"),
+]
 BY_HAND = f"""
 COPY (SELECT {", ".join(("id", *COLUMNS[:-1]))},
              to_char(time_hour AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS') || '+00:00'
@@ -50,7 +50,7 @@ def by_hand(connection: psycopg.Connection[Any]) -> bytes:
 def export() -> tuple[dict[str, Any], bytes]:
     site = os.environ["EXPORTSITE_URL"]
     headers = {"Authorization": f"Bearer {os.environ['EXPORTSITE_ADMIN_TOKEN']}"}
-    body = {"resource": "flights", "options": {"escape_formulas": False, "header": False}}
+    body: Any = {"resource": "flights", "options": {"escape_formulas": False, "header": False}}
     answer = requests.post(f"{site}/api/v1/exports/", json=body, headers=headers, timeout=30)
     assert answer.status_code == 202, answer.text
     deadline = time.monotonic() + 120

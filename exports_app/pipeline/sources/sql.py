@@ -246,5 +246,6 @@ def literal(value: str) -> str:
 
 def _has_sort(node: dict[str, Any]) -> bool:
     """Whether the rows themselves are sorted; subqueries in their columns may sort as they like."""
-    children = (each for each in node.get("Plans", ()) if each.get("Parent Relationship") not in ("SubPlan", "InitPlan"))
+    aside = ("SubPlan", "InitPlan")
+    children = [each for each in node.get("Plans", ()) if each.get("Parent Relationship") not in aside]
     return node["Node Type"] == "Sort" or any(_has_sort(child) for child in children)
