@@ -16,7 +16,7 @@ setup: $(INSTALLED)  ## Make .venv and install everything, once per change of th
 $(INSTALLED): requirements.txt requirements-dev.txt
 	@$(PYTHON3) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON3=…")'
 	$(PYTHON3) -m venv .venv
-	$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-compile -r requirements-dev.txt
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 
 run: setup  ## Serve the site on this machine: real PostgreSQL, Redis and S3, samples (ROWS=250000), a first export
