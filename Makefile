@@ -26,10 +26,10 @@ test: setup  ## Run the tests on real services; ARGS="-k name -x" go to pytest
 	@$(STACK) run --follow-parent --services-only -- $(PYTHON) -m pytest $(ARGS)
 
 check: setup  ## Lint, types, direction of imports, migrations, production settings
-	.venv/bin/ruff check .
-	.venv/bin/ruff format --check .
-	.venv/bin/mypy
-	.venv/bin/lint-imports
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	DEBUG=1 $(PYTHON) -m mypy
+	$(PYTHON) .venv/bin/lint-imports
 	$(PYTHON) -m exportsite.stack.production manage.py makemigrations --check --dry-run
 	$(PYTHON) -m exportsite.stack.production manage.py check --deploy --fail-level WARNING
 
