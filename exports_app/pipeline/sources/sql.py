@@ -43,7 +43,8 @@ class Query:
 class SqlSource:
     """One run over a query, from ``after`` (exclusive) to ``last`` (inclusive), in key order.
 
-    Takes over the connection: a ``REPEATABLE READ READ ONLY`` transaction on it lasts until ``close``.
+    Takes over the connection: a ``REPEATABLE READ READ ONLY`` transaction on it lasts until ``close``. It sees the
+    ``snapshot`` that another source shares, or takes its own.
     Raises ``errors.BadKey`` where the key is NULL or doubled, ``errors.BadQuery``, ``errors.DatabaseBusy`` and
     ``errors.DatabaseUnavailable`` for what PostgreSQL answers.
     """
@@ -59,6 +60,7 @@ class SqlSource:
         chunk_rows: int = 10_000,
         statement_timeout: float = 60.0,
         chunk_bytes: int = TARGET_CHUNK_BYTES,
+        snapshot: str | None = None,
     ) -> None:
         self._connection = connection
         self._query = query
@@ -72,7 +74,7 @@ class SqlSource:
         self._asked: int | None = None
         self._done = False
         with wire.database_errors():
-            self.moment = self._begin()
+            self.moment = self._begin(snapshot)
             self._types = self._column_types()
             if not query.proven_key and after is None:
                 self._probe_key()
@@ -95,6 +97,12 @@ class SqlSource:
         self._cursor = chunk.cursor
         self._adapt(len(chunk.data), chunk.rows)
         return chunk
+
+    def share_snapshot(self) -> str:
+        """A name under which another source reads what this one reads, for as long as this one is open."""
+        with wire.database_errors():
+            row = self._fetch("SELECT pg_export_snapshot()")
+        return str(row[0]) if row else ""
 
     def close(self) -> None:
         """End the snapshot, and a statement that still runs, by closing the connection. May be called twice."""
@@ -189,11 +197,13 @@ class SqlSource:
 
     # Questions asked once, at the start
 
-    def _begin(self) -> datetime:
-        """Take the snapshot; the moment that the file speaks of."""
+    def _begin(self, snapshot: str | None) -> datetime:
+        """Take the snapshot, or another source's; the moment that the file speaks of."""
         self._connection.autocommit = False
         self._connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         self._connection.read_only = True
+        if snapshot is not None:
+            self._execute(f"SET TRANSACTION SNAPSHOT {literal(snapshot)}")
         for statement in SESSION.format(timeout=self._timeout_ms).split(";")[:-1]:
             self._execute(statement)
         # The first statement that is not a SET takes the snapshot.
