@@ -9,6 +9,7 @@ from exports_app.pipeline.types import Format
 
 FORMATS = {
     "csv": "exports_app.pipeline.formats.csv",
+    "xlsx": "exports_app.pipeline.formats.xlsx",
 }
 """Name to module; the module's ``FORMAT`` says everything else."""
 

@@ -1,0 +1,182 @@
+"""The parts of a workbook that hold no rows, made by openpyxl: styles, theme, workbook, relationships, sheet heads."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+import zipfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from io import BytesIO
+from typing import Any
+
+from openpyxl import Workbook
+from openpyxl.styles import Font
+from openpyxl.utils import get_column_letter
+
+from exports_app.pipeline.types import Field, Kind, Options
+
+MAX_TITLE_UNITS = 31
+"""UTF-16 units of a worksheet's name ("Excel specifications and limits")."""
+NOT_IN_TITLES = re.compile(r"[\[\]:*?/\\]")
+RESERVED_TITLE = "history"
+"""Excel keeps this name for itself."""
+DEFAULT_TITLE = "Export"
+
+WIDTHS = {
+    Kind.INTEGER: 12,
+    Kind.FLOAT: 14,
+    Kind.DECIMAL: 14,
+    Kind.BOOLEAN: 9,
+    Kind.DATE: 12,
+    Kind.DATETIME: 20,
+    Kind.TIME: 10,
+    Kind.DURATION: 12,
+    Kind.UUID: 38,
+    Kind.JSON: 40,
+    Kind.BINARY: 40,
+}
+"""Width of a column in characters, by what it holds."""
+TEXT_WIDTH = 24
+MAX_LABEL_WIDTH = 50
+FILTER_BUTTON = 3  # characters that the button hides of a header
+
+FIRST_PARTS = ("_rels/.rels", "docProps/app.xml", "docProps/core.xml", "xl/theme/theme1.xml", "xl/styles.xml")
+"""Before the sheets: they do not depend on them, and programs that guess a file's type look at the first few."""
+LAST_PARTS = ("xl/workbook.xml", "xl/_rels/workbook.xml.rels", "[Content_Types].xml")
+
+
+class Style(StrEnum):
+    """How a cell is shown; names a cell format of the workbook."""
+
+    HEADER = "header"
+    DATE = "date"
+    DATETIME = "datetime"
+    DATETIME_FRACTION = "datetime_fraction"
+    TIME = "time"
+    TIME_FRACTION = "time_fraction"
+    DURATION = "duration"
+    DURATION_FRACTION = "duration_fraction"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sheet:
+    """A table of its own within a workbook."""
+
+    title: str
+    fields: Sequence[Field]
+
+
+def number_formats(options: Options) -> dict[Style, str]:
+    """Format codes of Excel for the kinds that are numbers underneath.
+
+    Excel shows a negative time as ``####``, so a negative duration is shown in days; its value is the same.
+    """
+    day, clock = "yyyy-mm-dd", "hh:mm:ss"
+    return {
+        Style.DATE: day,
+        Style.DATETIME: f"{day} {clock}",
+        Style.DATETIME_FRACTION: f"{day} {clock}.000",
+        Style.TIME: clock,
+        Style.TIME_FRACTION: f"{clock}.000",
+        Style.DURATION: '[h]:mm:ss;-0.00000" d"',
+        Style.DURATION_FRACTION: '[h]:mm:ss.000;-0.00000000" d"',
+    }
+
+
+def style_numbers(options: Options) -> dict[Style, int]:
+    """The number by which a cell names each style; the same in every workbook with these options."""
+    return _with_styles(_workbook(), options)
+
+
+def first_parts(options: Options) -> list[tuple[str, bytes]]:
+    """What stands before the first sheet."""
+    book = _workbook()
+    book.create_sheet("1")
+    _with_styles(book, options)
+    return _saved(book, FIRST_PARTS)
+
+
+def last_parts(options: Options, sheets: Iterable[tuple[str, int, int]]) -> list[tuple[str, bytes]]:
+    """What stands behind the last sheet. ``sheets``: title, columns and rows (its header included) of each."""
+    book = _workbook()
+    for title, columns, rows in sheets:
+        book.create_sheet(title).auto_filter.ref = area(columns, rows)
+    return _saved(book, LAST_PARTS)
+
+
+def sheet_head(fields: Sequence[Field]) -> bytes:
+    """A worksheet up to its first row: frozen header, widths."""
+    book = _workbook()
+    sheet = book.create_sheet("1")
+    sheet.freeze_panes = "A2"
+    for number, field in enumerate(fields, 1):
+        sheet.column_dimensions[get_column_letter(number)].width = _width(field)
+    xml = dict(_saved(book, ["xl/worksheets/sheet1.xml"]))["xl/worksheets/sheet1.xml"]
+    head = xml[: xml.index(b"<sheetData")]
+    # Where the data end is not known yet; a reader that trusted openpyxl's guess would see one cell.
+    return re.sub(rb"<dimension [^>]*>", b"", head) + b"<sheetData>"
+
+
+def sheet_tail(columns: int, rows: int) -> bytes:
+    """A worksheet behind its last row: the filter over all of it."""
+    return f'</sheetData><autoFilter ref="{area(columns, rows)}"/></worksheet>'.encode()
+
+
+def area(columns: int, rows: int) -> str:
+    """The cells from the first to the last."""
+    return f"A1:{get_column_letter(columns)}{rows}"
+
+
+def sheet_title(wanted: str, taken: Iterable[str], number: int = 1) -> str:
+    """A name that Excel takes, unlike all ``taken``; sheets that continue a table are numbered from 2."""
+    clean = "".join([" " if unicodedata.category(each) == "Cc" else each for each in wanted])
+    clean = " ".join(NOT_IN_TITLES.sub(" ", clean).split()).strip("'") or DEFAULT_TITLE
+    if clean.lower() == RESERVED_TITLE:
+        clean = f"{clean} 1"
+    used = {title.lower() for title in taken}
+    while True:
+        suffix = f" {number}" if number > 1 else ""
+        title = _shortened(clean, MAX_TITLE_UNITS - len(suffix)) + suffix
+        if title.lower() not in used:
+            return title
+        number += 1
+
+
+def _shortened(text: str, units: int) -> str:
+    return text.encode("utf-16-le")[: 2 * units].decode("utf-16-le", "ignore").rstrip(" '")
+
+
+def _width(field: Field) -> int:
+    label = min(len(field.label), MAX_LABEL_WIDTH) + FILTER_BUTTON
+    return max(label, WIDTHS.get(field.kind, TEXT_WIDTH))
+
+
+def _workbook() -> Any:
+    book = Workbook()
+    book.remove(book.active)
+    book.properties.creator = None
+    book.calculation.fullCalcOnLoad = False  # nothing to calculate; Excel would ask whether to save the changes
+    return book
+
+
+def _with_styles(book: Any, options: Options) -> dict[Style, int]:
+    sheet = book.worksheets[0] if book.worksheets else book.create_sheet("1")
+    header = sheet.cell(1, 1)
+    header.font = Font(name="Calibri", family=2, size=11, bold=True, scheme="minor")
+    numbers = {Style.HEADER: header.style_id}
+    for column, (style, code) in enumerate(number_formats(options).items(), 2):
+        cell = sheet.cell(1, column)
+        cell.number_format = code
+        numbers[style] = cell.style_id
+    return numbers
+
+
+def _saved(book: Any, names: Sequence[str]) -> list[tuple[str, bytes]]:
+    file = BytesIO()
+    book.save(file)
+    with zipfile.ZipFile(file) as archive:
+        parts = [(name, archive.read(name)) for name in names]
+    # openpyxl writes its clock's time; the same rows shall give the same bytes.
+    return [(name, re.sub(rb"<dcterms:.*</dcterms:\w+>", b"", data)) for name, data in parts]
