@@ -68,6 +68,7 @@ INSTALLED_APPS = [
     "knox",
     "rest_framework",
     "drf_spectacular",
+    "drf_spectacular_sidecar",
     "exports_app",
     "exportsite.samples",
     *env.list("EXPORTSITE_EXTRA_APPS", []),
@@ -201,6 +202,8 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Say what you want exported, watch it, fetch the file.",
     "VERSION": "1.0.0",
     "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",  # its files come from a package, not from a CDN
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }
 
 # Exports: read through exports_app.conf, which holds the defaults.
