@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -23,9 +24,10 @@ from exportsite.stack.postgres import Postgres
 from exportsite.stack.processes import descendants
 from exportsite.stack.redis import Redis
 from exportsite.stack.s3 import SeaweedFS
+from exportsite.stack.site import MAINTENANCE, WORKERS
 
 PROJECT = Path(__file__).resolve().parents[1]
-START_SECONDS = 60.0
+START_SECONDS = 90.0
 STOP_SECONDS = 10.0
 
 # Says where its stack is, leaves one process in a session of its own and one orphan, and stays.
@@ -47,11 +49,29 @@ with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
 os.kill(json.load(open(os.environ["EXPORTSITE_STATE"]))["pids"]["postgres"], signal.SIGKILL)
 time.sleep(600)
 """
+CALL_SITE = """
+import json, os, urllib.request
+
+def get(path, token=""):
+    request = urllib.request.Request(os.environ["EXPORTSITE_URL"] + path, headers={"Authorization": f"Bearer {token}"})
+    return json.load(urllib.request.urlopen(request))
+
+tokens = {"demo": os.environ["EXPORTSITE_TOKEN"], "admin": os.environ["EXPORTSITE_ADMIN_TOKEN"]}
+print(json.dumps({
+    "health": get("/health/")["status"],
+    "users": [name for name, token in tokens.items() if get("/api/v1/resources/", token)],
+    "mail folder": os.path.isdir(os.environ["EXPORTSITE_MAIL_DIR"]),
+    "pids": json.load(open(os.environ["EXPORTSITE_STATE"]))["pids"],
+}))
+"""
 LOOK_FOR_TABLE = """
 import os, psycopg
 with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
     print(*connection.execute("SELECT to_regclass('kept')").fetchone())
 """
+
+SERVICES_ONLY = ("--services-only",)
+WHOLE_SITE = ("--rows", "100")
 
 Start = Callable[..., "subprocess.Popen[str]"]
 
@@ -84,16 +104,16 @@ class Stack:
 
 @pytest.fixture
 def start() -> Iterator[Start]:
-    """Start `run --services-only` without the services that this test run itself works on."""
+    """Start `run` without the services that this test run itself works on, unless asked to use them."""
     given = {variable for service in (Postgres, Redis, SeaweedFS) for variable in service.required}
     without_services = {name: value for name, value in os.environ.items() if name not in given}
     started: list[subprocess.Popen[str]] = []
 
     def start(
-        *command: str, options: tuple[str, ...] = (), env: Mapping[str, str] = without_services
+        *command: str, options: tuple[str, ...] = SERVICES_ONLY, env: Mapping[str, str] = without_services
     ) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [sys.executable, "-m", "exportsite.stack", "run", "--services-only", *options, "--", *command],
+            [sys.executable, "-m", "exportsite.stack", "run", *options, "--", *command],
             cwd=PROJECT,
             env=env,
             stdin=subprocess.DEVNULL,
@@ -169,7 +189,7 @@ def test_a_service_that_is_killed_comes_back_on_its_port(start: Start) -> None:
 
 
 def test_a_crash_is_named_with_its_log_and_leaves_a_data_folder_that_serves_again(start: Start, tmp_path: Path) -> None:
-    in_folder = ("--data", str(tmp_path))
+    in_folder = (*SERVICES_ONLY, "--data", str(tmp_path))
     process = start(sys.executable, "-c", CREATE_TABLE_AND_KILL_POSTGRES, options=(*in_folder, "--on-death", "stop"))
     _, err = process.communicate(timeout=START_SECONDS)
     assert process.returncode == 1
@@ -183,7 +203,7 @@ def test_a_crash_is_named_with_its_log_and_leaves_a_data_folder_that_serves_agai
 def test_a_failed_start_says_why_and_leaves_nothing(start: Start, tmp_path: Path) -> None:
     (tmp_path / "postgres").mkdir()
     (tmp_path / "postgres" / "PG_VERSION").write_text("9\n")
-    process = start(*RESTLESS, options=("--data", str(tmp_path)))
+    process = start(*RESTLESS, options=(*SERVICES_ONLY, "--data", str(tmp_path)))
     out, err = process.communicate(timeout=START_SECONDS)
     assert (process.returncode, out) == (1, "")
     assert "postgres ended with status 1" in err
@@ -199,7 +219,19 @@ def test_a_data_folder_is_used_by_one_stack_at_a_time(tmp_path: Path) -> None:
             Folder(tmp_path)
 
 
-def test_services_that_the_environment_names_are_used_and_not_started(start: Start) -> None:
-    process = start("sh", "-c", 'cat "$EXPORTSITE_STATE"', env=os.environ)
+def test_a_site_on_given_services_answers_and_only_its_own_processes_are_started(start: Start) -> None:
+    process = start(sys.executable, "-c", CALL_SITE, options=WHOLE_SITE, env=os.environ)
     out, err = process.communicate(timeout=START_SECONDS)
-    assert [json.loads(out)["pids"][name] for name in ("postgres", "redis", "s3")] == [None] * 3, err
+    found = json.loads(out or "null")
+    assert found is not None, err
+    assert found["health"] == "ok"
+    assert found["users"] == ["demo", "admin"]
+    assert found["mail folder"]
+    assert {name for name, pid in found["pids"].items() if pid} == {"web", "beat", "workers"}
+    assert len(found["pids"]["workers"]) == 3
+
+
+@pytest.mark.parametrize("file", ["Procfile", "docker-compose.yml"])
+def test_the_workers_of_other_hosts_serve_the_same_queues(file: str) -> None:
+    served = re.findall(r"celery .* worker .* -Q (\S+)", (PROJECT / file).read_text())
+    assert served == [queues for queues, _ in (*WORKERS.values(), *MAINTENANCE.values())]
