@@ -16,12 +16,11 @@ from exports_app.resources.base import Resource
 from exports_app.resources.filters import FilterInput, describe
 from exports_app.resources.queries import fields_of
 from exports_app.web import words
+from exports_app.web.controls import filter_field, parameter_fields, value_of
 
-END_OF_DAY = "T23:59:59.999999"
-"""A day that a range of moments ends with belongs to it whole."""
-ENDS = ("_before", "_until", "_to", "_max", "_lte")
 FEW_CHOICES = 8
-PREFIX = "filter-"
+FILTER = "filter-"
+PARAMETER = "parameter-"
 BIGGEST_LIMIT = 2**62
 
 
@@ -63,7 +62,10 @@ class ExportForm(forms.Form):
         if resource.max_rows:
             self.fields["limit"].help_text = f"This data allows {resource.max_rows:,} rows at once."
         self._field("columns").choices = [(field.name, field.label) for field in fields_of(resource, user, columns)]
-        self.fields.update({PREFIX + name: filter_field(each) for name, each in self.filters.items()})
+        self.fields.update({FILTER + name: filter_field(each) for name, each in self.filters.items()})
+        parameters = parameter_fields(resource.parameters_class) if resource.parameters_class else {}
+        self.parameters = list(parameters)
+        self.fields.update({PARAMETER + name: field for name, field in parameters.items()})
 
     def _field(self, name: str) -> forms.ChoiceField:
         field = self.fields[name]
@@ -76,9 +78,13 @@ class ExportForm(forms.Form):
             name = box.data["value"]
             yield box, words.format_use(name), name in words.TEXT_FORMATS
 
+    def parameter_fields(self) -> list[forms.BoundField]:
+        """What decides about rows that are not read from a table."""
+        return [self[PARAMETER + name] for name in self.parameters]
+
     def filter_groups(self) -> Iterator[FilterGroup]:
         """The filters in the order of the filterset, neighbours that are one range together."""
-        waiting = [(each, self[PREFIX + name]) for name, each in self.filters.items()]
+        waiting = [(each, self[FILTER + name]) for name, each in self.filters.items()]
         while waiting:
             each, field = waiting.pop(0)
             shared = _shared_words(each, waiting[0][0]) if waiting else ""
@@ -93,7 +99,8 @@ class ExportForm(forms.Form):
     def to_request(self) -> Request:
         """The cleaned form in the engine's words."""
         given = self.cleaned_data
-        filters = {name: value_of(each, given[PREFIX + name]) for name, each in self.filters.items()}
+        filters = {name: value_of(each, given[FILTER + name]) for name, each in self.filters.items()}
+        parameters = {name: given[PARAMETER + name] for name in self.parameters}
         return Request(
             resource=self.resource.name,
             format=given["format"],
@@ -101,57 +108,22 @@ class ExportForm(forms.Form):
             columns=given["columns"],
             filters={name: value for name, value in filters.items() if value is not None},
             limit=given["limit"],
-            parameters={},
+            parameters={name: value for name, value in parameters.items() if value != ""},
             options={},
         )
 
     def add_refusal(self, error: errors.ExportError) -> None:
         """Show a service's refusal at the fields it names, or above all of them."""
         nested = dict(error.errors or {})
-        at_filters = nested.pop("filters", {})
-        by_field = nested | {PREFIX + name: texts for name, texts in at_filters.items()}
-        known = {name: texts for name, texts in by_field.items() if name in self.fields}
+        for group, prefix in (("filters", FILTER), ("parameters", PARAMETER)):
+            if isinstance(nested.get(group), Mapping):
+                nested |= {prefix + name: texts for name, texts in nested.pop(group).items()}
+        known = {name: texts for name, texts in nested.items() if name in self.fields}
         for name, texts in known.items():
             for text in texts if isinstance(error, errors.Invalid) else [str(error)]:
                 self.add_error(name, text)
-        if len(known) < len(by_field) or not known:
+        if len(known) < len(nested) or not known:
             self.add_error(None, str(error))
-
-
-def filter_field(filter_input: FilterInput) -> forms.Field:
-    """A control for one filter."""
-    common: dict[str, Any] = {"required": False, "label": filter_input.label}
-    attributes = {"data-testid": f"filter-{filter_input.name}"}
-    if filter_input.choices and filter_input.multiple:
-        return forms.MultipleChoiceField(
-            **common, choices=filter_input.choices, widget=forms.CheckboxSelectMultiple(attributes)
-        )
-    if filter_input.choices or filter_input.kind == "boolean":
-        choices = filter_input.choices or (("true", "Yes"), ("false", "No"))
-        return forms.ChoiceField(**common, choices=[("", "Any"), *choices], widget=forms.Select(attributes))
-    if filter_input.multiple:
-        return forms.CharField(
-            **common, help_text="Several: separate them by commas.", widget=forms.TextInput(attributes)
-        )
-    widgets: dict[str, forms.Widget] = {
-        "number": forms.NumberInput(attributes | {"step": "any"}),
-        "date": forms.DateInput(attributes | {"type": "date"}),
-        "datetime": forms.DateInput(attributes | {"type": "date"}),
-    }
-    return forms.CharField(**common, widget=widgets.get(filter_input.kind, forms.TextInput(attributes)))
-
-
-def value_of(filter_input: FilterInput, cleaned: Any) -> Any:
-    """What a request says for it; None where the control was left alone."""
-    if cleaned in ("", None, []):
-        return None
-    if isinstance(cleaned, list):
-        return cleaned
-    if filter_input.multiple and not filter_input.choices:
-        return [word.strip() for word in cleaned.split(",") if word.strip()] or None
-    if filter_input.kind == "datetime" and filter_input.name.endswith(ENDS) and "T" not in cleaned:
-        return cleaned + END_OF_DAY
-    return cleaned
 
 
 def _control(filter_input: FilterInput) -> str:

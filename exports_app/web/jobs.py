@@ -18,7 +18,7 @@ from exports_app.resources import registry
 from exports_app.resources.base import Resource
 from exports_app.resources.filters import FilterInput, describe
 from exports_app.web import words
-from exports_app.web.forms import END_OF_DAY
+from exports_app.web.controls import END_OF_DAY
 
 ADVICE = {
     "too_many_rows": "Start a new export with narrower filters or a row limit.",
@@ -206,6 +206,12 @@ class JobView:
     def filters(self) -> list[Named]:
         known = {each.name: each for each in describe(self.resource)} if self.resource else {}
         return [_named(known.get(name), name, value) for name, value in self.job.filters.items()]
+
+    @property
+    def parameters(self) -> list[Named]:
+        """Those that are plain values."""
+        plain = {name: value for name, value in self.job.parameters.items() if not isinstance(value, dict | list)}
+        return [Named(name.replace("_", " ").capitalize(), _value(value)) for name, value in plain.items()]
 
     @property
     def narrowing(self) -> str:
