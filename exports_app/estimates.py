@@ -9,7 +9,7 @@ import psycopg
 from exports_app import conf
 from exports_app.choices import Strategy
 from exports_app.pipeline.sources.sql import Query
-from exports_app.plan import Plan, connect_source
+from exports_app.plan import Plan, Table, connect_source
 
 EXACT_ROWS = 1_000_001
 """Rows are counted up to here; beyond, the planner's word is good enough."""
@@ -33,24 +33,22 @@ class Estimate:
 
 def estimate_rows(plan: Plan) -> Estimate:
     """Count where that is cheap, else ask the planner. Raises ``psycopg.OperationalError`` when it is away."""
-    if plan.query is None:
-        known = plan.resource.count_rows(plan.resource.parameters)
-        return _limited(plan, known or 0, exact=known is not None)
-    with connect_source() as connection:
-        counted = _count(connection, plan.query)
-        if counted is None or counted >= EXACT_ROWS:
-            planned = _planned(connection, plan.query)
-            rows, exact = max(planned, counted or 0), False
-        else:
-            rows, exact = counted, True
-    enough = counted is not None and plan.limit is not None and counted >= plan.limit
-    return _limited(plan, rows, exact=exact or enough)
-
-
-def _limited(plan: Plan, rows: int, *, exact: bool) -> Estimate:
+    found = [_table_rows(table) for table in plan.tables]
+    rows, exact = sum(rows for rows, _ in found), all(exact for _, exact in found)
     if plan.limit is not None and rows >= plan.limit:
-        return Estimate(rows=plan.limit, exact=exact)
+        return Estimate(rows=plan.limit, exact=exact or rows >= EXACT_ROWS)
     return Estimate(rows=rows, exact=exact)
+
+
+def _table_rows(table: Table) -> tuple[int, bool]:
+    if table.query is None:
+        known = table.resource.count_rows(table.resource.parameters)
+        return known or 0, known is not None
+    with connect_source() as connection:
+        counted = _count(connection, table.query)
+        if counted is not None and counted < EXACT_ROWS:
+            return counted, True
+        return max(_planned(connection, table.query), counted or 0), False
 
 
 def _count(connection: psycopg.Connection[tuple[int]], query: Query) -> int | None:

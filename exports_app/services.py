@@ -15,6 +15,7 @@ import structlog
 from django.contrib.auth import get_user_model
 from django.db import connection, transaction
 from django.db.models import Q, QuerySet
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from exports_app import conf, dispatch, errors, lifecycle, storage
@@ -23,12 +24,15 @@ from exports_app.estimates import Estimate, estimate_rows
 from exports_app.models import ExportEvent, ExportJob
 from exports_app.pipeline.formats import get_format
 from exports_app.pipeline.types import Options, Upload
-from exports_app.plan import Plan, Request, allowed_resource, make_plan
+from exports_app.plan import Plan, Request, make_plan
+from exports_app.validation import allowed_resource
 
 log = structlog.get_logger("exports")
 
 LINK_LIFE = timedelta(seconds=storage.LINK_SECONDS)
 IDEMPOTENCY_LIFE = timedelta(hours=24)
+SETTLING = timedelta(seconds=60)
+"""How long the worker of a job that was ended under it may still write."""
 USER_LOCK = 0x65787075
 """Advisory lock (transaction, with the user's id) under which one user's requests are counted."""
 
@@ -96,11 +100,18 @@ def delete_export(job: ExportJob) -> None:
 
 
 def discard_file(job: ExportJob) -> None:
-    """Remove what the storage holds of a job that has ended: the object and any unfinished upload."""
+    """Remove what the storage holds of a job that has ended: the object and any unfinished upload.
+
+    No two uploads share a key, so this touches nothing of a later one. The key of a job that ended a moment ago
+    stays on record: its worker may still be writing, and the upkeep looks again.
+    """
     if not job.file_key:
         return
     storage.store().discard(Upload(key=job.file_key, token=job.write_token, id=job.upload_id or None))
-    ExportJob.objects.filter(pk=job.pk, file_key=job.file_key).update(file_key="", upload_id="")
+    settled = ExportJob.objects.filter(pk=job.pk, file_key=job.file_key).exclude(
+        status__in=(Status.CANCELLED, Status.FAILED), completed_at__gt=Now() - SETTLING
+    )
+    settled.exclude(status__in=ACTIVE).update(file_key="", upload_id="")
 
 
 def visible_exports(user: Any) -> QuerySet[ExportJob]:
@@ -194,7 +205,7 @@ def _create(user: Any, request: Request, plan: Plan, estimate: Estimate, extras:
         queue=lifecycle.queue_for(estimate.rows),
         estimated_rows=estimate.rows,
         estimate_exact=estimate.exact,
-        max_attempts=conf.settings.MAX_ATTEMPTS,
+        max_attempts=plan.resource.retry.attempts or conf.settings.MAX_ATTEMPTS,
         expires_at=today + timedelta(seconds=file_ttl(plan)),
     )
 

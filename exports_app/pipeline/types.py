@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import TracebackType
@@ -136,6 +136,14 @@ class Encoder(Protocol):
         """Rows that the next chunk may have at most; None: any number."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sheet:
+    """One table of a workbook."""
+
+    title: str
+    fields: Sequence[Field]
+
+
 @runtime_checkable
 class Warns(Protocol):
     """An encoder that can say what the file does not hold as the data have it."""
@@ -153,7 +161,7 @@ class Format:
     content_type: str
     sql: Callable[[Sequence[Field], Options], SqlRows]
     python: Callable[[Sequence[Field], Options], RowRenderer]
-    encoder: Callable[[Sequence[Field], Options, Mapping[str, Any] | None], Encoder]
+    encoder: Callable[..., Encoder]
     """Fields, options, and the state to go on from (None: from the start)."""
     options: frozenset[str] = frozenset()
     """Names of the options it heeds; others are refused when asked for."""
@@ -162,6 +170,8 @@ class Format:
     text: bool = True
     """Text can be gzipped; other containers compress by themselves."""
     resumable: bool = True
+    sheets: bool = False
+    """Whether it can hold several tables; its encoder then takes ``sheets`` as well."""
     max_columns: int | None = None
     guards_formulas: bool = False
     """Whether the formula guard is on where a request does not say."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -16,8 +17,22 @@ from django_filters import FilterSet
 from rest_framework.serializers import Serializer
 
 from exports_app.resources.columns import Column
+from exports_app.resources.retry import RetryPolicy
 
 User = AbstractBaseUser | AnonymousUser
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """A further table in a workbook: rows of another registered resource, with that one's columns and permission.
+
+    ``via`` is the ORM path from its model to the main rows: only rows that belong to one of them are written.
+    None: all that the user may see.
+    """
+
+    resource: str
+    via: str | None = None
+    title: str = ""
 
 
 class Resource:
@@ -43,8 +58,12 @@ class Resource:
     """Empty: every concrete field of the model."""
     formats: ClassVar[Sequence[str] | None] = None
     """None: all formats that can hold the columns."""
+    sheets: ClassVar[Sequence[Sheet]] = ()
+    """Related tables that formats with several sheets hold beside the main rows."""
     file_ttl: ClassVar[int | None] = None
     """Seconds a file of this resource lives; None: EXPORTS_FILE_TTL."""
+    retry: ClassVar[RetryPolicy] = RetryPolicy()
+    """How often and how soon a run that failed in a way that may pass is tried again."""
 
     # Who and how it is called
     permission: ClassVar[str | None] = None

@@ -19,7 +19,7 @@ from django.db.models import (
 )
 from django.db.models.functions import Coalesce, Round
 
-from exports_app.resources import Column, Resource, register
+from exports_app.resources import Column, Resource, Sheet, register
 from exportsite.samples import test_data  # noqa: F401 - registers its resource with those below
 from exportsite.samples.filters import CustomerFilter, GoalFilter, TagFilter, TradeFilter, TransactionFilter
 from exportsite.samples.models import Customer, Goal, Tag, Trade, Transaction
@@ -85,6 +85,7 @@ class TradeExport(Resource):
     model = Trade
     key = ("opened_at", "id")
     filterset_class = TradeFilter
+    sheets = (Sheet("tags", via="trade"),)
     permission = "samples.view_trade"
     columns = (
         Column("id", label="ID"),

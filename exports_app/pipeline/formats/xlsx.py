@@ -189,6 +189,7 @@ FORMAT = Format(
     python=python,
     encoder=XlsxEncoder,
     text=False,
+    sheets=True,
     max_columns=MAX_COLUMNS,
     options=frozenset({"choice_labels", "date_format", "locale", "timezone", "truncate_cells"}),
 )

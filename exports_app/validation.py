@@ -1,0 +1,133 @@
+"""Whether a request fits: resource, format, options, parameters and columns, each refused by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from datetime import datetime
+from typing import Any
+
+from exports_app import errors
+from exports_app.pipeline import formats
+from exports_app.pipeline.formats import csv as csv_format
+from exports_app.pipeline.types import Field, Format, Options
+from exports_app.resources import registry
+from exports_app.resources.base import Resource, User
+from exports_app.resources.queries import Selected
+
+COMPRESSIONS = ("gzip",)
+
+
+def allowed_resource(name: str, user: User, moment: datetime | None = None) -> Resource:
+    """The resource, if there is one and the user may export it."""
+    declared = registry.get(name)
+    if declared is None:
+        known = [each.name for each in registry.every() if each().is_allowed(user)]
+        message = errors.unknown("resource", name, known)
+        raise errors.Invalid(message, errors={"resource": [message]})
+    resource = declared(moment)
+    if not resource.is_allowed(user):
+        raise errors.PermissionDenied(f"You may not export {resource.get_title()}.")
+    return resource
+
+
+def parse_parameters(resource: Resource, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters with their defaults. Raises ``errors.Invalid``, nested under ``parameters``."""
+    declared = resource.parameters_class
+    if declared is None:
+        if given:
+            message = "This data takes no parameters."
+            raise errors.Invalid("The parameters are not valid.", errors={"parameters": [message]})
+        return {}
+    serializer = declared(data=dict(given))
+    known = sorted(serializer.fields)
+    wrong: dict[str, Any] = {name: [errors.unknown("parameter", name, known)] for name in given if name not in known}
+    if not serializer.is_valid():
+        wrong |= serializer.errors
+    if wrong:
+        raise errors.Invalid("The parameters are not valid.", errors={"parameters": wrong})
+    return dict(serializer.validated_data)
+
+
+def parse_options(format_: Format, given: Mapping[str, Any]) -> Options:
+    """Typed options. Raises ``errors.Invalid`` for names and values that the format does not know."""
+    types = {field.name: field for field in fields(Options)}
+    wrong: dict[str, list[str]] = {}
+    for name, value in given.items():
+        if name not in format_.options:
+            known = sorted(format_.options)
+            where = "option" if name not in types else f"option for {format_.name}"
+            wrong[name] = [errors.unknown(where, name, known)]
+        elif problem := _option_problem(name, value, str(types[name].type)):
+            wrong[name] = [problem]
+    if wrong:
+        raise errors.Invalid("The options are not valid.", errors={"options": wrong})
+    return Options(**given)
+
+
+def choose_format(name: str, compression: str | None, resource: Resource) -> Format:
+    """The format, if there is one, the resource has it, and it can be compressed as asked."""
+    if name not in formats.FORMATS:
+        message = errors.unknown("format", name, list(formats.FORMATS))
+        raise errors.Invalid(message, errors={"format": [message]})
+    if resource.formats is not None and name not in resource.formats:
+        message = f"{resource.get_title()} cannot be exported as {name}. Valid: {', '.join(resource.formats)}."
+        raise errors.Invalid(message, errors={"format": [message]})
+    format_ = formats.get_format(name)
+    if compression is not None and compression not in COMPRESSIONS:
+        message = errors.unknown("compression", str(compression), list(COMPRESSIONS))
+        raise errors.Invalid(message, errors={"compression": [message]})
+    if compression and not format_.text:
+        message = f"{name} compresses by itself. Leave compression out."
+        raise errors.Invalid(message, errors={"compression": [message]})
+    return format_
+
+
+def select_columns(resource: Resource, user: User, wanted: Sequence[str | Mapping[str, str]] | None) -> list[Selected]:
+    """The wanted columns, all visible ones where none are named. Raises ``Invalid`` and ``ColumnForbidden``."""
+    visible = {column.name: column for column in resource.visible_columns(user)}
+    if wanted is None:
+        return [Selected(column=column) for column in visible.values()]
+    hidden = {column.name for column in resource.get_columns()} - visible.keys()
+    chosen: dict[str, Selected] = {}
+    problems: list[str] = []
+    for each in wanted:
+        name, label = (each, None) if isinstance(each, str) else (each["name"], each.get("label"))
+        if name in hidden:
+            raise errors.ColumnForbidden(f"You may not export the column {name}.", errors={"columns": [name]})
+        if name not in visible:
+            problems.append(errors.unknown("column", name, list(visible)))
+        elif name in chosen:
+            problems.append(f"The column {name} is named twice.")
+        else:
+            chosen[name] = Selected(column=visible[name], label=label)
+    if not wanted:
+        problems.append("Choose at least one column, or leave columns out for all of them.")
+    if problems:
+        raise errors.Invalid("The columns are not valid.", errors={"columns": problems})
+    return list(chosen.values())
+
+
+def refuse_kinds(format_: Format, columns: Sequence[Field]) -> None:
+    """Raises ``errors.Invalid`` for what the format cannot hold, with the way out."""
+    bad = [column.name for column in columns if column.kind not in format_.kinds]
+    if bad:
+        message = f"{format_.name} cannot hold the column {bad[0]}. Leave it out or choose another format."
+        raise errors.Invalid(message, errors={"format": [message]})
+    if format_.max_columns is not None and len(columns) > format_.max_columns:
+        message = f"{format_.name} holds {format_.max_columns:,} columns at most. Leave some out."
+        raise errors.Invalid(message, errors={"columns": [message]})
+
+
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "delimiter": csv_format.DELIMITERS,
+    "line_ending": tuple(csv_format.LINE_ENDINGS),
+}
+
+
+def _option_problem(name: str, value: Any, annotation: str) -> str | None:
+    if name in _CHOICES:
+        return None if value in _CHOICES[name] else f"Give one of: {', '.join(map(repr, _CHOICES[name]))}."
+    if annotation.startswith("bool"):
+        return None if isinstance(value, bool) else "Give true or false."
+    return None if isinstance(value, str) else "Give a text."

@@ -1,0 +1,76 @@
+"""A workbook of several tables: the main rows, and those of other resources that belong to them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from typing import Any
+
+import openpyxl
+import pytest
+from django.contrib.auth.models import Group, Permission, User
+
+from exports_app import errors
+from exports_app.plan import Request, make_plan
+from exports_app.resources import Resource, Sheet, register, registry
+from tests.test_run import finish, read_object
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def groups(alice: User) -> Iterator[None]:
+    """Two groups, of which one has two permissions and one has none."""
+
+    @register("groups")
+    class Groups(Resource):
+        model = Group
+        sheets = (Sheet("abilities", via="group", title="What they may"),)
+
+    @register("abilities")
+    class Abilities(Resource):
+        model = Permission
+        columns = ("id", "codename")
+
+    first = Group.objects.create(name="Readers")
+    Group.objects.create(name="Nobody")
+    first.permissions.set(Permission.objects.filter(codename__in=["view_tag", "view_goal"]))
+    yield
+    registry.unregister("groups")
+    registry.unregister("abilities")
+
+
+def sheets(data: bytes) -> dict[str, list[tuple[Any, ...]]]:
+    book = openpyxl.load_workbook(io.BytesIO(data))
+    return {sheet.title: list(sheet.iter_rows(values_only=True)) for sheet in book}
+
+
+def test_related_rows_stand_in_a_sheet_of_their_own(alice: User, groups: None) -> None:
+    job = finish(alice, resource="groups", format="xlsx", columns=["name"])
+    book = sheets(read_object(job))
+    assert list(book) == ["Groups", "What they may"]
+    assert book["Groups"] == [("Name",), ("Readers",), ("Nobody",)]
+    assert book["What they may"][0] == ("ID", "Codename")
+    assert {row[1] for row in book["What they may"][1:]} == {"view_goal", "view_tag"}
+    assert (job.row_count, job.estimated_rows, len(job.snapshots)) == (4, 4, 1)
+
+
+def test_a_limit_counts_the_main_rows(alice: User, groups: None) -> None:
+    book = sheets(read_object(finish(alice, resource="groups", format="xlsx", ids=None, limit=1)))
+    assert (len(book["Groups"]), len(book["What they may"])) == (2, 3)
+    last = Group.objects.order_by("pk").last()
+    assert last is not None
+    book = sheets(read_object(finish(alice, resource="groups", format="xlsx", ids=[last.pk])))
+    assert (len(book["Groups"]), len(book["What they may"])) == (2, 1)
+
+
+def test_a_format_without_sheets_has_the_main_rows_only(alice: User, groups: None) -> None:
+    assert read_object(finish(alice, resource="groups", columns=["name"])) == b"Name\nReaders\nNobody\n"
+
+
+def test_a_sheet_needs_its_own_permission(alice: User, groups: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    declared = registry.get("abilities")
+    assert declared is not None
+    monkeypatch.setattr(declared, "permission", "auth.view_permission")
+    with pytest.raises(errors.PermissionDenied, match=r"You may not export Abilities\."):
+        make_plan(Request(resource="groups", format="xlsx", filters={}, parameters={}, options={}), alice)
