@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -62,7 +63,7 @@ def test_a_late_writer_of_a_begun_file_writes_elsewhere(store: LocalStore, tmp_p
     late.put(PARTS[0], last=False)
     with store.open(UPLOAD) as sink:
         put_all(sink, PARTS)
-        late.put(make_parts(4, 4)[1], last=False)
+        late.put(replace(PARTS[1], data=b"late"), last=False)
         sink.complete()
     late.detach()
     assert (tmp_path / UPLOAD.key).read_bytes() == whole(PARTS)

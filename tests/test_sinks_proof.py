@@ -72,6 +72,15 @@ def test_a_store_that_joins_other_parts_is_found_out(bucket: Bucket) -> None:
     assert bucket.leftovers() == []
 
 
+def test_an_object_of_another_size_is_found_out(bucket: Bucket) -> None:
+    bucket.calls.after("HeadObject", lambda parsed: parsed.update(ContentLength=7))
+    with bucket.open(bucket.upload()) as sink:
+        put_all(sink, THREE)
+        with pytest.raises(Mismatch):
+            sink.complete()
+    assert bucket.leftovers() == []
+
+
 @pytest.mark.parametrize("parts", [THREE, make_parts(3)], ids=["multipart", "one put"])
 def test_a_lost_answer_is_proven_by_the_token(bucket: Bucket, parts: list[Part]) -> None:
     bucket.calls.after("CompleteMultipartUpload", raises(lost()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import wait
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -92,13 +93,16 @@ def test_an_upload_of_an_earlier_attempt_gives_way_to_a_small_file(bucket: Bucke
 
 def test_parts_are_listed_page_by_page(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where a part has several versions, on either side of a page's end."""
-    monkeypatch.setattr(s3_object, "PAGE", 3)
     upload = bucket.upload()
     with bucket.open(upload) as sink:
         put_all(sink, FIVE, last=5)
         recorded = list(sink.detach())
     upload = bucket.known(upload)
     etag = replace_part(bucket, upload, 3)
+    target = s3_object.S3Object(bucket.client, bucket.name, upload)
+    on_one_page = target.parts()
+    monkeypatch.setattr(s3_object, "PAGE", 3)
+    assert target.parts() == on_one_page
     there = [*recorded[:2], replace(recorded[2], etag=etag, size=len(LATE)), *recorded[3:]]
     assert bucket.store.verify(upload, there) == there
     bucket.store.discard(upload)
@@ -126,6 +130,28 @@ def test_no_more_parts_are_on_their_way_than_allowed(bucket: Bucket) -> None:
     bucket.calls.after("UploadPart", end)
     complete(bucket.open(bucket.upload()), make_parts(*[MIN_PART_SIZE] * 6))
     assert peak == 2
+
+
+def test_a_further_part_waits_until_one_has_arrived(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise the parts would pile up in memory."""
+    go = threading.Event()
+    waits: list[Any] = []
+
+    def begin(_: int) -> None:
+        assert go.wait(30)
+
+    def wait_and_go(*args: Any, **options: Any) -> Any:
+        waits.append(args)
+        go.set()
+        return wait(*args, **options)
+
+    monkeypatch.setattr(s3, "wait", wait_and_go)
+    bucket.calls.before("UploadPart", begin)
+    with bucket.open(bucket.upload()) as sink:
+        put_all(sink, FIVE[:2], last=5)
+        assert waits == []
+        put_all(sink, FIVE[2:3], last=5)
+        assert len(waits) == 1
 
 
 def test_large_parts_travel_alone(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:

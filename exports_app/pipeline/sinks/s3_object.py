@@ -66,9 +66,7 @@ class S3Object:
         marker = 0
         while True:
             with s3_errors():
-                page = self._client.list_parts(
-                    **self._part_of_upload(), PartNumberMarker=marker, MaxParts=PAGE
-                )
+                page = self._client.list_parts(**self._part_of_upload(), PartNumberMarker=marker, MaxParts=PAGE)
             parts = page.get("Parts", [])
             found.update((part["PartNumber"], _bare(part["ETag"]), part["Size"]) for part in parts)
             if not parts or not page.get("IsTruncated"):
@@ -171,6 +169,4 @@ def _form(etag: str) -> str:
 
 def _encrypted(answer: Mapping[str, Any]) -> bool:
     """Whether the ETag is of encrypted bytes. Such ETags look like MD5s but are none of ours."""
-    return bool(answer.get("SSECustomerAlgorithm")) or answer.get("ServerSideEncryption", "").startswith(
-        "aws:kms"
-    )
+    return bool(answer.get("SSECustomerAlgorithm")) or answer.get("ServerSideEncryption", "").startswith("aws:kms")
