@@ -53,6 +53,10 @@ class ExportsSettings:
     """Seconds one chunk's statement may take."""
     MAX_ATTEMPTS: int = 3
     """Runs of a job that fails in a way that may pass."""
+    MEMORY_SOFT_LIMIT_MB: int = 768
+    """A run whose process has more ends with ``memory_limit``; 0: no limit. Above what a child is replaced at."""
+    MEMORY_HARD_LIMIT_MB: int = 1_536
+    """What a worker's child may take beyond what it has at its start; the kernel keeps it. 0: no limit."""
 
     def __getattribute__(self, name: str) -> Any:
         if name == "ENABLED":

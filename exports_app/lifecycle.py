@@ -6,6 +6,7 @@ somebody else has the job: stop, and touch nothing. All times are the database's
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,8 +15,8 @@ from django.db import connection, models, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
-from exports_app import conf
-from exports_app.choices import TRANSITIONS, EventKind, Queue, Status
+from exports_app import conf, turns
+from exports_app.choices import ACTIVE, TRANSITIONS, EventKind, Queue, Status
 from exports_app.models import ExportEvent, ExportJob, ExportPart
 from exports_app.pipeline.errors import WorkerLost
 from exports_app.pipeline.types import StoredPart
@@ -37,12 +38,13 @@ def claim_next(queue: str, worker: str) -> ExportJob | None:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [CLAIM_LOCK])
         cursor.execute(
-            _CLAIM,
+            turns.CLAIM,
             {
                 "queue": queue,
+                "job": None,
                 "worker": worker[:200],
                 "lease": conf.settings.LEASE_SECONDS,
-                "most": conf.settings.SOURCE_MAX_RUNNING,
+                "most": _room(queue),
             },
         )
         row = cursor.fetchone()
@@ -52,6 +54,17 @@ def claim_next(queue: str, worker: str) -> ExportJob | None:
         resumed = job.upload_number > 0
         _event(job, EventKind.RESUMED if resumed else EventKind.STARTED, {"attempt": job.failures + 1})
         return job
+
+
+def claimed_by(worker: str) -> ExportJob | None:
+    """The job that this worker took, where the answer to its claim was lost."""
+    return ExportJob.objects.select_related("owner").filter(status=Status.RUNNING, worker=worker[:200]).first()
+
+
+def _room(queue: str) -> int:
+    """How many may run for one more of this queue to start: large ones leave the last place to small ones."""
+    most: int = conf.settings.SOURCE_MAX_RUNNING
+    return max(1, most - 1) if queue == Queue.LARGE else most
 
 
 def renew(job: ExportJob, **values: Any) -> None:
@@ -71,8 +84,12 @@ def begin_upload(job: ExportJob, *, key: str, token: str) -> None:
         setattr(job, name, value)
 
 
-def record_parts(job: ExportJob, parts: Iterable[StoredPart], **values: Any) -> None:
-    """Checkpoint: the parts, the progress and the lease in one transaction, fenced by the claim."""
+def record_parts(job: ExportJob, parts: Iterable[StoredPart], *, lasting: bool = True, **values: Any) -> None:
+    """Checkpoint: the parts, the progress and the lease in one transaction, fenced by the claim.
+
+    Parts that last, since another run can go on behind them, give back the whole budget.
+    """
+    budget: dict[str, Any] = {"failures": 0, "crashes": 0} if lasting else {}
     rows = [
         ExportPart(
             job=job,
@@ -90,15 +107,17 @@ def record_parts(job: ExportJob, parts: Iterable[StoredPart], **values: Any) -> 
         for part in parts
     ]
     with transaction.atomic():
-        renew(job, failures=0, crashes=0, outage_since=None, **values)
+        renew(job, outage_since=None, **budget, **values)
         ExportPart.objects.bulk_create(rows)
+    for name, value in ({"outage_since": None} | budget).items():
+        setattr(job, name, value)
 
 
-def forget_parts(job: ExportJob) -> None:
-    """The upload is gone or wrong: the next run starts over. Raises ``LeaseLost``."""
+def keep_parts(job: ExportJob, count: int) -> None:
+    """Forget all parts behind the first ``count``; the run writes them again. Raises ``LeaseLost``."""
     with transaction.atomic():
         renew(job)
-        ExportPart.objects.filter(job=job).delete()
+        ExportPart.objects.filter(job=job, number__gt=count).delete()
 
 
 def complete(job: ExportJob, *, ttl: int, **proof: Any) -> None:
@@ -138,12 +157,19 @@ def fail(job: ExportJob, *, code: str, detail: str, trace: str = "") -> None:
         _event(job, EventKind.FAILED, {"code": code})
 
 
-def retry_later(job: ExportJob, *, delay: float, code: str, detail: str, counts: bool) -> None:
-    """Give a job back after a failure that may pass; ``counts``: it uses an attempt. Raises ``LeaseLost``."""
+def retry_later(
+    job: ExportJob, *, delay: float, code: str, detail: str, counts: bool, starts_over: bool = False
+) -> None:
+    """Give a job back after a failure that may pass; ``counts``: it uses an attempt. Raises ``LeaseLost``.
+
+    ``starts_over``: the upload is gone or wrong, so what was recorded of it is forgotten.
+    """
     values: dict[str, Any] = {"outage_since": None, "failures": F("failures") + 1} if counts else {}
     if not counts and job.outage_since is None:
         values["outage_since"] = Now()
     with transaction.atomic():
+        if starts_over:
+            keep_parts(job, 0)
         _move(
             _owned(job),
             Status.RUNNING,
@@ -155,13 +181,29 @@ def retry_later(job: ExportJob, *, delay: float, code: str, detail: str, counts:
             error_detail=detail,
             **values,
         )
-        _event(job, EventKind.RETRY, {"code": code, "delay": round(delay, 3), "counts": counts})
+        data = {"code": code, "delay": round(delay, 3), "counts": counts, "starts_over": starts_over}
+        _event(job, EventKind.RETRY, data)
+
+
+def outage_seconds(job: ExportJob) -> float:
+    """How long what the job needs has been away, by the database's clock."""
+    since = ExportJob.objects.filter(pk=job.pk, outage_since__isnull=False)
+    away = since.values_list(Now() - F("outage_since"), flat=True).first()
+    return away.total_seconds() if away else 0.0
+
+
+def started_over(job: ExportJob) -> int:
+    """How often a lost upload has sent this job back to its first byte since a person asked for it."""
+    asked = ExportEvent.objects.filter(job=job, kind=EventKind.QUEUED).order_by("-id").values("id")[:1]
+    retries = ExportEvent.objects.filter(job=job, kind=EventKind.RETRY, data__starts_over=True)
+    return retries.exclude(id__lt=models.Subquery(asked)).count()
 
 
 def hand_on(job: ExportJob, reason: str) -> None:
     """Give a job back between two parts, nothing lost: the slice is over or the worker stops."""
     with transaction.atomic():
-        _move(_owned(job), Status.RUNNING, Status.QUEUED, lease_expires_at=None, next_attempt_at=None, rung_at=None)
+        # The end of the lease is kept: who has had a slice comes behind who waits for the first one.
+        _move(_owned(job), Status.RUNNING, Status.QUEUED, lease_expires_at=Now(), next_attempt_at=None, rung_at=None)
         _event(job, EventKind.HANDED_ON, {"reason": reason})
 
 
@@ -171,78 +213,88 @@ def hand_on(job: ExportJob, reason: str) -> None:
 def cancel(job_id: Any) -> bool:
     """Cancel a queued or running job. False where it has ended already."""
     with transaction.atomic():
-        for old in (Status.QUEUED, Status.RUNNING):
-            rows = ExportJob.objects.filter(pk=job_id)
-            if _try(rows, old, Status.CANCELLED, completed_at=Now(), lease_expires_at=None, next_attempt_at=None):
-                _event_id(job_id, EventKind.CANCELLED, {})
-                return True
-    return False
+        rows = ExportJob.objects.filter(pk=job_id)
+        ended = {"completed_at": Now(), "lease_expires_at": None, "next_attempt_at": None}
+        if not _try(rows, ACTIVE, Status.CANCELLED, **ended):
+            return False
+        _event_id(job_id, EventKind.CANCELLED, {})
+        return True
 
 
 def restart(job_id: Any) -> bool:
     """A person's retry of a failed or cancelled job: the same id, from the start."""
     with transaction.atomic():
-        for old in (Status.FAILED, Status.CANCELLED):
-            if _try(
-                ExportJob.objects.filter(pk=job_id),
-                old,
-                Status.QUEUED,
-                failures=0,
-                crashes=0,
-                outage_since=None,
-                completed_at=None,
-                next_attempt_at=None,
-                rung_at=None,
-                rows_done=0,
-                bytes_done=0,
-                error_code="",
-                error_detail="",
-                error_trace="",
-            ):
-                ExportPart.objects.filter(job_id=job_id).delete()  # it starts over
-                _event_id(job_id, EventKind.QUEUED, {"again": True})
-                return True
-    return False
+        rows = ExportJob.objects.filter(pk=job_id)
+        if not _try(rows, (Status.FAILED, Status.CANCELLED), Status.QUEUED, **_AFRESH):
+            return False
+        ExportPart.objects.filter(job_id=job_id).delete()  # it starts over
+        _event_id(job_id, EventKind.QUEUED, {"again": True})
+        return True
+
+
+_AFRESH: dict[str, Any] = {
+    "failures": 0,
+    "crashes": 0,
+    "outage_since": None,
+    "started_at": None,
+    "completed_at": None,
+    "lease_expires_at": None,
+    "next_attempt_at": None,
+    "rung_at": None,
+    "rows_done": 0,
+    "bytes_done": 0,
+    "rows_per_second": None,
+    "warnings": [],
+    "snapshots": [],
+    "error_code": "",
+    "error_detail": "",
+    "error_trace": "",
+}
 
 
 # Upkeep
 
 
-def due_queues() -> list[str]:
-    """Queues in which a due job waits whose bell was not rung within the last sweep or two; marks them rung."""
-    quiet = Now() - timedelta(seconds=conf.settings.SWEEP_SECONDS)
-    due = ExportJob.objects.filter(status=Status.QUEUED).filter(
-        models.Q(next_attempt_at=None) | models.Q(next_attempt_at__lte=Now())
-    )
-    unrung = due.filter(models.Q(rung_at=None) | models.Q(rung_at__lte=quiet))
-    queues = list(unrung.values_list("queue", flat=True).order_by("queue").distinct())
-    unrung.update(rung_at=Now())
-    return queues
+def due_queues() -> Counter[str]:
+    """How many due jobs of each queue wait whose bell was not rung within the last sweep; marks them rung."""
+    with connection.cursor() as cursor:
+        cursor.execute(turns.RING, {"quiet": conf.settings.SWEEP_SECONDS})
+        return Counter(queue for (queue,) in cursor.fetchall())
+
+
+def is_waiting(queue: str) -> bool:
+    """Whether a due job of this queue waits for a worker."""
+    due = models.Q(next_attempt_at=None) | models.Q(next_attempt_at__lte=Now())
+    return ExportJob.objects.filter(due, status=Status.QUEUED, queue=queue).exists()
 
 
 def take_back_lost() -> list[ExportJob]:
-    """Running jobs whose lease has ended: queued again, or failed once that happened too often."""
-    lost = ExportJob.objects.filter(status=Status.RUNNING, lease_expires_at__lt=Now())
-    moved: list[ExportJob] = []
-    for job in lost[:100]:
-        rows = _owned(job).filter(lease_expires_at__lt=Now())
-        with transaction.atomic():
-            if job.crashes + 1 >= MAX_CRASHES:
-                took = _try(rows, Status.RUNNING, Status.FAILED, crashes=F("crashes") + 1, **_worker_lost())
-            else:
-                took = _try(
-                    rows,
-                    Status.RUNNING,
-                    Status.QUEUED,
-                    crashes=F("crashes") + 1,
-                    lease_expires_at=None,
-                    next_attempt_at=None,
-                    rung_at=None,
-                )
-            if took:
-                _event(job, EventKind.LOST, {"worker": job.worker})
-                moved.append(job)
-    return moved
+    """Running jobs whose lease has ended: queued again, or failed once that happened too often.
+
+    Gives them as they are now.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(turns.LOST, {"lease": conf.settings.LEASE_SECONDS})
+        lost = [row[0] for row in cursor.fetchall()]
+    return [job for job in ExportJob.objects.filter(pk__in=lost) if _take_back(job)]
+
+
+def _take_back(job: ExportJob) -> bool:
+    rows = _owned(job).filter(lease_expires_at__lt=Now())
+    values: dict[str, Any] = {"crashes": F("crashes") + 1, "lease_expires_at": None, "next_attempt_at": None}
+    failed = job.crashes + 1 >= MAX_CRASHES
+    if failed:
+        values |= {"completed_at": Now(), "error_code": WorkerLost.code, "error_detail": str(WorkerLost())}
+    else:
+        values["rung_at"] = None
+    with transaction.atomic():
+        if not _try(rows, Status.RUNNING, Status.FAILED if failed else Status.QUEUED, **values):
+            return False
+        _event(job, EventKind.LOST, {"worker": job.worker})
+        if failed:
+            _event(job, EventKind.FAILED, {"code": WorkerLost.code})
+    job.refresh_from_db()
+    return True
 
 
 def expire(job: ExportJob) -> bool:
@@ -262,17 +314,22 @@ def queue_for(estimated_rows: int | None) -> Queue:
 
 
 def queue_position(job: ExportJob) -> int | None:
-    """How many queued jobs of the same queue came before this one, plus one; None where it does not wait."""
+    """Its place in the order in which the queue is worked off, from 1; None where it does not wait."""
     if job.status != Status.QUEUED:
         return None
-    ahead = ExportJob.objects.filter(status=Status.QUEUED, queue=job.queue, created_at__lt=job.created_at)
-    return ahead.count() + 1
+    with connection.cursor() as cursor:
+        cursor.execute(turns.POSITION, {"queue": job.queue, "job": job.pk})
+        row = cursor.fetchone()
+    return row[0] if row else None  # taken since it was read
 
 
 def record_snapshot(job: ExportJob, *, at: datetime, after_key: Sequence[str] | None, rows_before: int) -> None:
-    """Note the moment that rows from here on are read at. Raises ``LeaseLost``."""
+    """Note the moment that rows from here on are read at. Raises ``LeaseLost``.
+
+    A moment that no row before ``rows_before`` came from has given nothing to the file.
+    """
     entry = {"at": at.isoformat(), "after_key": list(after_key) if after_key else None, "rows_before": rows_before}
-    job.snapshots = [*job.snapshots, entry]
+    job.snapshots = [*(each for each in job.snapshots if each["rows_before"] < rows_before), entry]
     renew(job, snapshots=job.snapshots, last_key=job.last_key)
 
 
@@ -280,10 +337,12 @@ def _owned(job: ExportJob) -> models.QuerySet[ExportJob]:
     return ExportJob.objects.filter(pk=job.pk, status=Status.RUNNING, claim=job.claim)
 
 
-def _try(rows: models.QuerySet[ExportJob], old: Status, new: Status, **values: Any) -> bool:
-    if new not in TRANSITIONS[old]:
-        raise ValueError(f"{old} cannot become {new}")
-    return rows.filter(status=old).update(status=new, **values) == 1
+def _try(rows: models.QuerySet[ExportJob], old: Status | Sequence[Status], new: Status, **values: Any) -> bool:
+    states = [old] if isinstance(old, Status) else old
+    for state in states:
+        if new not in TRANSITIONS[state]:
+            raise ValueError(f"{state} cannot become {new}")
+    return rows.filter(status__in=states).update(status=new, **values) == 1
 
 
 def _move(rows: models.QuerySet[ExportJob], old: Status, new: Status, **values: Any) -> None:
@@ -297,39 +356,3 @@ def _event(job: ExportJob, kind: EventKind, data: dict[str, Any]) -> None:
 
 def _event_id(job_id: Any, kind: EventKind, data: dict[str, Any]) -> None:
     ExportEvent.objects.create(job_id=job_id, kind=kind, data=data)
-
-
-def _worker_lost() -> dict[str, Any]:
-    return {
-        "completed_at": Now(),
-        "lease_expires_at": None,
-        "next_attempt_at": None,
-        "error_code": WorkerLost.code,
-        "error_detail": str(WorkerLost()),
-    }
-
-
-_CLAIM = """
-UPDATE exports_app_exportjob
-   SET status = 'running',
-       claim = claim + 1,
-       worker = %(worker)s,
-       lease_expires_at = clock_timestamp() + %(lease)s * interval '1 second',
-       next_attempt_at = NULL,
-       started_at = COALESCE(started_at, clock_timestamp())
- WHERE id = (
-       SELECT job.id
-         FROM exports_app_exportjob AS job
-         LEFT JOIN (SELECT owner_id, count(*) AS running
-                      FROM exports_app_exportjob
-                     WHERE status = 'running'
-                     GROUP BY owner_id) AS load USING (owner_id)
-        WHERE job.status = 'queued'
-          AND job.queue = %(queue)s
-          AND (job.next_attempt_at IS NULL OR job.next_attempt_at <= clock_timestamp())
-          AND (SELECT count(*) FROM exports_app_exportjob WHERE status = 'running') < %(most)s
-        ORDER BY COALESCE(load.running, 0), job.created_at, job.id
-        LIMIT 1
-          FOR UPDATE OF job SKIP LOCKED)
-RETURNING id
-"""

@@ -12,6 +12,7 @@ from django.utils import timezone
 from exports_app import lifecycle, services
 from exports_app.choices import Status
 from exports_app.models import ExportJob, ExportPerformance
+from exports_app.pipeline.errors import PipelineError
 
 log = structlog.get_logger("exports")
 
@@ -56,7 +57,13 @@ def clean_leftovers() -> int:
 
 
 def _discard(which: Q) -> int:
-    jobs = list(ExportJob.objects.filter(which).exclude(file_key="")[:BATCH])
-    for job in jobs:
-        services.discard_file(job)
-    return len(jobs)
+    """Jobs whose files are removed; one that cannot be now does not hold up the others."""
+    removed = 0
+    for job in ExportJob.objects.filter(which).exclude(file_key="")[:BATCH]:
+        try:
+            services.discard_file(job)
+            removed += 1
+        except PipelineError as error:
+            log.warning("export.leftover", job=str(job.pk), code=error.code)
+            break  # the storage is away: the next pass comes soon
+    return removed

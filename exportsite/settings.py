@@ -113,6 +113,10 @@ AUTH_PASSWORD_VALIDATORS = [
 # Database
 
 DATABASES = {"default": env.dj_db_url("DATABASE_URL", required("DATABASE_URL", desk="postgres://localhost/exportsite"))}
+# A server that is gone without a word is noticed within half a minute, not within the kernel's hours.
+DATABASES["default"].setdefault("OPTIONS", {}).update(
+    connect_timeout=5, keepalives_idle=10, keepalives_interval=5, keepalives_count=3, tcp_user_timeout=30_000
+)
 EXPORTS_SOURCE_DATABASE_URL = env.str("EXPORTS_SOURCE_DATABASE_URL", "")
 
 # Language, time, static files
@@ -224,6 +228,9 @@ for _name in (
 ):
     if env.str(f"EXPORTS_{_name}", ""):
         globals()[f"EXPORTS_{_name}"] = env.int(f"EXPORTS_{_name}")
+for _name in ("MEMORY_SOFT_LIMIT_MB", "MEMORY_HARD_LIMIT_MB"):
+    if env.str(f"EXPORT_{_name}", ""):
+        globals()[f"EXPORTS_{_name}"] = env.int(f"EXPORT_{_name}")
 if "EXPORTS_RATE" in env.dump() or env.str("EXPORTS_RATE", None) is not None:
     EXPORTS_RATE = env.str("EXPORTS_RATE")
 

@@ -43,4 +43,9 @@ def schedule_upkeep(sender: Celery, **_: Any) -> None:
             "schedule": 300.0,
             "options": {"queue": "maintenance", "expires": 300},
         },
+        "orphans": {
+            "task": "exports.sweep_orphans",
+            "schedule": 3_600.0,
+            "options": {"queue": "maintenance", "expires": 3_600},
+        },
     }

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from exports_app.pipeline.errors import PipelineError
+from exports_app.resources.retry import RetryPolicy
 
-BASE_DELAY = 0.5  # seconds
-MAX_DELAY = 30.0  # seconds
+USUAL = RetryPolicy()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,9 +21,9 @@ class RetryDecision:
     code: str
 
 
-def backoff(tries: int, *, chance: Callable[[], float] = random.random) -> float:
+def backoff(tries: int, *, policy: RetryPolicy = USUAL, chance: Callable[[], float] = random.random) -> float:
     """Seconds before try number ``tries`` + 1: doubled each time, capped, with up to half taken off at random."""
-    full = min(MAX_DELAY, BASE_DELAY * 2.0 ** min(tries, 16))
+    full = min(policy.max_delay, policy.first_delay * 2.0 ** min(tries, 16))
     return float(full * (1 - chance() / 2))
 
 
@@ -34,20 +34,21 @@ def decide(
     max_attempts: int,
     outage_seconds: float,
     outage_limit: float,
+    policy: RetryPolicy = USUAL,
     chance: Callable[[], float] = random.random,
 ) -> RetryDecision | None:
     """What to do after ``error``; None: the job has failed.
 
     An outage is waited out for ``outage_limit`` seconds without using an attempt; everything else that may pass
-    has ``max_attempts`` runs. Terminal errors have one.
+    has ``max_attempts`` runs, with the delays of the resource's ``policy``. Terminal errors have one.
     """
     if error.terminal:
         return None
     if error.outage:
         if outage_seconds >= outage_limit:
             return None
-        tries = int(outage_seconds / BASE_DELAY).bit_length()  # each delay about as long as the outage has been
+        tries = int(outage_seconds / USUAL.first_delay).bit_length()  # each delay about as long as the outage so far
         return RetryDecision(delay=backoff(tries, chance=chance), counts=False, code=error.code)
     if failures + 1 >= max_attempts:
         return None
-    return RetryDecision(delay=backoff(failures, chance=chance), counts=True, code=error.code)
+    return RetryDecision(delay=backoff(failures, policy=policy, chance=chance), counts=True, code=error.code)

@@ -2,62 +2,80 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import resource
 import secrets
 import socket
 import statistics
-import threading
 import time
-import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import structlog
-from django.db import DatabaseError, InterfaceError, close_old_connections, connection
-from django.utils import timezone
+from celery.exceptions import SoftTimeLimitExceeded
+from django.db import InterfaceError, OperationalError
 
 from exports_app import conf, dispatch, errors, lifecycle, services, storage
-from exports_app.choices import Status
 from exports_app.lifecycle import LeaseLost
 from exports_app.models import ExportJob, ExportPart, ExportPerformance
 from exports_app.pipeline import errors as pipeline_errors
 from exports_app.pipeline import loop
 from exports_app.pipeline.errors import PipelineError
 from exports_app.pipeline.parts import part_size
+from exports_app.pipeline.sources import wire
 from exports_app.pipeline.types import Progress, Receipt, Sink, StoredPart, Upload
 from exports_app.plan import Plan, make_plan
-from workers import retry
+from workers import memory
+from workers.endings import Endings, await_database
+from workers.lease import Drained, Heartbeat, draining
 from workers.retry import RetryDecision
 
 log = structlog.get_logger("exports")
 
 PROGRESS_SECONDS = 1.0
 """Progress and the cancel check are one UPDATE, this often."""
-HEARTBEAT_SECONDS = 5.0
-STALL_SECONDS = 1_800.0
-"""A run that moved nothing for so long is hung: its lease is not renewed any more."""
+ONE_PIECE_SECONDS = 1_800.0
+"""A file that no other run can go on with is written by one, in this time at most."""
 DETACH_SECONDS = 10.0
 """Longest wait for the parts on their way when a run stops early."""
-
-draining = multiprocessing.Value("b", 0)
-"""Made before the pool forks, so that the parent's shutdown reaches every child between two parts."""
+HURRIED_SECONDS = 1.5
+"""The same where the worker stops."""
 
 
 def run_next(queue: str) -> RetryDecision | None:
     """Take the job whose turn it is in ``queue`` and run it; gives what Celery shall retry, if anything."""
     if draining.value:
+        dispatch.ring(queue)  # the bell was meant for a worker that stays
         return None
-    job = lifecycle.claim_next(queue, f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}")
+    job = _claim(queue)
     if job is None:
         return None
     with structlog.contextvars.bound_contextvars(request_id=job.request_id, job=str(job.pk), resource=job.resource):
         decision = Run(job).execute()
-    for waiting in lifecycle.due_queues():
-        dispatch.ring(waiting)
+    _pass_on(queue)
     return decision
+
+
+def _claim(queue: str) -> ExportJob | None:
+    worker = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+    try:
+        return lifecycle.claim_next(queue, worker)
+    except (OperationalError, InterfaceError) as error:
+        log.warning("export.claim.unknown", error=type(error).__name__)
+        # The answer to a COMMIT may be what was lost; and while we wait, a bell that was heard is not forgotten.
+        return (lifecycle.claimed_by(worker) or lifecycle.claim_next(queue, worker)) if await_database() else None
+
+
+def _pass_on(queue: str) -> None:
+    """Ring for who waits: one bell may have stood for many jobs."""
+    try:
+        waiting = set(lifecycle.due_queues())
+        for each in waiting | ({queue} if lifecycle.is_waiting(queue) else set()):
+            dispatch.ring(each)
+    except (OperationalError, InterfaceError) as error:
+        log.warning("export.bell.unheard", queue=queue, error=type(error).__name__)
 
 
 class Run:
@@ -65,7 +83,8 @@ class Run:
 
     def __init__(self, job: ExportJob) -> None:
         self.job = job
-        self.upload: Upload | None = None
+        self.ending = Endings(job)
+        self.resumable = True
         self.chunk_ms: list[float] = []
         self.began = time.monotonic()
 
@@ -74,33 +93,52 @@ class Run:
         log.info("export.job.started", claim=self.job.claim, attempt=self.job.failures + 1)
         heartbeat = Heartbeat(self.job)
         try:
-            with heartbeat:
+            with heartbeat, wire.while_waiting(heartbeat.moved):
                 self._export(heartbeat)
         except LeaseLost:
-            self._leave()
-        except PipelineError as error:
-            return self._failed(error)
-        except (DatabaseError, InterfaceError) as error:
-            return self._database_failed(error)
+            self.ending.lost()
+        except Drained:
+            self.ending.hand_on("drain")
+        except (SystemExit, KeyboardInterrupt):
+            self.ending.hand_on_at_once()
+            raise
         except Exception as error:
-            self._fail(pipeline_errors.PipelineError(), traceback.format_exception(error))
-            log.exception("export.job.failed", code="internal")
+            if (known := self._known(error)) is None:
+                self.ending.crashed(error)
+            else:
+                return self.ending.failed(known)
         return None
+
+    def _known(self, error: Exception) -> PipelineError | None:
+        """The error as one of ours; None: a bug."""
+        if isinstance(error, PipelineError):
+            return error
+        known: PipelineError
+        if isinstance(error, MemoryError):
+            known = pipeline_errors.MemoryLimit()
+        elif isinstance(error, OperationalError | InterfaceError):
+            known = pipeline_errors.DatabaseUnavailable()
+        elif isinstance(error, SoftTimeLimitExceeded):
+            known = pipeline_errors.DatabaseBusy() if self.resumable else pipeline_errors.TimeLimit()
+        else:
+            return None
+        known.__cause__ = error
+        return known
 
     # The file
 
     def _export(self, heartbeat: Heartbeat) -> None:
         plan = self._plan()
+        self.resumable, self.ending.policy = plan.format.resumable, plan.resource.retry
         store = storage.store()
         parts = self._take_over(store) or self._start_over(store, plan)
         after = parts[-1] if parts else None
-        assert self.upload is not None  # noqa: S101 - both ways above set it
-        if after is not None and after.last and (receipt := store.finished(self.upload, parts)):
+        upload = self.ending.upload
+        assert upload is not None  # noqa: S101 - both ways above set it
+        if after is not None and after.last and (receipt := store.finished(upload, parts)):
             self._complete(plan, _finished(after, receipt))
             return
-        with store.open(
-            self.upload, content_type=plan.content_type, on_upload=self._record_upload, after=parts
-        ) as sink:
+        with store.open(upload, content_type=plan.content_type, on_upload=self._record_upload, after=parts) as sink:
             try:
                 self._write(plan, sink, after, heartbeat)
             except BaseException as error:
@@ -136,18 +174,19 @@ class Run:
 
     def _keep(self, sink: Sink, error: BaseException) -> None:
         """Leave the upload for another run; whether it is given up is decided with the error."""
-        parts = sink.detach(timeout=DETACH_SECONDS)
-        if parts and isinstance(error, PipelineError) and not error.terminal:
+        hurried = bool(draining.value) or not isinstance(error, Exception)
+        parts = sink.detach(timeout=HURRIED_SECONDS if hurried else DETACH_SECONDS)
+        passing = isinstance(error, Drained) or (isinstance(error, PipelineError) and not error.terminal)
+        if parts and passing:
             try:
-                lifecycle.record_parts(self.job, parts)
-            except (LeaseLost, DatabaseError, InterfaceError):
+                self._record_parts(parts)
+            except (LeaseLost, OperationalError, InterfaceError):
                 return  # what has no row is written again
 
     def _follow(self, steps: Iterator[Progress], sink: Sink, plan: Plan, heartbeat: Heartbeat) -> None:
         reported = time.monotonic()
         rows_at_start = None
         for progress in steps:
-            heartbeat.moved()
             if progress.chunk_rows:
                 self.chunk_ms.append(progress.chunk_seconds * 1000)
             if progress.receipt is not None:
@@ -159,14 +198,24 @@ class Run:
                 rate = (progress.rows - rows_at_start) / max(now - self.began, 0.001)
                 self._record(progress, progress.parts, rate)
                 reported = now
-            if progress.part_ended and (reason := self._stop_reason(plan)):
+            if progress.part_ended and (reason := self._stop_reason()):
                 self._hand_on(sink, progress, reason)
                 return
+            self._check(heartbeat)
+
+    def _check(self, heartbeat: Heartbeat) -> None:
+        """Between two chunks: whether to go on."""
+        heartbeat.moved()
+        memory.check()
+        if not self.resumable and time.monotonic() - self.began > ONE_PIECE_SECONDS:
+            raise pipeline_errors.TimeLimit
 
     def _plan(self) -> Plan:
         """The same request, checked against what its owner may today."""
         if not conf.settings.ENABLED:
             raise pipeline_errors.PipelineError("Exports were switched off.")
+        if not self.job.owner.is_active:
+            raise pipeline_errors.PermissionLost
         try:
             return make_plan(services.stored_request(self.job), self.job.owner, self.job.created_at)
         except errors.PermissionDenied as error:
@@ -183,7 +232,7 @@ class Run:
         """The parts of an earlier run that are still good; none: start over."""
         job = self.job
         parts = [stored_part(row) for row in ExportPart.objects.filter(job=job)]
-        if not parts:
+        if not parts or not (self.resumable or parts[-1].last):
             return []
         upload = Upload(key=job.file_key, token=job.write_token, id=job.upload_id or None)
         try:
@@ -194,8 +243,10 @@ class Run:
             else:
                 return []
         if len(good) < len(parts):
-            ExportPart.objects.filter(job=job, number__gt=len(good)).delete()
-        self.upload = upload
+            if not self.resumable:
+                return []
+            lifecycle.keep_parts(job, len(good))
+        self.ending.upload = upload
         return good
 
     def _start_over(self, store: Any, plan: Plan) -> list[StoredPart]:
@@ -204,7 +255,7 @@ class Run:
             store.discard(Upload(key=job.file_key, token=job.write_token, id=job.upload_id or None))
         key = f"exports/{job.owner_id}/{job.pk}.{job.upload_number + 1}.{plan.extension}"
         lifecycle.begin_upload(job, key=key, token=secrets.token_hex(16))
-        self.upload = Upload(key=key, token=job.write_token)
+        self.ending.upload = Upload(key=key, token=job.write_token)
         return []
 
     # The row
@@ -212,14 +263,19 @@ class Run:
     def _record_upload(self, upload_id: str) -> None:
         lifecycle.renew(self.job, upload_id=upload_id)
         self.job.upload_id = upload_id
+        if self.ending.upload is not None:
+            self.ending.upload = replace(self.ending.upload, id=upload_id)
 
     def _record(self, progress: Progress, parts: Sequence[StoredPart], rate: float) -> None:
         values = {"rows_done": progress.rows, "bytes_done": progress.bytes, "rows_per_second": rate}
         if parts:
-            lifecycle.record_parts(self.job, parts, **values)
+            self._record_parts(parts, **values)
             log.info("export.job.part", number=parts[-1].number, rows=parts[-1].rows)
         else:
             lifecycle.renew(self.job, **values)
+
+    def _record_parts(self, parts: Sequence[StoredPart], **values: Any) -> None:
+        lifecycle.record_parts(self.job, parts, lasting=self.resumable, **values)
 
     def _complete(self, plan: Plan, progress: Progress) -> None:
         job = self.job
@@ -235,6 +291,7 @@ class Run:
             crc32=f"{progress.crc32:08x}",
             etag=progress.receipt.etag,
             rows_per_second=progress.rows / max(seconds, 0.001),
+            warnings=list(progress.warnings),
         )
         log.info("export.job.completed", rows=progress.rows, bytes=progress.receipt.size, seconds=round(seconds, 3))
         self._measure(progress, seconds)
@@ -258,117 +315,22 @@ class Run:
         )
 
     def _hand_on(self, sink: Sink, progress: Progress, reason: str) -> None:
-        parts = sink.detach(timeout=DETACH_SECONDS)
+        parts = sink.detach(timeout=HURRIED_SECONDS if draining.value else DETACH_SECONDS)
         if parts:
-            lifecycle.record_parts(self.job, parts, rows_done=progress.rows)
-        lifecycle.hand_on(self.job, reason)
-        log.info("export.job.progress", handed_on=reason, rows=progress.rows)
+            self._record_parts(parts, rows_done=progress.rows)
+        self.ending.hand_on(reason)
 
-    def _stop_reason(self, plan: Plan) -> str | None:
+    def _stop_reason(self) -> str | None:
         if draining.value:
             return "drain"
         over = time.monotonic() - self.began >= conf.settings.SLICE_SECONDS
-        return "slice" if over and plan.format.resumable else None
-
-    # When it goes wrong
-
-    def _failed(self, error: PipelineError) -> RetryDecision | None:
-        job = self.job
-        away = (timezone.now() - job.outage_since).total_seconds() if job.outage_since else 0.0
-        decision = retry.decide(
-            error,
-            failures=job.failures,
-            max_attempts=job.max_attempts,
-            outage_seconds=away,
-            outage_limit=conf.settings.OUTAGE_SECONDS,
-        )
-        if decision is None:
-            self._fail(error, traceback.format_exception(error))
-            return None
-        try:
-            if isinstance(error, pipeline_errors.UploadLost):
-                lifecycle.forget_parts(job)
-            lifecycle.retry_later(job, delay=decision.delay, code=error.code, detail=str(error), counts=decision.counts)
-        except LeaseLost:
-            self._leave()
-            return None
-        log.warning("export.job.retrying", code=error.code, delay=decision.delay, counts=decision.counts)
-        return decision
-
-    def _database_failed(self, error: Exception) -> RetryDecision | None:
-        """Our own database failed, perhaps in a COMMIT: what the row says now is what happened."""
-        connection.close()
-        try:
-            self.job = ExportJob.objects.select_related("owner").get(pk=self.job.pk, claim=self.job.claim)
-        except ExportJob.DoesNotExist:
-            return None
-        if self.job.status != Status.RUNNING:
-            return None
-        failure = pipeline_errors.DatabaseUnavailable()
-        failure.__cause__ = error
-        return self._failed(failure)
-
-    def _fail(self, error: PipelineError, trace: list[str]) -> None:
-        try:
-            self._discard()
-            lifecycle.fail(self.job, code=error.code, detail=str(error), trace="".join(trace))
-        except LeaseLost:
-            self._leave()
-            return
-        log.warning("export.job.failed", code=error.code)
-
-    def _leave(self) -> None:
-        """The job is no longer ours. Clean up only what is surely ours: an upload that was cancelled under us."""
-        now = ExportJob.objects.filter(pk=self.job.pk).values("claim", "status").first()
-        log.info("export.job.left", status=now["status"] if now else "deleted")
-        if now is None or (now["claim"] == self.job.claim and now["status"] == Status.CANCELLED):
-            self._discard()
-
-    def _discard(self) -> None:
-        if self.upload is not None:
-            upload = Upload(key=self.upload.key, token=self.upload.token, id=self.job.upload_id or None)
-            storage.store().discard(upload)
-
-
-class Heartbeat:
-    """Renews the lease from a thread of its own while the run moves, also during one long statement."""
-
-    def __init__(self, job: ExportJob) -> None:
-        self._job = job
-        self._moved = time.monotonic()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
-
-    def moved(self) -> None:
-        """The run did something."""
-        self._moved = time.monotonic()
-
-    def __enter__(self) -> Heartbeat:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _beat(self) -> None:
-        try:
-            while not self._stop.wait(HEARTBEAT_SECONDS):
-                if time.monotonic() - self._moved > STALL_SECONDS:
-                    return
-                try:
-                    lifecycle.renew(self._job)
-                except LeaseLost:
-                    return  # the run finds out by itself at its next step
-                except (DatabaseError, InterfaceError):
-                    close_old_connections()
-        finally:
-            connection.close()
+        return "slice" if over and self.resumable else None
 
 
 def _finished(last: StoredPart, receipt: Receipt) -> Progress:
     """The report of a run that found every byte stored and only completed the object."""
-    return Progress(rows=last.rows, bytes=receipt.size, receipt=receipt, crc32=last.crc32)
+    warnings = tuple(last.state.get("warnings", ()))
+    return Progress(rows=last.rows, bytes=receipt.size, receipt=receipt, crc32=last.crc32, warnings=warnings)
 
 
 def stored_part(row: ExportPart) -> StoredPart:

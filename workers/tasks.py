@@ -5,18 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 from celery import Task, shared_task
-from celery.signals import worker_ready, worker_shutting_down
+from celery.signals import worker_process_init, worker_ready, worker_shutting_down
 
 from exports_app.dispatch import RUN_NEXT
+from exports_app.pipeline import errors
 from exports_app.pipeline.errors import PipelineError
-from workers import run, upkeep
+from workers import lease, memory, run, upkeep
+
+TERMINAL = tuple(
+    each
+    for each in vars(errors).values()
+    if isinstance(each, type) and issubclass(each, PipelineError) and each.terminal and each is not PipelineError
+)
+"""Never retried: the job has failed, and its row says why."""
 
 
-class Terminal(Exception):
-    """Never retried: the job has failed, and its row says why."""
-
-
-@shared_task(name=RUN_NEXT, bind=True, max_retries=None, dont_autoretry_for=(Terminal,))
+@shared_task(name=RUN_NEXT, bind=True, max_retries=None, dont_autoretry_for=TERMINAL)
 def run_next(self: Task[Any, Any], queue: str) -> None:
     """Run the job whose turn it is in ``queue``; the message is only the doorbell."""
     decision = run.run_next(queue)
@@ -36,6 +40,12 @@ def prune() -> None:
     upkeep.prune()
 
 
+@shared_task(name="exports.sweep_orphans", ignore_result=True)
+def sweep_orphans() -> None:
+    """Remove what the storage holds that no job owns."""
+    upkeep.sweep_orphans()
+
+
 @worker_ready.connect
 def sweep_at_start(**_: object) -> None:
     """A worker that comes up finds at once what was left while none was there."""
@@ -45,4 +55,10 @@ def sweep_at_start(**_: object) -> None:
 @worker_shutting_down.connect
 def drain(**_: object) -> None:
     """Tell the pool's children to give their jobs back at the next part."""
-    run.draining.value = 1
+    lease.draining.value = 1
+
+
+@worker_process_init.connect
+def limit_memory(**_: object) -> None:
+    """Each child of the pool has its own limit."""
+    memory.limit_child()

@@ -4,20 +4,32 @@ from __future__ import annotations
 
 import structlog
 
-from exports_app import dispatch, lifecycle, retention
+from exports_app import conf, dispatch, lifecycle, orphans, retention
+from exports_app.choices import Status
+from workers import memory
 
 log = structlog.get_logger("exports")
 
 
 def sweep() -> None:
-    """Take back what lost workers had, clean up after cancelled and failed jobs, ring for what waits."""
+    """Take back what lost workers had, ring for what waits, clean up after cancelled and failed jobs."""
     for job in lifecycle.take_back_lost():
         log.warning("export.job.retrying", job=str(job.pk), code="worker_lost", worker=job.worker)
+        if job.status == Status.FAILED:
+            advice = "Perhaps it needed more memory than there is; see the worker's log and the kernel's."
+            memory.tell(f"Export {job.pk} lost its worker {job.crashes} times", advice)
+    for queue, jobs in lifecycle.due_queues().items():
+        # Each run rings for the next one, so a queue needs no more bells than there may be runs.
+        for _ in range(min(jobs, conf.settings.SOURCE_MAX_RUNNING)):
+            dispatch.ring(queue)
     retention.clean_leftovers()
-    for queue in lifecycle.due_queues():
-        dispatch.ring(queue)
 
 
 def prune() -> None:
     """Delete expired files and old rows."""
     retention.prune()
+
+
+def sweep_orphans() -> None:
+    """Abort uploads and delete objects that no job owns."""
+    orphans.sweep()

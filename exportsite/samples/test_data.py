@@ -19,7 +19,7 @@ from mimesis import Address, Finance, Locale, Person, Text
 from mimesis.random import Random
 from rest_framework import serializers
 
-from exports_app.resources import Column, Resource, register
+from exports_app.resources import Column, Resource, RetryPolicy, register
 
 MAX_ROWS = 10_000_000
 MAX_FIELDS = 100
@@ -116,6 +116,7 @@ class TestDataExport(Resource):
     key = ("row",)
     parameters_class = TestDataParameters
     max_rows = MAX_ROWS
+    retry = RetryPolicy(attempts=3, first_delay=30.0, max_delay=120.0)  # seconds
 
     def get_columns(self) -> Sequence[Column]:
         fields = self.parameters.get("schema", DEFAULT_SCHEMA)["fields"]

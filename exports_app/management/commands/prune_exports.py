@@ -1,4 +1,4 @@
-"""``manage.py prune_exports``: what beat does every five minutes, by hand."""
+"""``manage.py prune_exports``: what beat does by itself, by hand."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from exports_app import retention
+from exports_app import orphans, retention
 
 
 class Command(BaseCommand):
@@ -14,7 +14,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         pruned = retention.prune()
-        leftovers = retention.clean_leftovers()
+        leftovers = retention.clean_leftovers() + orphans.sweep()
         self.stdout.write(
             f"Deleted {pruned.files} expired files, {leftovers} leftovers, "
             f"{pruned.jobs} old exports, {pruned.performance} old figures."

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -17,6 +19,9 @@ from exports_app.pipeline.types import Chunk, Cursor, SqlRows
 TARGET_CHUNK_BYTES = 4 * 1_048_576
 """Chunks are grown or shrunk towards this size; memory of a run is a few of them."""
 MAX_CHUNK_ROWS = 50_000
+MIN_CHUNK_ROWS = 100
+"""A statement for so few rows that takes too long is not cut down any more."""
+CANCEL_SECONDS = 2.0
 KEY_SEPARATOR = "\x1f"
 TEXT_TYPES = frozenset({"text", "character varying", "character", "citext", "name"})
 
@@ -72,6 +77,9 @@ class SqlSource:
         self._stream: wire.CopyOut | None = None
         self._one_pass = False
         self._asked: int | None = None
+        self._asked_at = 0.0
+        self._most_rows = MAX_CHUNK_ROWS
+        self._saved = False
         self._done = False
         with wire.database_errors():
             self.moment = self._begin(snapshot)
@@ -88,8 +96,7 @@ class SqlSource:
         """The next ``limit`` rows at most (fewer where rows are wide); None after the last one."""
         if self._done or limit <= 0:
             return None
-        with wire.database_errors():
-            lines = self._lines(min(limit, self._chunk_rows))
+        lines = self._patient_lines(limit)
         if not lines:
             self._done = True
             return None
@@ -106,7 +113,31 @@ class SqlSource:
 
     def close(self) -> None:
         """End the snapshot, and a statement that still runs, by closing the connection. May be called twice."""
+        if self._stream is not None and not self._stream.ended and not self._connection.closed:
+            # PostgreSQL sees a closed connection only when it next writes, which a long sort does not.
+            with suppress(psycopg.Error):
+                self._connection.cancel_safe(timeout=CANCEL_SECONDS)
         self._connection.close()
+
+    def _patient_lines(self, limit: int) -> list[bytes]:
+        """Rows of the snapshot, in halved chunks from where a statement took too long."""
+        while True:
+            try:
+                with wire.database_errors():
+                    return self._lines(min(limit, self._chunk_rows))
+            except errors.DatabaseBusy as error:
+                if not self._timed_out(error):
+                    raise
+                with wire.database_errors():
+                    self._execute("ROLLBACK TO SAVEPOINT chunk")
+                self._stream = None
+                self._most_rows = self._chunk_rows = max(MIN_CHUNK_ROWS, (self._asked or 0) // 2)
+
+    def _timed_out(self, error: errors.DatabaseBusy) -> bool:
+        """Whether fewer rows may help: not where somebody cancelled the statement, nor at the smallest chunk."""
+        if not isinstance(error.__cause__, psycopg.errors.QueryCanceled) or (self._asked or 0) <= MIN_CHUNK_ROWS:
+            return False
+        return (time.monotonic() - self._asked_at) * 1000 >= self._timeout_ms * 0.9
 
     def _lines(self, count: int) -> list[bytes]:
         """Rows of the running statement; of the next one where it has ended. None only after the last row."""
@@ -124,7 +155,10 @@ class SqlSource:
         limit = None if self._one_pass else count
         if limit is None:
             self._execute("SET LOCAL statement_timeout = 0")  # one sort may outlast any chunk
-        self._asked = limit
+        if not self._saved:
+            self._execute("SAVEPOINT chunk")  # the snapshot outlives a statement that is given up
+            self._saved = True
+        self._asked, self._asked_at = limit, time.monotonic()
         return wire.CopyOut(self._connection, self._copy(limit))
 
     def _chunk(self, lines: list[bytes]) -> Chunk:
@@ -141,7 +175,7 @@ class SqlSource:
         if rows < 100:
             return
         fitting = int(self._chunk_bytes / max(1, size / rows))
-        self._chunk_rows = max(100, min(MAX_CHUNK_ROWS, fitting, self._chunk_rows * 2))
+        self._chunk_rows = max(MIN_CHUNK_ROWS, min(self._most_rows, fitting, self._chunk_rows * 2))
 
     # SQL
 

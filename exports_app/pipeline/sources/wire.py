@@ -7,8 +7,9 @@ psycopg's own ``Copy`` runs a generator per row; reading libpq's buffer directly
 from __future__ import annotations
 
 import select
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import psycopg
@@ -20,16 +21,28 @@ from exports_app.pipeline import errors
 POLL_SECONDS = 1.0
 """Longest wait before Python may act on a signal."""
 
+_while_waiting: ContextVar[Callable[[], None] | None] = ContextVar("while_waiting", default=None)
+
 BUSY = (
-    psycopg.errors.QueryCanceled,  # statement_timeout, recovery conflict
+    psycopg.errors.QueryCanceled,  # statement_timeout, an operator
     psycopg.errors.LockNotAvailable,
-    psycopg.errors.SerializationFailure,
+    psycopg.errors.SerializationFailure,  # on a replica: a recovery conflict
     psycopg.errors.DeadlockDetected,
     psycopg.errors.InsufficientResources,
     psycopg.errors.ObjectNotInPrerequisiteState,
     psycopg.errors.IdleInTransactionSessionTimeout,
     psycopg.errors.SnapshotTooOld if hasattr(psycopg.errors, "SnapshotTooOld") else psycopg.errors.QueryCanceled,
 )
+
+
+@contextmanager
+def while_waiting(act: Callable[[], None]) -> Iterator[None]:
+    """Have ``act`` called every second in which PostgreSQL sends nothing; what it raises ends the wait."""
+    token = _while_waiting.set(act)
+    try:
+        yield
+    finally:
+        _while_waiting.reset(token)
 
 
 class CopyOut:
@@ -69,7 +82,8 @@ class CopyOut:
 
     def _wait(self) -> None:
         while not self._poll.poll(POLL_SECONDS * 1000):
-            pass  # each turn lets Python run signal handlers
+            if act := _while_waiting.get():
+                act()
         self._pg.consume_input()
 
     def _result(self) -> pq.abc.PGresult | None:

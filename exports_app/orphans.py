@@ -1,0 +1,94 @@
+"""What the storage holds that no job owns.
+
+Decided by our rows alone, never by the storage's dates: a row names the key of an upload before the upload is
+begun, and no key is used twice, so what stands under a key that no row names now is nobody's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import structlog
+from django.core.files.storage import FileSystemStorage
+
+from exports_app import storage
+from exports_app.choices import Status
+from exports_app.models import ExportJob
+from exports_app.pipeline.sinks.s3_errors import s3_errors
+from exports_app.pipeline.sinks.s3_object import S3Object
+from exports_app.pipeline.types import Upload
+
+log = structlog.get_logger("exports")
+
+PREFIX = "exports/"
+KEY = re.compile(rf"{PREFIX}[^/]+/([0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}})\.[0-9]+\.")
+"""Anything with another name is not ours."""
+PAGE = 500
+
+
+def sweep() -> int:
+    """Abort uploads and delete objects that no job owns; gives how many there were. May run twice at once."""
+    exports: Any = storage.exports_storage()
+    if isinstance(exports, FileSystemStorage):
+        return _sweep_folder(Path(exports.location))
+    client, bucket = exports.connection.meta.client, exports.bucket_name
+    removed = 0
+    for uploads in _pages(_uploads(client, bucket)):
+        for upload in _unowned(uploads, whole=False):
+            log.warning("export.orphan", key=upload.key, upload=upload.id)
+            S3Object(client, bucket, upload).abort()
+            removed += 1
+    for objects in _pages(_objects(client, bucket)):
+        for found in _unowned(objects, whole=True):
+            log.warning("export.orphan", key=found.key)
+            S3Object(client, bucket, found).delete()
+            removed += 1
+    return removed
+
+
+def _unowned(found: Sequence[Upload], *, whole: bool) -> list[Upload]:
+    """Those of them that no row names. The rows are read after the list was made, so they know all that is in it."""
+    ids = {match[1] for each in found if (match := KEY.match(each.key))}
+    jobs = ExportJob.objects.filter(pk__in=ids).exclude(file_key="")
+    if not whole:
+        jobs = jobs.exclude(status__in=(Status.COMPLETED, Status.EXPIRED))  # their file has been made
+    owned = set(jobs.values_list("file_key", flat=True))
+    return [each for each in found if KEY.match(each.key) and each.key not in owned]
+
+
+def _uploads(client: Any, bucket: str) -> Iterator[Upload]:
+    with s3_errors():
+        pages = client.get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=PREFIX)
+        for page in pages:
+            for each in page.get("Uploads", ()):
+                yield Upload(key=each["Key"], token="", id=each["UploadId"])
+
+
+def _objects(client: Any, bucket: str) -> Iterator[Upload]:
+    with s3_errors():
+        for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=PREFIX):
+            for each in page.get("Contents", ()):
+                yield Upload(key=each["Key"], token="")
+
+
+def _sweep_folder(folder: Path) -> int:
+    paths = [path for path in (folder / PREFIX).rglob("*") if path.is_file()]
+    removed = 0
+    for path in paths:
+        key = path.relative_to(folder).as_posix()
+        whole = not key.endswith(".part")
+        name = key if whole else key.rsplit(".", 2)[0]  # <key>.<token>.part
+        if _unowned([Upload(key=name, token="")], whole=whole):
+            path.unlink(missing_ok=True)
+            removed += 1
+    return removed
+
+
+def _pages(found: Iterable[Upload]) -> Iterator[list[Upload]]:
+    rest = iter(found)
+    while page := list(islice(rest, PAGE)):
+        yield page

@@ -1,0 +1,156 @@
+"""How a run ends that does not end with a file: on record under its claim, or not at all."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable
+from typing import TypeVar
+
+import structlog
+from django.db import InterfaceError, OperationalError, connection
+
+from exports_app import conf, lifecycle, storage
+from exports_app.choices import Status
+from exports_app.lifecycle import LeaseLost
+from exports_app.models import ExportJob
+from exports_app.pipeline.errors import MemoryLimit, PipelineError, UploadLost
+from exports_app.pipeline.types import Upload
+from exports_app.resources.retry import RetryPolicy
+from workers import memory, retry
+from workers.lease import draining
+from workers.retry import RetryDecision
+
+log = structlog.get_logger("exports")
+
+T = TypeVar("T")
+LONGEST_PAUSE = 5.0
+"""Seconds between two looks for a database that is away."""
+
+
+class Endings:
+    """The endings of one run. A database that is away is waited for, since only it knows whose the job is."""
+
+    def __init__(self, job: ExportJob) -> None:
+        self.job = job
+        self.upload: Upload | None = None
+        """What this run writes to, once it does."""
+        self.policy = RetryPolicy()
+
+    def failed(self, error: PipelineError) -> RetryDecision | None:
+        """Put the job back for another try, or end it."""
+        decision = self._on_record(lambda: self._put_back(error))
+        if decision is None and self.job.status == Status.FAILED:
+            self._discard()
+        return decision
+
+    def crashed(self, error: Exception) -> None:
+        """A bug: the job fails at once, with the traceback for operators and a plain sentence for users."""
+        plain = PipelineError()
+        plain.__cause__ = error
+        log.error("export.job.crashed", exc_info=error)
+        self.failed(plain)
+
+    def hand_on(self, reason: str) -> None:
+        """Give the job back; another run goes on behind its last part."""
+        self._on_record(lambda: lifecycle.hand_on(self.job, reason))
+        log.info("export.job.progress", handed_on=reason)
+
+    def hand_on_at_once(self) -> None:
+        """The same while this process is being ended: one try, since the lease decides otherwise."""
+        try:
+            connection.close()  # it may have been left in the middle of anything
+            lifecycle.hand_on(self.job, "shutdown")
+        except Exception as error:
+            log.warning("export.job.left", error=type(error).__name__)
+
+    def lost(self) -> None:
+        """The job is no longer ours."""
+        self._on_record(self._leave)
+
+    def _put_back(self, error: PipelineError) -> RetryDecision | None:
+        job = self.job
+        starts_over = isinstance(error, UploadLost)
+        decision = retry.decide(
+            error,
+            # Parts give back the budget, so what sends a job back to its first byte is counted apart.
+            failures=max(job.failures, lifecycle.started_over(job)) if starts_over else job.failures,
+            max_attempts=job.max_attempts,
+            outage_seconds=lifecycle.outage_seconds(job),
+            outage_limit=conf.settings.OUTAGE_SECONDS,
+            policy=self.policy,
+        )
+        if decision is None:
+            self._fail(error)
+            return None
+        lifecycle.retry_later(
+            job,
+            delay=decision.delay,
+            code=error.code,
+            detail=str(error),
+            counts=decision.counts,
+            starts_over=starts_over,
+        )
+        log.warning("export.job.retrying", code=error.code, delay=decision.delay, counts=decision.counts)
+        return decision
+
+    def _fail(self, error: PipelineError) -> None:
+        trace = "".join(traceback.format_exception(error))
+        lifecycle.fail(self.job, code=error.code, detail=str(error), trace=trace)
+        self.job.status = Status.FAILED
+        log.warning("export.job.failed", code=error.code)
+        if isinstance(error, MemoryLimit):
+            memory.alert(str(self.job.pk), hard=isinstance(error.__cause__, MemoryError))
+
+    def _leave(self) -> None:
+        """Clean up only what is surely nobody else's: an upload cancelled under us, or one that was given up."""
+        now = ExportJob.objects.filter(pk=self.job.pk).values("claim", "status", "file_key").first()
+        log.info("export.job.left", status=now["status"] if now else "deleted")
+        if self.upload is None:
+            return
+        ours = now is not None and now["file_key"] == self.upload.key
+        cancelled = now is not None and now["claim"] == self.job.claim and now["status"] == Status.CANCELLED
+        if cancelled or not ours:
+            self._discard()
+
+    def _discard(self) -> None:
+        """What cannot be removed now is found by the upkeep."""
+        if self.upload is None:
+            return
+        try:
+            storage.store().discard(self.upload)
+        except PipelineError as error:
+            log.warning("export.leftover", key=self.upload.key, code=error.code)
+
+    def _on_record(self, write: Callable[[], T]) -> T | None:
+        """Write it, waiting out a database that is away; None: the job is not ours to write.
+
+        A COMMIT whose answer was lost is written again, and finds that the job is not running any more.
+        """
+        while True:
+            try:
+                return write()
+            except LeaseLost:
+                if write != self._leave:
+                    self._on_record(self._leave)
+                return None
+            except (OperationalError, InterfaceError):
+                if not await_database():
+                    return None
+
+
+def await_database() -> bool:
+    """Wait until the database answers; False where it does not, or the worker shall stop."""
+    began = time.monotonic()
+    pause = 0.25
+    while time.monotonic() - began < conf.settings.OUTAGE_SECONDS and not draining.value:
+        connection.close()
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT 1")
+        except (OperationalError, InterfaceError):
+            time.sleep(pause)
+            pause = min(LONGEST_PAUSE, pause * 2)
+        else:
+            return True
+    return False

@@ -1,0 +1,74 @@
+"""How much memory a run may use: a soft limit that is checked, and a hard one that the kernel keeps.
+
+The hard limit is one of data (``RLIMIT_DATA``), not of address space: Arrow, mimalloc and thread stacks map more
+than a gigabyte that they never touch. Arrow is told to use the C library's allocator, as its own would take a
+gigabyte of that limit at its first use.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+from pathlib import Path
+
+import structlog
+from django.core.mail import mail_admins
+
+from exports_app import conf
+from exports_app.pipeline.errors import MemoryLimit
+
+log = structlog.get_logger("exports")
+
+MIB = 1_048_576
+PAGE = resource.getpagesize()
+
+
+def used() -> int:
+    """Bytes of memory that this process has now."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE
+
+
+def limit_child() -> None:
+    """Set the hard limit of this process, above what it has mapped so far."""
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+    if not conf.settings.MEMORY_HARD_LIMIT_MB:
+        return
+    most = _mapped() + conf.settings.MEMORY_HARD_LIMIT_MB * MIB
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    if hard != resource.RLIM_INFINITY:
+        most = min(most, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
+
+
+def check() -> None:
+    """Raises ``MemoryLimit`` where the process has more than the soft limit."""
+    most = conf.settings.MEMORY_SOFT_LIMIT_MB
+    if most and used() > most * MIB:
+        raise MemoryLimit
+
+
+def alert(job: str, *, hard: bool) -> None:
+    """Tell the operators, by log and mail, that an export ran into one of the limits."""
+    kind = "hard" if hard else "soft"
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    log.error("export.memory.limit", job=job, limit=kind, peak_mb=peak)
+    tell(
+        f"Export {job} ran into the {kind} memory limit",
+        f"The worker had used up to {peak} MB. {MemoryLimit.advice}",
+    )
+
+
+def tell(subject: str, text: str) -> None:
+    """Mail to ``ADMINS``. A mail that cannot be sent must not change how a run ends."""
+    try:
+        mail_admins(subject, text)
+    except Exception as error:  # whatever the mail's backend raises
+        log.error("export.alert.unsent", subject=subject, error=type(error).__name__)
+
+
+def _mapped() -> int:
+    """Bytes that count for the limit of data."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmData:"):
+            return int(line.split()[1]) * 1024
+    return 0
