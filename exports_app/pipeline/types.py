@@ -100,6 +100,10 @@ class SqlRows:
     end: bytes
     """After the last row of a chunk."""
     escaped: bool = False
+    removed: bytes = b""
+    """What the source takes out of the rows: a delimiter that only held pieces of a row together."""
+    null: bytes = b""
+    """What ``copy_options`` have for NULL."""
 
 
 RowRenderer = Callable[[Sequence[Sequence[Any]]], bytes]

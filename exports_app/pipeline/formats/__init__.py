@@ -9,6 +9,8 @@ from exports_app.pipeline.types import Format
 
 FORMATS = {
     "csv": "exports_app.pipeline.formats.csv",
+    "json": "exports_app.pipeline.formats.json",
+    "ndjson": "exports_app.pipeline.formats.ndjson",
     "xlsx": "exports_app.pipeline.formats.xlsx",
 }
 """Name to module; the module's ``FORMAT`` says everything else."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from exports_app.pipeline.formats.text import guard, is_guarded, python_text, sql_guard, sql_text
-from exports_app.pipeline.types import Chunk, Field, Format, Kind, Options, RowRenderer, SqlRows
+from exports_app.pipeline.types import Chunk, Field, Format, Options, RowRenderer, SqlRows
 
 BOM = b"\xef\xbb\xbf"
 DELIMITERS = (",", ";", "\t", "|")
@@ -28,9 +28,7 @@ def sql(fields: Sequence[Field], options: Options) -> SqlRows:
 
 def _cell(field: Field, column: str, options: Options) -> str:
     expression = sql_text(field, column, options)
-    if not is_guarded(field, on=options.escape_formulas is not False):
-        return expression
-    return sql_guard(expression if field.kind is Kind.CHOICE and options.choice_labels else f"{expression}::text")
+    return sql_guard(expression) if is_guarded(field, options) else expression
 
 
 def _delimiter_literal(delimiter: str) -> str:
@@ -39,8 +37,7 @@ def _delimiter_literal(delimiter: str) -> str:
 
 def python(fields: Sequence[Field], options: Options) -> RowRenderer:
     """The same lines from Python's values."""
-    on = options.escape_formulas is not False
-    cells = [(python_text(field, options), is_guarded(field, on=on)) for field in fields]
+    cells = [(python_text(field, options), is_guarded(field, options)) for field in fields]
     delimiter, ending = options.delimiter, LINE_ENDINGS[options.line_ending].decode()
 
     def line(row: Sequence[Any]) -> str:
@@ -77,7 +74,9 @@ class CsvEncoder:
         labels = [field.label for field in self._fields]
         if options.escape_formulas is not False:
             labels = [guard(label) for label in labels]
-        return first + options.delimiter.join(quoted(label, options.delimiter) for label in labels).encode() + self._ending
+        return (
+            first + options.delimiter.join(quoted(label, options.delimiter) for label in labels).encode() + self._ending
+        )
 
     def write(self, chunk: Chunk) -> bytes:
         return chunk.data
@@ -112,6 +111,10 @@ FORMAT = Format(
             "row_count_footer",
             "escape_formulas",
             "choice_labels",
+            "locale",
+            "timezone",
+            "date_format",
+            "decimal_separator",
         }
     ),
 )

@@ -166,9 +166,13 @@ class SqlSource:
         delimiter, rows = self._rows.delimiter, self._rows
         last = lines[-1]
         key = last[last.rindex(delimiter) + len(delimiter) : -1]
+        if key == rows.null:
+            raise errors.BadKey  # a NULL in it makes the whole field NULL
         data = rows.joint.join([line[: line.rindex(delimiter)] for line in lines]) + rows.end
+        if rows.removed:
+            data = data.replace(rows.removed, b"")
         if rows.escaped:
-            data = data.replace(b"\\\\", b"\\")
+            data, key = data.replace(b"\\\\", b"\\"), key.replace(b"\\\\", b"\\")
         return Chunk(data=data, rows=len(lines), cursor=self._decode_key(key))
 
     def _adapt(self, size: int, rows: int) -> None:
@@ -219,7 +223,7 @@ class SqlSource:
 
     def _decode_key(self, raw: bytes) -> Cursor:
         values = raw.decode().split(KEY_SEPARATOR)
-        if len(values) != self._query.keys or "" in values:  # a NULL makes the whole field NULL, which is empty
+        if len(values) != self._query.keys or "" in values:
             raise errors.BadKey
         return tuple(
             bytes.fromhex(value[1:]).decode() if kind in TEXT_TYPES else value

@@ -1,0 +1,172 @@
+"""Moments as text, in UTC or as a zone's clocks showed them. SQL and Python go by the same tables.
+
+A zone's offsets are written as ISO 8601 has them, in whole minutes. Before standard time (about 1900) clocks went by
+the sun and offsets have seconds; such moments are written in UTC, which is exact and which every reader takes. So are
+those within a day of either end of the calendar (years 1 to 9999), where a zone may be in a year that is none.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from itertools import pairwise
+from zoneinfo import ZoneInfo, available_timezones
+
+from exports_app.pipeline.formats.literals import quote
+
+FIRST, LAST = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, 23, 59, 59, 999_999, tzinfo=UTC)
+"""The moments that every zone has a year for: no offset is longer than a day."""
+SAMPLED_YEARS = (1880, 2040)
+"""Where a zone's offsets are looked up: from before standard time to where the rules in force only repeat."""
+SAMPLE_EVERY = timedelta(days=28)
+
+_CALENDAR = "BETWEEN TIMESTAMPTZ '0001-01-01 00:00:00+00' AND TIMESTAMPTZ '9999-12-31 23:59:59.999999+00'"
+_ZONED = f"BETWEEN TIMESTAMPTZ '{FIRST}' AND TIMESTAMPTZ '{LAST}'"
+
+
+def is_zone(name: str) -> bool:
+    """Whether it is an IANA name that PostgreSQL knows as well."""
+    return name in available_timezones() and name not in ("localtime", "Factory")
+
+
+def sql_iso(column: str, zone: str | None) -> str:
+    """``2024-01-31T12:00:00.5+00:00``. What has no such form (infinity, BC) looks as PostgreSQL's JSON has it."""
+    moment = f"{column}::timestamptz"
+    utc = f"replace({moment}::text, ' ', 'T') || ':00'"
+    ordinary = f"WHEN {moment} {_CALENDAR} THEN {utc}"
+    if zone is not None:
+        local = f"({moment} AT TIME ZONE {quote(zone)})"
+        text = f"replace({local}::text, ' ', 'T')"
+        offset = f"CASE {_sql_offset(moment, local)} {_sql_cases(zone)} END"
+        # An offset that is not in the table is NULL, and so is the text with it.
+        ordinary = f"WHEN {moment} {_ZONED} THEN coalesce({text} || {offset}, {utc}) {ordinary}"
+    return f"CASE {ordinary} ELSE btrim(to_json({moment})::text, '\"') END"
+
+
+def sql_local(column: str, zone: str | None) -> str:
+    """The timestamp that clocks of the zone showed, UTC's where none did. NULL outside the years 1 to 9999."""
+    moment = f"{column}::timestamptz"
+    utc = f"WHEN {moment} {_CALENDAR} THEN {moment} AT TIME ZONE 'UTC'"
+    zoned = f"WHEN {moment} {_ZONED} THEN {moment} AT TIME ZONE {quote(zone)}" if zone else ""
+    return f"CASE {zoned} {utc} END"
+
+
+def sql_repeated(column: str, zone: str | None) -> str:
+    """`` +02:00`` for a moment whose local time came twice because clocks were put back, otherwise empty."""
+    shifts = setbacks(zone) if zone else ()
+    if zone is None or not shifts:
+        return "''"
+    moment, name = f"{column}::timestamptz", quote(zone)
+    local = f"({moment} AT TIME ZONE {name})"
+    others = [
+        f"({moment} {sign} INTERVAL '{shift.total_seconds():.0f} s') AT TIME ZONE {name} = {local}"
+        for shift in shifts
+        for sign in "+-"
+    ]
+    offset = f"CASE {_sql_offset(moment, local)} {_sql_cases(zone, before=' ')} ELSE '' END"
+    return f"CASE WHEN {moment} {_ZONED} AND ({' OR '.join(others)}) THEN {offset} ELSE '' END"
+
+
+def _sql_offset(moment: str, local: str) -> str:
+    return f"{local} - ({moment} AT TIME ZONE 'UTC')"
+
+
+def _sql_cases(zone: str, before: str = "") -> str:
+    return " ".join(
+        f"WHEN INTERVAL '{offset.total_seconds():.0f} s' THEN '{before}{text}'"
+        for offset, text in offsets(zone).items()
+    )
+
+
+def python_iso(zone: str | None) -> Callable[[datetime], str]:
+    """What ``sql_iso`` gives. A datetime without zone is taken as UTC."""
+    if zone is None:
+        return lambda value: _iso(_utc(value)) + "+00:00"
+    known, info = offsets(zone), ZoneInfo(zone)
+
+    def text(value: datetime) -> str:
+        at = _utc(value)
+        if FIRST <= at <= LAST:
+            local = at.astimezone(info)
+            offset = known.get(local.utcoffset() or timedelta())
+            if offset is not None:
+                return _iso(local) + offset
+        return _iso(at) + "+00:00"
+
+    return text
+
+
+def python_local(zone: str | None) -> Callable[[datetime], datetime]:
+    """What ``sql_local`` gives, without a zone."""
+    info = ZoneInfo(zone) if zone else UTC
+
+    def local(value: datetime) -> datetime:
+        at = _utc(value)
+        return (at.astimezone(info) if FIRST <= at <= LAST else at).replace(tzinfo=None)
+
+    return local
+
+
+def python_repeated(zone: str | None) -> Callable[[datetime], str]:
+    """What ``sql_repeated`` gives."""
+    shifts = setbacks(zone) if zone else ()
+    if zone is None or not shifts:
+        return lambda value: ""
+    known, info = offsets(zone), ZoneInfo(zone)
+
+    def offset(value: datetime) -> str:
+        at = _utc(value)
+        if not FIRST <= at <= LAST:
+            return ""
+        local = at.astimezone(info)
+        clock = local.replace(tzinfo=None)
+        others = [at + sign * shift for shift in shifts for sign in (1, -1)]
+        if all(other.astimezone(info).replace(tzinfo=None) != clock for other in others):
+            return ""
+        text = known.get(local.utcoffset() or timedelta())
+        return f" {text}" if text else ""
+
+    return offset
+
+
+@lru_cache(maxsize=64)
+def offsets(zone: str) -> Mapping[timedelta, str]:
+    """The zone's offsets from UTC that are whole minutes, the most frequent of our days first, as ``+01:00``."""
+    begin = datetime(2000, 1, 1, tzinfo=UTC)
+    samples = _samples(zone)
+    often = Counter(offset for at, offset in samples if at >= begin)
+    every = dict.fromkeys([*(offset for offset, _ in often.most_common()), *(offset for _, offset in samples)])
+    return {offset: _offset_text(offset) for offset in every if not offset % timedelta(minutes=1)}
+
+
+@lru_cache(maxsize=64)
+def setbacks(zone: str) -> tuple[timedelta, ...]:
+    """By how much clocks of the zone were ever put back."""
+    samples = [offset for _, offset in _samples(zone)]
+    shifts = {before - after for before, after in pairwise(samples)}
+    return tuple(sorted(shift for shift in shifts if timedelta() < shift < timedelta(hours=12)))
+
+
+@lru_cache(maxsize=64)
+def _samples(zone: str) -> list[tuple[datetime, timedelta]]:
+    info = ZoneInfo(zone)
+    first, last = (datetime(year, 1, 1, tzinfo=UTC) for year in SAMPLED_YEARS)
+    moments = [first + n * SAMPLE_EVERY for n in range((last - first) // SAMPLE_EVERY)]
+    return [(at, at.astimezone(info).utcoffset() or timedelta()) for at in moments]
+
+
+def _offset_text(offset: timedelta) -> str:
+    sign, minutes = ("-", -offset) if offset < timedelta() else ("+", offset)
+    hours, rest = divmod(minutes // timedelta(minutes=1), 60)
+    return f"{sign}{hours:02d}:{rest:02d}"
+
+
+def _utc(value: datetime) -> datetime:
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _iso(at: datetime) -> str:
+    text = at.replace(tzinfo=None).isoformat()
+    return text.rstrip("0") if at.microsecond else text
