@@ -225,7 +225,7 @@ class ExportJobAdmin(ReadOnly, admin.ModelAdmin[ExportJob]):
                 service(job)
                 number += 1
             except (errors.ExportError, PipelineError) as error:
-                self.message_user(request, f"{job.pk}: {error}", messages.WARNING)
+                self.message_user(request, f"Export {job.pk}: {error}", messages.WARNING)
         if number:
             self.message_user(request, f"{number} {'export' if number == 1 else 'exports'} {done}.", messages.SUCCESS)
 

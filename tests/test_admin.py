@@ -117,7 +117,7 @@ def test_exports_are_cancelled_from_the_list(operator: Client, alice: User) -> N
     queued, running, done = make_job(alice), make_job(alice, Status.RUNNING), make_job(alice, Status.COMPLETED)
     shown = text(act(operator, "cancel", queued, running, done))
     assert "2 exports cancelled." in shown
-    assert f"{done.pk}: This export is completed; only a queued or running one can be cancelled." in shown
+    assert f"Export {done.pk}: This export is completed; only a queued or running one can be cancelled." in shown
     assert [job.status for job in ExportJob.objects.order_by("created_at")] == ["cancelled", "cancelled", "completed"]
 
 

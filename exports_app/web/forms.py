@@ -56,7 +56,6 @@ class ExportForm(forms.Form):
         initial = {"format": names[0], "compression": "", "columns": [column.name for column in columns]}
         super().__init__(data, initial=initial, label_suffix="")
         self.resource = resource
-        self.sensitive = {column.name for column in columns if column.sensitive}
         self.filters = {each.name: each for each in describe(resource)}
         self._field("format").choices = [(name, words.format_name(name)) for name in names]
         if resource.max_rows:
