@@ -9,7 +9,7 @@ from typing import Any
 
 from exports_app import errors
 from exports_app.pipeline import formats
-from exports_app.pipeline.formats import csv as csv_format
+from exports_app.pipeline.formats import options as option_values
 from exports_app.pipeline.types import Field, Format, Options
 from exports_app.resources import registry
 from exports_app.resources.base import Resource, User
@@ -51,14 +51,14 @@ def parse_parameters(resource: Resource, given: Mapping[str, Any]) -> dict[str, 
 
 def parse_options(format_: Format, given: Mapping[str, Any]) -> Options:
     """Typed options. Raises ``errors.Invalid`` for names and values that the format does not know."""
-    types = {field.name: field for field in fields(Options)}
+    known_somewhere = {field.name for field in fields(Options)}
     wrong: dict[str, list[str]] = {}
     for name, value in given.items():
         if name not in format_.options:
             known = sorted(format_.options)
-            where = "option" if name not in types else f"option for {format_.name}"
+            where = "option" if name not in known_somewhere else f"option for {format_.name}"
             wrong[name] = [errors.unknown(where, name, known)]
-        elif problem := _option_problem(name, value, str(types[name].type)):
+        elif problem := option_values.problem(name, value):
             wrong[name] = [problem]
     if wrong:
         raise errors.Invalid("The options are not valid.", errors={"options": wrong})
@@ -117,17 +117,3 @@ def refuse_kinds(format_: Format, columns: Sequence[Field]) -> None:
     if format_.max_columns is not None and len(columns) > format_.max_columns:
         message = f"{format_.name} holds {format_.max_columns:,} columns at most. Leave some out."
         raise errors.Invalid(message, errors={"columns": [message]})
-
-
-_CHOICES: dict[str, tuple[str, ...]] = {
-    "delimiter": csv_format.DELIMITERS,
-    "line_ending": tuple(csv_format.LINE_ENDINGS),
-}
-
-
-def _option_problem(name: str, value: Any, annotation: str) -> str | None:
-    if name in _CHOICES:
-        return None if value in _CHOICES[name] else f"Give one of: {', '.join(map(repr, _CHOICES[name]))}."
-    if annotation.startswith("bool"):
-        return None if isinstance(value, bool) else "Give true or false."
-    return None if isinstance(value, str) else "Give a text."

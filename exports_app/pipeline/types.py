@@ -41,7 +41,7 @@ class Field:
     """Header in CSV and XLSX."""
     kind: Kind
     element: Kind | None = None
-    """Kind of an array's elements."""
+    """Kind of an array's elements, or of a choice's stored value (None: text)."""
     choices: tuple[tuple[str, str], ...] = ()
     """Stored value and label of a choice, both as text."""
     max_digits: int | None = None

@@ -64,16 +64,16 @@ class Column:
     def field(self, output: models.Field[Any, Any] | None, *, label: str | None = None) -> Field:
         """The column as the pipeline sees it; ``output`` is the ORM's output field."""
         kind = Kind(self.kind) if self.kind else kind_of(output)
-        base = output.base_field if isinstance(output, ArrayField) else None
         return Field(
             name=self.name,
             label=self.title(output) if label is None else label,
             kind=kind,
-            element=kind_of(base) if base is not None else None,
+            element=_element(kind, output),
             choices=_choices(output),
             max_digits=getattr(output, "max_digits", None),
             decimal_places=getattr(output, "decimal_places", None),
-            guarded=self.guarded,
+            # An address is no formula, and its cast to text would show a netmask that nobody stored.
+            guarded=self.guarded and not isinstance(output, models.GenericIPAddressField),
         )
 
 
@@ -83,9 +83,24 @@ def kind_of(output: models.Field[Any, Any] | None) -> Kind:
         output = output.target_field
     if output is not None and output.choices:
         return Kind.CHOICE
+    return _stored_kind(output)
+
+
+def _stored_kind(output: models.Field[Any, Any] | None) -> Kind:
     return next((kind for field, kind in KINDS if isinstance(output, field)), Kind.TEXT)
+
+
+def _element(kind: Kind, output: models.Field[Any, Any] | None) -> Kind | None:
+    if kind is Kind.CHOICE:
+        return _stored_kind(output)
+    return kind_of(output.base_field) if isinstance(output, ArrayField) else None
 
 
 def _choices(output: models.Field[Any, Any] | None) -> tuple[tuple[str, str], ...]:
     flat = getattr(output, "flatchoices", None) or ()
-    return tuple((str(value), str(label)) for value, label in flat if value is not None)
+    return tuple((_stored_text(value), str(label)) for value, label in flat if value is not None)
+
+
+def _stored_text(value: Any) -> str:
+    """As PostgreSQL prints it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
