@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cache
-from typing import Any
 from urllib.parse import quote
 
-import boto3
 from django.core.files.storage import FileSystemStorage, Storage, storages
-from storages.backends.s3 import S3Storage
 
 from exports_app import conf
 from exports_app.pipeline.sinks.local import LocalStore
-from exports_app.pipeline.sinks.s3 import S3Store, client_config
 from exports_app.pipeline.types import Store
 
 LINK_SECONDS = 900
 """A download link lives 15 minutes; it is made afresh at each read."""
-
-
-class ExportsS3Storage(S3Storage):  # type: ignore[misc]  # django-storages ships no types
-    """django-storages' storage with the client settings that exports need (SigV4, time-outs, retries)."""
-
-    def get_default_settings(self) -> dict[str, Any]:
-        return {**super().get_default_settings(), "client_config": client_config(), "signature_version": "s3v4"}
 
 
 def exports_storage() -> Storage:
@@ -34,16 +21,12 @@ def exports_storage() -> Storage:
 
 def store() -> Store:
     """The storage as the pipeline writes to it."""
-    storage: Any = exports_storage()
+    storage = exports_storage()
     if isinstance(storage, FileSystemStorage):
         return LocalStore(storage.location)
-    return S3Store(storage.connection.meta.client, storage.bucket_name, parameters=storage.object_parameters)
+    from exports_app import s3  # boto3 is heavy, and half of the commands touch no file
 
-
-def delete(key: str) -> None:
-    """Remove a file; one that is not there is no error."""
-    if key:
-        exports_storage().delete(key)
+    return s3.store(storage)
 
 
 def download_url(key: str, file_name: str, content_type: str, seconds: int = LINK_SECONDS) -> str | None:
@@ -51,18 +34,10 @@ def download_url(key: str, file_name: str, content_type: str, seconds: int = LIN
     storage = exports_storage()
     if isinstance(storage, FileSystemStorage):
         return None
-    return str(
-        _public_client().generate_presigned_url(
-            "get_object",
-            Params={
-                "Bucket": storage.bucket_name,  # type: ignore[attr-defined]  # django-storages
-                "Key": key,
-                "ResponseContentDisposition": content_disposition(file_name),
-                "ResponseContentType": content_type,
-            },
-            ExpiresIn=seconds,
-        )
-    )
+    from exports_app import s3  # as above
+
+    disposition = content_disposition(file_name)
+    return s3.presigned_url(storage, key, disposition=disposition, content_type=content_type, seconds=seconds)
 
 
 def content_disposition(file_name: str) -> str:
@@ -71,21 +46,3 @@ def content_disposition(file_name: str) -> str:
     ascii_name = plain.encode("ascii", "replace").decode().replace("?", "_")
     extended = f"; filename*=UTF-8''{quote(plain)}" if ascii_name != plain else ""
     return f'attachment; filename="{ascii_name}"{extended}'
-
-
-@cache
-def _public_client() -> Any:
-    """A client that signs for the host that browsers reach; it sends nothing itself."""
-    storage: Any = exports_storage()
-    endpoint = conf.settings.S3_PUBLIC_ENDPOINT_URL or storage.endpoint_url
-    credentials: Callable[[], Any] = storage.connection.meta.client._get_credentials
-    keys = credentials()
-    return boto3.client(
-        "s3",
-        endpoint_url=endpoint,
-        region_name=storage.region_name,
-        aws_access_key_id=keys.access_key if keys else None,
-        aws_secret_access_key=keys.secret_key if keys else None,
-        aws_session_token=keys.token if keys else None,
-        config=client_config(),
-    )

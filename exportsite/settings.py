@@ -142,7 +142,7 @@ STORAGES: dict[str, dict[str, Any]] = {
         else "whitenoise.storage.CompressedManifestStaticFilesStorage"
     },
     "exports": {
-        "BACKEND": "exports_app.storage.ExportsS3Storage",
+        "BACKEND": "exports_app.s3.ExportsS3Storage",
         "OPTIONS": {
             "bucket_name": EXPORTS_S3_BUCKET,
             "endpoint_url": AWS_ENDPOINT_URL_S3,

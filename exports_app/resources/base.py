@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.core.exceptions import ImproperlyConfigured
@@ -14,9 +14,11 @@ from django.db import models
 from django.http import QueryDict
 from django.utils import timezone
 from django_filters import FilterSet
-from rest_framework.serializers import Serializer
 
 from exports_app.resources.columns import Column
+
+if TYPE_CHECKING:
+    from rest_framework.serializers import Serializer
 from exports_app.resources.retry import RetryPolicy
 
 User = AbstractBaseUser | AnonymousUser

@@ -1,0 +1,50 @@
+"""The S3 half of the storage. Imported only where a file is touched: boto3 takes half a second to load."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import boto3
+from storages.backends.s3 import S3Storage
+
+from exports_app import conf
+from exports_app.pipeline.sinks.s3 import S3Store, client_config
+
+
+class ExportsS3Storage(S3Storage):  # type: ignore[misc]  # django-storages ships no types
+    """django-storages' storage with the client settings that exports need (SigV4, time-outs, retries)."""
+
+    def get_default_settings(self) -> dict[str, Any]:
+        return {**super().get_default_settings(), "client_config": client_config(), "signature_version": "s3v4"}
+
+
+def store(storage: Any) -> S3Store:
+    """The storage's bucket as the pipeline writes to it."""
+    return S3Store(storage.connection.meta.client, storage.bucket_name, parameters=storage.object_parameters)
+
+
+def presigned_url(storage: Any, key: str, *, disposition: str, content_type: str, seconds: int) -> str:
+    """A SigV4 link to an object on the host that browsers reach, valid for ``seconds``."""
+    parameters = {
+        "Bucket": storage.bucket_name,
+        "Key": key,
+        "ResponseContentDisposition": disposition,
+        "ResponseContentType": content_type,
+    }
+    return str(_public_client(storage).generate_presigned_url("get_object", Params=parameters, ExpiresIn=seconds))
+
+
+@cache
+def _public_client(storage: Any) -> Any:
+    """A client that signs for the public host; it sends nothing itself."""
+    keys = storage.connection.meta.client._get_credentials()
+    return boto3.client(
+        "s3",
+        endpoint_url=conf.settings.S3_PUBLIC_ENDPOINT_URL or storage.endpoint_url,
+        region_name=storage.region_name,
+        aws_access_key_id=keys.access_key if keys else None,
+        aws_secret_access_key=keys.secret_key if keys else None,
+        aws_session_token=keys.token if keys else None,
+        config=client_config(),
+    )
