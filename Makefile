@@ -8,6 +8,11 @@ PYTHON := .venv/bin/python
 STACK := $(PYTHON) -m exportsite.stack
 INSTALLED := .venv/.installed
 
+# uv needs a fifth of the time; where it does not reach the packages as pip is set up to, pip goes on.
+UV := uv==0.13.9
+INSTALL := $(PYTHON) -m pip install --quiet --disable-pip-version-check
+UV_INSTALL := UV_NATIVE_TLS=1 $(PYTHON) -m uv pip install --quiet --compile-bytecode --python $(PYTHON)
+
 .DEFAULT_GOAL := help
 .PHONY: setup run test check bench chaos help
 
@@ -15,8 +20,9 @@ setup: $(INSTALLED)  ## Make .venv and install everything, once per change of th
 
 $(INSTALLED): requirements.txt requirements-dev.txt
 	@$(PYTHON3) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON3=…")'
-	$(PYTHON3) -m venv .venv
-	$(PYTHON) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@echo "Installing into .venv: once, and again when the requirements change"
+	@$(PYTHON3) -m venv .venv
+	@$(INSTALL) $(UV) && $(UV_INSTALL) -r requirements-dev.txt || $(INSTALL) -r requirements-dev.txt
 	@touch $@
 
 run: setup  ## Serve the site on this machine: real PostgreSQL, Redis and S3, samples (ROWS=250000), a first export
