@@ -245,7 +245,6 @@ ADMINS = [("Operator", address) for address in OPERATORS]
 
 # Logs: JSON lines in production, readable at a desk.
 
-DJANGO_STRUCTLOG_CELERY_ENABLED = True
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from mimesis import Locale
 from rest_framework.test import APIClient
 
 from exports_app.models import ExportJob
@@ -14,6 +15,7 @@ from exports_app.pipeline import loop
 from exports_app.pipeline.sinks.memory import MemoryStore
 from exports_app.pipeline.types import Upload
 from exports_app.plan import Plan, Request, make_plan
+from exportsite.samples.test_data import LOCALES
 from tests.test_run import finish, read_object
 
 SCHEMA = {
@@ -76,6 +78,10 @@ def test_the_same_seed_gives_the_same_bytes_however_they_are_cut(alice: User) ->
 @pytest.mark.parametrize("other", [{"seed": 8}, {"locale": "de"}, {"schema": {"fields": SCHEMA["fields"][:3]}}])
 def test_another_seed_schema_or_language_gives_other_bytes(alice: User, other: Any) -> None:
     assert write(plan(alice, rows=10, **other)) != write(plan(alice, rows=10))
+
+
+def test_every_language_is_known_to_the_library_that_makes_the_rows() -> None:
+    assert set(LOCALES) <= {locale.value for locale in Locale}
 
 
 def test_more_rows_begin_with_the_same_ones(alice: User) -> None:

@@ -11,22 +11,25 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
-from mimesis import Address, Finance, Locale, Person, Text
-from mimesis.random import Random
 from rest_framework import serializers
 
 from exports_app.resources import Column, Resource, RetryPolicy, register
+
+if TYPE_CHECKING:
+    from mimesis import Locale
+    from mimesis.random import Random
 
 MAX_ROWS = 10_000_000
 MAX_FIELDS = 100
 LARGEST = 10**15
 EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
 SPAN_DAYS = 2_190  # six years, up to the end of 2025
-LOCALES = [locale.value for locale in Locale]
+LOCALES = ("cs", "da", "de", "en", "es", "fr", "it", "ja", "ko", "nl", "pl", "pt-br", "ru", "sv", "tr", "uk", "zh")
+"""Languages that names and places come in."""
 
 DEFAULT_SCHEMA: dict[str, Any] = {
     "fields": [
@@ -142,6 +145,9 @@ class RowMaker:
 
     def __init__(self, parameters: Mapping[str, Any]) -> None:
         snapshot = json.dumps([parameters["schema"], parameters["seed"], parameters["locale"]], sort_keys=True)
+        from mimesis import Locale  # heavy, and only who makes such rows needs it
+        from mimesis.random import Random
+
         self._digest = hashlib.sha256(snapshot.encode()).hexdigest()
         self._random = Random()
         makers = _makers(self._random, Locale(parameters["locale"]))
@@ -161,6 +167,8 @@ class RowMaker:
 
 
 def _makers(random: Random, locale: Locale) -> dict[str, Callable[[Mapping[str, Any]], Any]]:
+    from mimesis import Address, Finance, Person, Text  # as above
+
     person, address = Person(locale, random=random), Address(locale, random=random)
     finance, text = Finance(locale, random=random), Text(locale, random=random)
 
