@@ -11,6 +11,7 @@ FORMATS = {
     "csv": "exports_app.pipeline.formats.csv",
     "json": "exports_app.pipeline.formats.json",
     "ndjson": "exports_app.pipeline.formats.ndjson",
+    "parquet": "exports_app.pipeline.formats.parquet",
     "xlsx": "exports_app.pipeline.formats.xlsx",
 }
 """Name to module; the module's ``FORMAT`` says everything else."""
