@@ -14,7 +14,6 @@ from typing import Any
 from exports_app.pipeline.formats.xlsx_cells import Form, python_cell, python_forms, sql_cell, sql_forms
 from exports_app.pipeline.formats.xlsx_parts import (
     DEFAULT_TITLE,
-    Sheet,
     Style,
     first_parts,
     last_parts,
@@ -25,7 +24,7 @@ from exports_app.pipeline.formats.xlsx_parts import (
 )
 from exports_app.pipeline.formats.xlsx_rows import SheetRows, escaped, lines_of
 from exports_app.pipeline.formats.xlsx_zip import ZipStream
-from exports_app.pipeline.types import Chunk, Field, Format, Options, RowRenderer, SqlRows
+from exports_app.pipeline.types import Chunk, Field, Format, Options, RowRenderer, Sheet, SqlRows
 
 MAX_ROWS = 1_048_576
 """Of a worksheet, its header included ("Excel specifications and limits")."""
@@ -147,7 +146,7 @@ class XlsxEncoder:
         return MAX_ROWS - self._written[-1].rows if self._written else 0
 
     def _writer(self, table: int) -> SheetRows:
-        return SheetRows(self._tables[table].fields, self._styles, truncate=self._options.truncate_cells)
+        return SheetRows(self._tables[table].fields, self._options, self._styles)
 
     def _turn_to(self, table: int) -> bytes:
         """Begin the worksheet of ``table``, and those before it that have no rows."""
@@ -162,7 +161,7 @@ class XlsxEncoder:
         self._written.append(_Written(title=self._title(table), table=table))
         fields = self._tables[table].fields
         head = self._zip.begin(f"xl/worksheets/sheet{len(self._written)}.xml")
-        return head + self._zip.write(sheet_head(fields) + _header(fields, self._styles[Style.HEADER]))
+        return head + self._zip.write(sheet_head(fields, self._options) + _header(fields, self._styles[Style.HEADER]))
 
     def _title(self, table: int) -> str:
         number = 1 + sum(each.table == table for each in self._written)
@@ -191,5 +190,5 @@ FORMAT = Format(
     text=False,
     sheets=True,
     max_columns=MAX_COLUMNS,
-    options=frozenset({"choice_labels", "date_format", "locale", "timezone", "truncate_cells"}),
+    options=frozenset({"choice_labels", "date_format", "decimal_separator", "locale", "timezone", "truncate_cells"}),
 )

@@ -19,7 +19,11 @@ from enum import IntEnum
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from exports_app.pipeline.formats.text import float_text, python_text, quote, sql_text
+from exports_app.pipeline.formats import locale
+from exports_app.pipeline.formats.labels import shown_kind
+from exports_app.pipeline.formats.literals import quote
+from exports_app.pipeline.formats.scalars import float_text
+from exports_app.pipeline.formats.text import python_text, sql_text
 from exports_app.pipeline.types import Field, Kind, Options
 
 GROUP = 31
@@ -65,7 +69,7 @@ PythonCell = Callable[[Any], tuple[Form, str]]
 
 def sql_cell(field: Field, column: str, options: Options) -> SqlCell:
     """How PostgreSQL says the cell."""
-    make = _SQL_CELLS.get(field.kind)
+    make = _SQL_CELLS.get(shown_kind(field, options))
     if make is None:
         return SqlCell(sql_text(field, column, options), ((f"{column} IS NULL", Form.NULL),))
     return make(column, sql_text(field, column, _plain(options)), options)
@@ -80,7 +84,7 @@ def sql_forms(cells: Sequence[SqlCell]) -> str:
 
 def python_cell(field: Field, options: Options) -> PythonCell:
     """What ``sql_cell`` does, in Python."""
-    make = _PYTHON_CELLS.get(field.kind)
+    make = _PYTHON_CELLS.get(shown_kind(field, options))
     if make is None:
         text = python_text(field, options)
         return lambda value: (Form.VALUE, text(value))
@@ -105,7 +109,7 @@ def _digit(forms: Sequence[tuple[str, Form]], place: int) -> str:
 
 
 def _plain(options: Options) -> Options:
-    """Values that Excel cannot hold typed stand in their ISO form whatever the locale."""
+    """Numbers and serials look the same in every locale; so do days that Excel cannot hold, in ISO 8601."""
     return replace(options, locale=None, date_format=None, decimal_separator=None)
 
 
@@ -130,16 +134,18 @@ def _sql_decimal(column: str, text: str, options: Options) -> SqlCell:
     # A number of so many decimals has at most fifteen digits below this: no text has to be made to count them.
     bounds = ", ".join([f"1e{MAX_DIGITS - scale}" for scale in range(MAX_SCALE + 1)])
     digits = f"ltrim(translate(trim_scale({number})::text, '-.', ''), '0')"
-    return SqlCell(
-        text,
-        (
-            (f"{number} BETWEEN -999999999 AND 999999999 AND {decimals} <= 6", Form.VALUE),  # nearly all are
-            (f"{column} IS NULL", Form.NULL),
-            (f"abs({number}) < ('{{{bounds}}}'::numeric[])[{decimals} + 1]", Form.VALUE),
-            (f"{decimals} > {MAX_SCALE} AND octet_length({digits}) <= {MAX_DIGITS}", Form.VALUE),
-            ("true", Form.TEXT),
-        ),
+    forms = (
+        (f"{number} BETWEEN -999999999 AND 999999999 AND {decimals} <= 6", Form.VALUE),  # nearly all are
+        (f"{column} IS NULL", Form.NULL),
+        (f"abs({number}) < ('{{{bounds}}}'::numeric[])[{decimals} + 1]", Form.VALUE),
+        (f"{decimals} > {MAX_SCALE} AND octet_length({digits}) <= {MAX_DIGITS}", Form.VALUE),
+        ("true", Form.TEXT),
     )
+    shown = locale.sql_number(text, options)
+    if shown == text:
+        return SqlCell(text, forms)
+    typed = " OR ".join([f"({condition})" for condition, form in forms if form is Form.VALUE])
+    return SqlCell(f"CASE WHEN {typed} THEN ({text})::text ELSE {shown} END", forms)
 
 
 def _sql_float(column: str, text: str, options: Options) -> SqlCell:
@@ -242,12 +248,14 @@ def _python_integer(text: TextForm, options: Options) -> PythonCell:
 
 
 def _python_decimal(text: TextForm, options: Options) -> PythonCell:
+    shown = locale.python_number(text, options)
+
     def cell(value: Any) -> tuple[Form, str]:
         number = value if isinstance(value, Decimal) else Decimal(str(value))
         plain = text(number)
         digits = plain.rstrip("0") if "." in plain else plain
         fits = number.is_finite() and len(digits.replace("-", "").replace(".", "").lstrip("0")) <= MAX_DIGITS
-        return Form.VALUE if fits else Form.TEXT, plain
+        return (Form.VALUE, plain) if fits else (Form.TEXT, shown(number))
 
     return cell
 

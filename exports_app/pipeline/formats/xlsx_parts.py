@@ -6,8 +6,8 @@ import re
 import unicodedata
 import zipfile
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from io import BytesIO
 from typing import Any
 
@@ -15,6 +15,8 @@ from openpyxl import Workbook
 from openpyxl.styles import Font
 from openpyxl.utils import get_column_letter
 
+from exports_app.pipeline.formats import locale
+from exports_app.pipeline.formats.labels import shown_kind
 from exports_app.pipeline.types import Field, Kind, Options
 
 MAX_TITLE_UNITS = 31
@@ -42,6 +44,18 @@ TEXT_WIDTH = 24
 MAX_LABEL_WIDTH = 50
 FILTER_BUTTON = 3  # characters that the button hides of a header
 
+EXCEL_LETTERS = {letters: letters.lower() for letters in ("yyyy", "yy", "M", "MM", "MMM", "MMMM", "d", "dd")} | {
+    "y": "yyyy",
+    "E": "ddd",
+    "EEE": "ddd",
+    "EEEE": "dddd",
+}
+"""CLDR's letters and those of Excel's format codes."""
+PLAIN_IN_FORMATS = re.compile("[ .,/:-]*")
+"""Text that needs no quotes in a format code."""
+CACHED = 16
+"""Sets of options whose parts are kept: openpyxl takes some 10 ms for them, which small exports would notice."""
+
 FIRST_PARTS = ("_rels/.rels", "docProps/app.xml", "docProps/core.xml", "xl/theme/theme1.xml", "xl/styles.xml")
 """Before the sheets: they do not depend on them, and programs that guess a file's type look at the first few."""
 LAST_PARTS = ("xl/workbook.xml", "xl/_rels/workbook.xml.rels", "[Content_Types].xml")
@@ -60,20 +74,13 @@ class Style(StrEnum):
     DURATION_FRACTION = "duration_fraction"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sheet:
-    """A table of its own within a workbook."""
-
-    title: str
-    fields: Sequence[Field]
-
-
 def number_formats(options: Options) -> dict[Style, str]:
     """Format codes of Excel for the kinds that are numbers underneath.
 
+    Dates look as the locale or ``date_format`` has them; names of months come in the language of who opens the file.
     Excel shows a negative time as ``####``, so a negative duration is shown in days; its value is the same.
     """
-    day, clock = "yyyy-mm-dd", "hh:mm:ss"
+    day, clock = _day_format(options), "hh:mm:ss"
     return {
         Style.DATE: day,
         Style.DATETIME: f"{day} {clock}",
@@ -85,11 +92,24 @@ def number_formats(options: Options) -> dict[Style, str]:
     }
 
 
+def _day_format(options: Options) -> str:
+    shown = locale.conventions(options)
+    if shown is None:
+        return "yyyy-mm-dd"
+    return "".join([EXCEL_LETTERS[letters] if letters else _quoted(text) for letters, text in shown.tokens()])
+
+
+def _quoted(text: str) -> str:
+    return text if PLAIN_IN_FORMATS.fullmatch(text) else f'"{text}"'
+
+
+@lru_cache(maxsize=CACHED)
 def style_numbers(options: Options) -> dict[Style, int]:
     """The number by which a cell names each style; the same in every workbook with these options."""
     return _with_styles(_workbook(), options)
 
 
+@lru_cache(maxsize=CACHED)
 def first_parts(options: Options) -> list[tuple[str, bytes]]:
     """What stands before the first sheet."""
     book = _workbook()
@@ -106,13 +126,13 @@ def last_parts(options: Options, sheets: Iterable[tuple[str, int, int]]) -> list
     return _saved(book, LAST_PARTS)
 
 
-def sheet_head(fields: Sequence[Field]) -> bytes:
+def sheet_head(fields: Sequence[Field], options: Options) -> bytes:
     """A worksheet up to its first row: frozen header, widths."""
     book = _workbook()
     sheet = book.create_sheet("1")
     sheet.freeze_panes = "A2"
     for number, field in enumerate(fields, 1):
-        sheet.column_dimensions[get_column_letter(number)].width = _width(field)
+        sheet.column_dimensions[get_column_letter(number)].width = _width(field, options)
     xml = dict(_saved(book, ["xl/worksheets/sheet1.xml"]))["xl/worksheets/sheet1.xml"]
     head = xml[: xml.index(b"<sheetData")]
     # Where the data end is not known yet; a reader that trusted openpyxl's guess would see one cell.
@@ -148,9 +168,9 @@ def _shortened(text: str, units: int) -> str:
     return text.encode("utf-16-le")[: 2 * units].decode("utf-16-le", "ignore").rstrip(" '")
 
 
-def _width(field: Field) -> int:
+def _width(field: Field, options: Options) -> int:
     label = min(len(field.label), MAX_LABEL_WIDTH) + FILTER_BUTTON
-    return max(label, WIDTHS.get(field.kind, TEXT_WIDTH))
+    return max(label, WIDTHS.get(shown_kind(field, options), TEXT_WIDTH))
 
 
 def _workbook() -> Any:

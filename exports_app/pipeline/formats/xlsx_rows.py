@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from exports_app.pipeline import errors
+from exports_app.pipeline.formats.labels import shown_kind
 from exports_app.pipeline.formats.xlsx_cells import Form, forms_of
 from exports_app.pipeline.formats.xlsx_parts import Style
-from exports_app.pipeline.types import Field, Kind
+from exports_app.pipeline.types import Field, Kind, Options
 
 MAX_CELL_UNITS = 32_767
 """UTF-16 units that a cell may hold ("Excel specifications and limits")."""
@@ -29,7 +30,8 @@ COPY_ESCAPES = {b"b": b"\b", b"f": b"\f", b"n": b"&#10;", b"r": b"\r", b"t": b"&
 _COPY_ESCAPE = re.compile(rb"\\(.)")
 _FORBIDDEN = re.compile(rb"[\x00-\x08\x0b-\x1f]|\xef\xbf[\xbe\xbf]")
 _LOOKS_ESCAPED = re.compile(rb"_(?=x[0-9A-Fa-f]{4}(?:_|[\x00-\x08\x0b-\x1f]|\xef\xbf[\xbe\xbf]))")
-"""What Excel would take for an escape, also where the underscore behind it is only about to be written."""
+"""What Excel would take for an escape, also where the underscore behind it is only about to be written. Nothing else
+may be escaped so, and neither may TAB and LF, while CR must be ([MS-OI29500] 2.1.1747)."""
 _EXCEL_ESCAPE = re.compile("_x([0-9A-F]{4})_")
 
 _STYLES = {
@@ -45,12 +47,13 @@ _NUMBERS = frozenset({Kind.INTEGER, Kind.DECIMAL, Kind.FLOAT})
 
 
 class SheetRows:
-    """Rows of one table. Raises ``errors.FormatLimit`` for a cell that is too long, or cuts it with ``truncate``."""
+    """Rows of one table. Raises ``errors.FormatLimit`` for a cell that is too long, or cuts it with
+    ``truncate_cells``."""
 
-    def __init__(self, fields: Sequence[Field], styles: dict[Style, int], *, truncate: bool) -> None:
+    def __init__(self, fields: Sequence[Field], options: Options, styles: Mapping[Style, int]) -> None:
         self._fields = fields
-        self._templates = _Templates(fields, styles)
-        self._truncate = truncate
+        self._templates = _Templates([shown_kind(field, options) for field in fields], styles)
+        self._truncate = options.truncate_cells
         self.truncated = 0
         """Cells cut so far."""
 
@@ -143,9 +146,9 @@ def _unescaped(cell: bytes) -> str:
 class _Templates(dict[bytes, bytes]):
     """A row's XML by the row's forms, made when they first occur."""
 
-    def __init__(self, fields: Sequence[Field], styles: dict[Style, int]) -> None:
+    def __init__(self, kinds: Sequence[Kind], styles: Mapping[Style, int]) -> None:
         super().__init__()
-        self._cells = [{form: _cell(field.kind, form, styles) for form in Form} for field in fields]
+        self._cells = [{form: _cell(kind, form, styles) for form in Form} for kind in kinds]
 
     def __missing__(self, forms: bytes) -> bytes:
         if len(self) >= MAX_TEMPLATES:
@@ -157,7 +160,7 @@ class _Templates(dict[bytes, bytes]):
         return template
 
 
-def _cell(kind: Kind, form: Form, styles: dict[Style, int]) -> bytes:
+def _cell(kind: Kind, form: Form, styles: Mapping[Style, int]) -> bytes:
     if form is Form.NULL:
         return b"<c/>%.0b"  # without cell references it holds the place
     if form is Form.TEXT:
