@@ -61,17 +61,23 @@ class Column:
             return str(capfirst(output.verbose_name))
         return self.name.replace("__", " ").replace("_", " ").capitalize()
 
-    def field(self, output: models.Field[Any, Any] | None, *, label: str | None = None) -> Field:
-        """The column as the pipeline sees it; ``output`` is the ORM's output field."""
+    def field(
+        self, output: models.Field[Any, Any] | None, *, label: str | None = None, has_digits: bool = True
+    ) -> Field:
+        """The column as the pipeline sees it; ``output`` is the ORM's output field.
+
+        ``has_digits=False``: values may have more digits than ``output`` says.
+        """
         kind = Kind(self.kind) if self.kind else kind_of(output)
+        number = output.base_field if isinstance(output, ArrayField) else output
         return Field(
             name=self.name,
             label=self.title(output) if label is None else label,
             kind=kind,
             element=_element(kind, output),
             choices=_choices(output),
-            max_digits=getattr(output, "max_digits", None),
-            decimal_places=getattr(output, "decimal_places", None),
+            max_digits=getattr(number, "max_digits", None) if has_digits else None,
+            decimal_places=getattr(number, "decimal_places", None),
             # An address is no formula, and its cast to text would show a netmask that nobody stored.
             guarded=self.guarded and not isinstance(output, models.GenericIPAddressField),
         )

@@ -9,6 +9,8 @@ from typing import Any
 from django.core.exceptions import FieldDoesNotExist
 from django.db import DEFAULT_DB_ALIAS, connections, models
 from django.db.models.constants import LOOKUP_SEP
+from django.db.models.expressions import Col, ExpressionWrapper
+from django.db.models.functions import Cast
 from django.db.models.sql.datastructures import Join
 
 from exports_app import errors
@@ -17,6 +19,10 @@ from exports_app.pipeline.types import Field
 from exports_app.resources.base import Resource, User
 from exports_app.resources.columns import Column
 from exports_app.resources.filters import check
+
+HAS_DIGITS = (Col, Cast, ExpressionWrapper)
+"""Expressions whose values have the digits of their output field: kept by PostgreSQL, or declared for this very
+expression. Others take the field of what they are made from: a sum of numeric(12, 2) has more than 12."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +65,11 @@ def compile_query(
     text = connections[using].ops.compose_sql(statement, parameters)  # type: ignore[attr-defined]  # PostgreSQL's
     outputs = dict(zip(names, [expression for expression, *_ in compiler.select], strict=True))
     fields = [
-        each.column.field(getattr(outputs[path], "output_field", None), label=each.label)
+        each.column.field(
+            getattr(outputs[path], "output_field", None),
+            label=each.label,
+            has_digits=isinstance(outputs[path], HAS_DIGITS),
+        )
         for each, path in zip(selected, paths, strict=True)
     ]
     if names != wanted:
