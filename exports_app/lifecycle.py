@@ -13,7 +13,7 @@ from typing import Any
 
 from django.db import connection, models, transaction
 from django.db.models import F
-from django.db.models.functions import Now
+from django.db.models.functions import Coalesce, Now
 
 from exports_app import conf, turns
 from exports_app.choices import ACTIVE, TRANSITIONS, EventKind, Queue, Status
@@ -196,7 +196,7 @@ def started_over(job: ExportJob) -> int:
     """How often a lost upload has sent this job back to its first byte since a person asked for it."""
     asked = ExportEvent.objects.filter(job=job, kind=EventKind.QUEUED).order_by("-id").values("id")[:1]
     retries = ExportEvent.objects.filter(job=job, kind=EventKind.RETRY, data__starts_over=True)
-    return retries.exclude(id__lt=models.Subquery(asked)).count()
+    return retries.filter(id__gt=Coalesce(models.Subquery(asked), 0)).count()
 
 
 def hand_on(job: ExportJob, reason: str) -> None:

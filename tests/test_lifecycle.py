@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.db import IntegrityError, connection, transaction
+from django.utils import timezone
 
 from exports_app import lifecycle
 from exports_app.choices import Status
@@ -181,3 +183,108 @@ def test_one_idempotency_key_of_a_user_stands_once(alice: User, bob: User) -> No
 def test_a_move_that_no_state_allows_is_a_bug() -> None:
     with pytest.raises(ValueError, match="expired cannot become running"):
         lifecycle._try(ExportJob.objects.none(), Status.EXPIRED, Status.RUNNING)
+
+
+def test_a_queue_serves_the_owner_who_waits_longest(alice: User, bob: User) -> None:
+    many = [make_job(alice) for _ in range(3)]
+    one = make_job(bob)
+    order = []
+    for _ in range(4):
+        job = claim()
+        order.append(job.pk)
+        lifecycle.fail(job, code="internal", detail="done")
+    assert order == [many[0].pk, one.pk, many[1].pk, many[2].pk]
+
+
+def test_who_had_a_slice_comes_behind_who_waits(alice: User, bob: User) -> None:
+    make_job(alice)
+    make_job(bob)
+    turns = []
+    for _ in range(4):
+        job = claim()
+        turns.append(job.owner)
+        lifecycle.hand_on(job, "slice")
+    assert turns == [alice, bob, alice, bob]
+
+
+def test_the_position_shown_is_the_order_of_the_claims(alice: User, bob: User) -> None:
+    jobs = [make_job(alice), make_job(alice), make_job(bob)]
+    assert [lifecycle.queue_position(job) for job in jobs] == [1, 3, 2]
+    assert [claim().pk for _ in jobs] == [jobs[0].pk, jobs[2].pk, jobs[1].pk]
+
+
+def test_large_exports_leave_the_last_place_to_small_ones(alice: User, settings: Any) -> None:
+    settings.EXPORTS_SOURCE_MAX_RUNNING = 2
+    make_job(alice, queue="exports.large")
+    make_job(alice, queue="exports.large")
+    make_job(alice)
+    claim("exports.large")
+    assert lifecycle.claim_next("exports.large", "test") is None
+    assert claim().queue == "exports"
+
+
+def test_a_claim_whose_answer_was_lost_is_found_by_its_worker(alice: User) -> None:
+    make_job(alice)
+    job = lifecycle.claim_next("exports", "host:1:abcd")
+    assert lifecycle.claimed_by("host:1:abcd") == job
+    assert lifecycle.claimed_by("host:1:other") is None
+
+
+def test_a_replaced_worker_forgets_no_part_of_its_successor(alice: User) -> None:
+    make_job(alice)
+    late = claim()
+    ExportJob.objects.update(lease_expires_at="2020-01-01T00:00:00Z")
+    lifecycle.take_back_lost()
+    lifecycle.record_parts(claim(), [stored(1), stored(2)])
+    with pytest.raises(LeaseLost):
+        lifecycle.keep_parts(late, 0)
+    with pytest.raises(LeaseLost):
+        lifecycle.retry_later(late, delay=1, code="x", detail="", counts=True, starts_over=True)
+    assert ExportPart.objects.count() == 2
+
+
+def test_parts_that_no_run_can_go_on_behind_give_back_no_budget(alice: User) -> None:
+    make_job(alice, failures=2, crashes=2)
+    job = claim()
+    lifecycle.record_parts(job, [stored(1)], lasting=False)
+    job.refresh_from_db()
+    assert (job.failures, job.crashes) == (2, 2)
+
+
+def test_a_run_knows_that_its_part_gave_back_the_budget(alice: User) -> None:
+    make_job(alice, failures=2, outage_since="2026-01-01T00:00:00Z")
+    job = claim()
+    assert lifecycle.outage_seconds(job) > 0
+    lifecycle.record_parts(job, [stored(1)])
+    assert (job.failures, job.outage_since, lifecycle.outage_seconds(job)) == (0, None, 0.0)
+
+
+def test_a_lease_that_ended_while_the_database_was_away_is_no_lost_worker(alice: User, settings: Any) -> None:
+    make_job(alice)
+    claim()
+    settings.EXPORTS_LEASE_SECONDS = 10_000_000  # as if the database had been started within the last lease
+    ExportJob.objects.update(lease_expires_at=timezone.now() - timedelta(seconds=5))
+    assert lifecycle.take_back_lost() == []
+    settings.EXPORTS_LEASE_SECONDS = 0
+    assert len(lifecycle.take_back_lost()) == 1
+
+
+def test_a_moment_that_gave_no_row_is_not_listed(alice: User) -> None:
+    make_job(alice)
+    job = claim()
+    at = timezone.now()
+    for rows_before in (0, 300, 300, 200):
+        lifecycle.record_snapshot(job, at=at, after_key=None, rows_before=rows_before)
+    job.refresh_from_db()
+    assert [each["rows_before"] for each in job.snapshots] == [0, 200]
+
+
+def test_starting_over_is_counted_since_a_person_asked(alice: User) -> None:
+    make_job(alice)
+    for _ in range(2):
+        job = claim()
+        lifecycle.retry_later(job, delay=0, code="storage_unavailable", detail="", counts=True, starts_over=True)
+    assert lifecycle.started_over(job) == 2
+    lifecycle.cancel(job.pk)
+    lifecycle.restart(job.pk)
+    assert lifecycle.started_over(job) == 0

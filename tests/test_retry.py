@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from exports_app.pipeline import errors
+from exports_app.resources import RetryPolicy
 from workers.retry import RetryDecision, backoff, decide
 
 
@@ -42,6 +43,11 @@ def test_what_follows_an_error(
         assert decision is None
     else:
         assert decision == RetryDecision(delay=delay, counts=counts, code=error.code)
+
+
+def test_a_resource_brings_its_own_delays() -> None:
+    policy = RetryPolicy(attempts=3, first_delay=30.0, max_delay=45.0)
+    assert [backoff(tries, policy=policy, chance=lambda: 0.0) for tries in (0, 1, 2)] == [30.0, 45.0, 45.0]
 
 
 def test_every_error_has_a_sentence_and_a_code_of_the_closed_set() -> None:

@@ -85,6 +85,8 @@ class Run:
         self.job = job
         self.ending = Endings(job)
         self.resumable = True
+        self.receipt: Receipt | None = None
+        """Proof that an earlier run made the object, where it was found at the start."""
         self.chunk_ms: list[float] = []
         self.began = time.monotonic()
 
@@ -135,8 +137,8 @@ class Run:
         after = parts[-1] if parts else None
         upload = self.ending.upload
         assert upload is not None  # noqa: S101 - both ways above set it
-        if after is not None and after.last and (receipt := store.finished(upload, parts)):
-            self._complete(plan, _finished(after, receipt))
+        if after is not None and self.receipt is not None:
+            self._complete(plan, _finished(after, self.receipt))
             return
         with store.open(upload, content_type=plan.content_type, on_upload=self._record_upload, after=parts) as sink:
             try:
@@ -238,10 +240,12 @@ class Run:
         try:
             good: list[StoredPart] = store.verify(upload, parts)
         except pipeline_errors.UploadLost:
-            if parts[-1].last and store.finished(upload, parts):
-                good = parts
-            else:
-                return []
+            good = []
+        if len(good) < len(parts) and (receipt := store.finished(upload, parts)):
+            self.receipt = receipt  # the upload was completed, and only the word of it got lost
+            good = parts
+        if not good:
+            return []
         if len(good) < len(parts):
             if not self.resumable:
                 return []
