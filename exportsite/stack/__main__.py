@@ -23,6 +23,8 @@ def main(arguments: Sequence[str]) -> int:
         parser.error("run needs a command: … run -- pytest")
     if given.use == "up" and command:
         parser.error("up takes no command; run does")
+    if sys.platform != "linux":
+        parser.error("this needs Linux; elsewhere, docker-compose.yml brings the same services up")
     _open_standard_streams()
     _keep_proxies_out()
     options = Options(
@@ -69,11 +71,17 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_common(use: argparse.ArgumentParser) -> None:
     use.add_argument("--data", type=Path, help="the data folder (up: .stack; run: one that goes with it)")
-    use.add_argument("--rows", type=int, default=DEFAULT_ROWS, help="sample rows (%(default)s)")
-    use.add_argument("--workers", type=int, default=1, help="worker processes per queue (%(default)s)")
+    use.add_argument("--rows", type=_count, default=DEFAULT_ROWS, help="sample rows (%(default)s)")
+    use.add_argument("--workers", type=_count, default=1, help="worker processes per queue (%(default)s)")
     use.add_argument("--web-port", type=int, help="the port of the site (up: 8000 if free)")
     use.add_argument("--on-death", choices=["stop", "restart"], help="when one of the processes dies")
     use.add_argument("--follow-parent", action="store_true", help="stop when the calling process ends")
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
+    return int(text)
 
 
 def _open_standard_streams() -> None:

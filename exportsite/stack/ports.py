@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import random
 import socket
-import sys
 
 from exportsite.stack.errors import StackError
 
@@ -60,8 +59,7 @@ def _claim(name: str, *ports: int) -> socket.socket:
     """Take the name for as long as the returned socket is open, if all the ports are free, or OSError."""
     claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     try:
-        if sys.platform == "linux":
-            claim.bind(f"\0exportsite.stack.{name}")
+        claim.bind(f"\0exportsite.stack.{name}")
         for port in ports:
             _check_free(port)
     except OSError:

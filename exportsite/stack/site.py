@@ -16,10 +16,10 @@ from celery import Celery
 from psycopg import sql
 
 from exportsite.stack.folder import Folder
+from exportsite.stack.ports import HOST
 from exportsite.stack.supervisor import Program, Supervisor
 
 PROJECT = Path(__file__).resolve().parents[2]
-HOST = "127.0.0.1"
 PING_SECONDS = 1.0
 STREAMS_SECONDS = 2  # open event streams may hold up the end of the web process this long
 
@@ -42,17 +42,13 @@ class Site:
     is_disposable: bool
     """No work of it outlives the stack, so it may be killed instead of asked."""
 
-    @property
-    def url(self) -> str:
-        return f"http://{HOST}:{self.port}"
-
     def migrate(self) -> None:
         self._manage("migrate", "--noinput")
 
     def create_demo_users(self) -> dict[str, str]:
         """The users of the samples; an API token for each."""
         printed = self._manage("demo_users", "--tokens")
-        tokens: dict[str, str] = json.loads(printed[printed.index("{") :])
+        tokens: dict[str, str] = json.loads(printed.splitlines()[-1])
         return tokens
 
     def load_samples(self, rows: int) -> bool:
@@ -86,7 +82,7 @@ class Site:
         return numbered + [(kind, *what) for kind, what in MAINTENANCE.items()]
 
     def _probe_web(self) -> None:
-        with urllib.request.urlopen(f"{self.url}/health/", timeout=5):  # noqa: S310 - our own address
+        with urllib.request.urlopen(f"{address(self.port)}/health/", timeout=5):  # noqa: S310 - our own address
             pass
 
     def _probe_workers(self) -> None:
@@ -139,6 +135,10 @@ class Site:
             cwd=PROJECT,
             stop_signal=signal.SIGKILL if self.is_disposable else signal.SIGTERM,
         )
+
+
+def address(port: int) -> str:
+    return f"http://{HOST}:{port}"
 
 
 def _node(name: str) -> str:

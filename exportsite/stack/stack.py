@@ -15,7 +15,7 @@ from exportsite.stack.postgres import Postgres
 from exportsite.stack.redis import Redis
 from exportsite.stack.s3 import BUCKET, SeaweedFS
 from exportsite.stack.service import Service
-from exportsite.stack.site import Site, site_environment
+from exportsite.stack.site import Site, address, site_environment
 from exportsite.stack.supervisor import Supervisor
 
 # PostgreSQL last: it is waited for while it makes its cluster, and the others use that time.
@@ -36,7 +36,7 @@ class Stack:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.ports['web']}"
+        return address(self.ports["web"])
 
     def start_services(self) -> None:
         """PostgreSQL, Redis and S3: those that the environment names are used, the others started."""

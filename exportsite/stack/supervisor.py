@@ -24,7 +24,7 @@ STOP_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.S
 WATCHED_SIGNALS = STOP_SIGNALS | {signal.SIGCHLD}
 
 PROBE_PAUSE_SECONDS = 0.05
-READY_SECONDS = 60.0
+READY_SECONDS = 120.0
 # A worker that is asked to stop ends the part it writes; a service has little to do once nobody uses it.
 USERS_GRACE_SECONDS = 5.0
 SERVICES_GRACE_SECONDS = 3.0
@@ -135,6 +135,7 @@ class Supervisor:
 
     def stop(self, children: Iterable[Child], *, grace: float, signum: signal.Signals | None = None) -> None:
         """End these children: each by the signal it likes, those that linger by SIGKILL with their group."""
+        children = list(children)
         doomed = [child for child in children if child.status is None]
         for child in doomed:
             send = _signal_group if child.program.stops_as_group else _signal_child
@@ -146,9 +147,9 @@ class Supervisor:
                     _signal_group(child, signal.SIGKILL)
             signal.sigtimedwait(WATCHED_SIGNALS, PROBE_PAUSE_SECONDS)
             self._reap(doomed)
-        for child in doomed:
+        for child in children:
             child.program.tidy()
-        self.children = [child for child in self.children if child not in doomed]
+        self.children = [child for child in self.children if child not in children]
 
     def stop_all(self) -> None:
         services = [child for child in self.children if child.program.is_service]
