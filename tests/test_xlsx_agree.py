@@ -96,7 +96,7 @@ def _literal(kind: Kind, value: Any) -> sql.Composable:
     shown = Jsonb(value) if kind is Kind.JSON and value is not None else value
     if isinstance(shown, float) and not math.isfinite(shown):
         shown = str(shown)
-    return sql.SQL("{}::{}").format(sql.Literal(shown), sql.SQL(VALUES[kind][0]))
+    return sql.SQL("({})::{}").format(sql.Literal(shown), sql.SQL(VALUES[kind][0]))
 
 
 def stored(connection: psycopg.Connection[Any], query: str) -> list[tuple[Any, ...]]:
