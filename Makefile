@@ -21,7 +21,7 @@ setup: $(INSTALLED)  ## Make .venv and install everything, once per change of th
 $(INSTALLED): requirements.txt requirements-dev.txt
 	@$(PYTHON3) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON3=…")'
 	@echo "Installing into .venv: once, and again when the requirements change"
-	@$(PYTHON3) -m venv .venv
+	@$(PYTHON) -m pip --version >/dev/null 2>&1 || $(PYTHON3) -m venv --clear .venv
 	@$(INSTALL) $(UV) && $(UV_INSTALL) -r requirements-dev.txt || $(INSTALL) -r requirements-dev.txt
 	@touch $@
 
