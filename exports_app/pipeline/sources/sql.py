@@ -97,7 +97,7 @@ class SqlSource:
         if self._done or limit <= 0:
             return None
         lines = self._patient_lines(limit)
-        if not lines:
+        if not lines.texts:
             self._done = True
             return None
         chunk = self._chunk(lines)
@@ -119,7 +119,7 @@ class SqlSource:
                 self._connection.cancel_safe(timeout=CANCEL_SECONDS)
         self._connection.close()
 
-    def _patient_lines(self, limit: int) -> list[bytes]:
+    def _patient_lines(self, limit: int) -> wire.Lines:
         """Rows of the snapshot, in halved chunks from where a statement took too long."""
         while True:
             try:
@@ -139,16 +139,16 @@ class SqlSource:
             return False
         return (time.monotonic() - self._asked_at) * 1000 >= self._timeout_ms * 0.9
 
-    def _lines(self, count: int) -> list[bytes]:
+    def _lines(self, count: int) -> wire.Lines:
         """Rows of the running statement; of the next one where it has ended. None only after the last row."""
         while True:
             if self._stream is None or self._stream.ended:
                 self._stream = self._next_statement(count)
-            lines = self._stream.read(count, self._chunk_bytes)
+            lines = self._stream.read(count, self._chunk_bytes, self._rows.delimiter)
             if self._stream.ended:
                 self._done = self._asked is None or self._stream.rows < self._asked
             # A statement whose last row was read by the call before shows its end only now: not yet our end.
-            if lines or self._done:
+            if lines.texts or self._done:
                 return lines
 
     def _next_statement(self, count: int) -> wire.CopyOut:
@@ -161,19 +161,17 @@ class SqlSource:
         self._asked, self._asked_at = limit, time.monotonic()
         return wire.CopyOut(self._connection, self._copy(limit))
 
-    def _chunk(self, lines: list[bytes]) -> Chunk:
-        """Cut the key off each line; the last one's is the cursor."""
-        delimiter, rows = self._rows.delimiter, self._rows
-        last = lines[-1]
-        key = last[last.rindex(delimiter) + len(delimiter) : -1]
+    def _chunk(self, lines: wire.Lines) -> Chunk:
+        """The key of the last line is the cursor."""
+        rows, key = self._rows, lines.field
         if key == rows.null:
             raise errors.BadKey  # a NULL in it makes the whole field NULL
-        data = rows.joint.join([line[: line.rindex(delimiter)] for line in lines]) + rows.end
+        data = rows.joint.join(lines.texts) + rows.end
         if rows.removed:
             data = data.replace(rows.removed, b"")
         if rows.escaped:
             data, key = data.replace(b"\\\\", b"\\"), key.replace(b"\\\\", b"\\")
-        return Chunk(data=data, rows=len(lines), cursor=self._decode_key(key))
+        return Chunk(data=data, rows=len(lines.texts), cursor=self._decode_key(key))
 
     def _adapt(self, size: int, rows: int) -> None:
         if rows < 100:

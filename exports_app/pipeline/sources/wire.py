@@ -10,7 +10,7 @@ import select
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 from psycopg import pq
@@ -18,6 +18,8 @@ from psycopg.errors import error_from_result
 
 from exports_app.pipeline import errors
 
+LOOKS = 16
+"""Rows between two looks at how much there is: wide rows overshoot by so many at most."""
 POLL_SECONDS = 1.0
 """Longest wait before Python may act on a signal."""
 
@@ -45,6 +47,14 @@ def while_waiting(act: Callable[[], None]) -> Iterator[None]:
         _while_waiting.reset(token)
 
 
+class Lines(NamedTuple):
+    """Rows as PostgreSQL wrote them, without their last field."""
+
+    texts: list[bytes]
+    field: bytes
+    """The last field of the last row."""
+
+
 class CopyOut:
     """One running ``COPY … TO STDOUT``; PostgreSQL sends each row as a message of its own."""
 
@@ -60,25 +70,30 @@ class CopyOut:
         if result is None or result.status != pq.ExecStatus.COPY_OUT:
             self._fail(result)
 
-    def read(self, count: int, enough: int) -> list[bytes]:
-        """The next ``count`` rows, each with its line end; fewer past ``enough`` bytes and at the end."""
+    def read(self, count: int, enough: int, delimiter: bytes) -> Lines:
+        """The next ``count`` rows; fewer past ``enough`` bytes and at the end.
+
+        What stands behind the last ``delimiter`` of each is cut off at once, while the row is in the cache: that
+        takes a third off the client's work. The last one's is kept.
+        """
         lines: list[bytes] = []
-        if self.ended:
-            return lines
+        raw = b""
         get, append = self._pg.get_copy_data, lines.append
         total = 0
-        while len(lines) < count and total < enough:
-            size, data = get(1)
-            if size > 0:
-                append(bytes(data))
+        while len(lines) < count and total < enough and not self.ended:
+            for _ in range(min(LOOKS, count - len(lines))):
+                size, data = get(1)
+                while size == 0:
+                    self._wait()
+                    size, data = get(1)
+                if size < 0:
+                    self._finish()
+                    break
+                raw = data.tobytes()
+                append(raw.rpartition(delimiter)[0])
                 total += size
-            elif size == 0:
-                self._wait()
-            else:
-                self._finish()
-                break
         self.rows += len(lines)
-        return lines
+        return Lines(lines, raw[:-1].rpartition(delimiter)[2])
 
     def _wait(self) -> None:
         while not self._poll.poll(POLL_SECONDS * 1000):
