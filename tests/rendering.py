@@ -135,13 +135,18 @@ class _Run:
         return _encoder(self.format_name, self.fields, self.options, self.gzip, dict(last.state) if last else None)
 
     def _source(self, last: StoredPart | None) -> closing[SqlSource]:
-        source = SqlSource(
-            connect(),
-            self.query,
-            formats.get_format(self.format_name).sql(self.fields, self.options),
-            after=last.cursor if last else None,
-            last=self.last,
-            chunk_rows=self.chunk_rows,
-        )
+        connection = connect()
+        try:
+            source = SqlSource(
+                connection,
+                self.query,
+                formats.get_format(self.format_name).sql(self.fields, self.options),
+                after=last.cursor if last else None,
+                last=self.last,
+                chunk_rows=self.chunk_rows,
+            )
+        except BaseException:
+            connection.close()
+            raise
         self.last = source.last
         return closing(source)
