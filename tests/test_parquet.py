@@ -206,10 +206,9 @@ def test_extremes_arrive_as_they_are(kind: Kind, expression: str, value: Any) ->
     [
         (5, 2, "decimal128(5, 2)", Decimal("1.50")),
         (38, 10, "decimal128(38, 10)", Decimal("1.5000000000")),
-        (50, 3, "decimal256(50, 3)", Decimal("1.500")),
         (None, 4, "decimal128(38, 4)", Decimal("1.5000")),
         (None, None, "string", "1.50"),
-        (100, 2, "string", "1.50"),
+        (39, 2, "string", "1.50"),
     ],
 )
 def test_decimals_have_the_digits_of_their_field(digits: int | None, places: int | None, kind: str, value: Any) -> None:
@@ -262,7 +261,6 @@ def test_arrays_without_a_column_type_are_json(element: Kind | None, expression:
     ("column", "expression"),
     [
         (field("fee", Kind.DECIMAL, max_digits=12, decimal_places=2), "'NaN'::numeric"),
-        (field("fee", Kind.DECIMAL, max_digits=50, decimal_places=2), "'NaN'::numeric"),
         (field("fee", Kind.DECIMAL, max_digits=12, decimal_places=2), "12345678901.00"),
         (field("fee", Kind.DECIMAL, max_digits=12, decimal_places=2), "1.234"),
         (field("fee", Kind.INTEGER), "9223372036854775808"),

@@ -28,7 +28,8 @@ given up by Arrow only after a MiB of it: with dictionaries everywhere, ours was
 again to write."""
 DURATION = (22, 6)
 """Digits and scale that hold every interval of PostgreSQL in seconds."""
-DECIMAL128_DIGITS, DECIMAL256_DIGITS = 38, 76
+DECIMAL_DIGITS = 38
+"""More make DuckDB read a double, and polars nothing."""
 BOM = b"\xef\xbb\xbf"
 
 _SCALARS = {
@@ -58,12 +59,9 @@ def _scalar_type(field: Field, kind: Kind, options: Options) -> pa.DataType:
 
 
 def _decimal_type(digits: int | None, places: int | None) -> pa.DataType:
-    if places is None:
+    if places is None or max(places, digits or 0) > DECIMAL_DIGITS:
         return pa.string()
-    digits = digits or DECIMAL128_DIGITS
-    if digits <= DECIMAL128_DIGITS:
-        return pa.decimal128(digits, places)
-    return pa.decimal256(digits, places) if digits <= DECIMAL256_DIGITS else pa.string()
+    return pa.decimal128(digits or DECIMAL_DIGITS, places)
 
 
 class TableReader:
@@ -140,7 +138,7 @@ def _read_csv(data: bytes, types: Sequence[pa.DataType]) -> pa.Table:
 
 
 def _is_read_by_csv(kind: pa.DataType) -> bool:
-    return not (pa.types.is_list(kind) or pa.types.is_binary(kind) or pa.types.is_decimal256(kind))
+    return not (pa.types.is_list(kind) or pa.types.is_binary(kind))
 
 
 class ParquetEncoder:

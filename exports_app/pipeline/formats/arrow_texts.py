@@ -1,4 +1,4 @@
-"""Columns that Arrow's CSV reader leaves as text, turned into lists, bytes and long decimals; a column at a time."""
+"""Columns that Arrow's CSV reader leaves as text, turned into lists and bytes, a column at a time."""
 
 from __future__ import annotations
 

@@ -4,8 +4,8 @@ Types, by kind:
 
 - text, choice, uuid, json: string (JSON compact)
 - integer: int64; float: double, NaN and infinities included; boolean: bool
-- decimal: decimal128(p, s) of the field, decimal256 past 38 digits. Where only the scale is known, as of a sum,
-  38 digits. Where nothing is known, and with ``decimal_strings``, string: a guessed scale would round.
+- decimal: decimal128(p, s) of the field; where only the scale is known, as of a sum, of 38 digits. Where nothing is
+  known, past 38 digits, which readers do not have, and with ``decimal_strings``: string. A guess would round.
 - date: date32; time: time64[us]; datetime: timestamp[us] of UTC, or of the zone asked for (the same instants)
 - duration: decimal128(22, 6) seconds. Parquet has no duration: Arrow's own would be a bare integer of
   microseconds to DuckDB, Spark and Power Query. Seconds are what the other formats have.
