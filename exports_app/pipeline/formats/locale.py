@@ -30,7 +30,7 @@ MAX_PATTERN = 40  # characters
 
 _TOKEN = re.compile(r"([a-zA-Z])\1*|'((?:[^']|'')*)'|[^a-zA-Z']+")
 _INVISIBLE = dict.fromkeys(map(ord, "\u200e\u200f"))
-_SAFE_TEXT = re.compile(r"[\w\s./,:-]*")
+_SAFE_TEXT = re.compile(r"[\w\s./,:'-]*")
 """What may stand between the parts of a date: nothing that a spreadsheet or a terminal would act on."""
 
 _NUMERIC = {"y": "FMYYYY", "yyyy": "YYYY", "yy": "YY", "M": "FMMM", "MM": "MM", "d": "FMDD", "dd": "DD"}
