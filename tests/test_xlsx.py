@@ -142,6 +142,14 @@ def test_the_header_is_bold_and_frozen_and_filters_all_rows() -> None:
     assert sheet.title == "Export"
 
 
+def test_headers_are_escaped_like_text() -> None:
+    fields = [Field(name="a", label="A & <b>\n_x0041_ =1", kind=Kind.TEXT)]
+
+    header = sheet_xml(render("xlsx", fields, "SELECT NULL::text, 1")).split('<row r="2">')[0]
+
+    assert ">A &amp; &lt;b&gt;&#10;_x005F_x0041_ =1</t>" in header
+
+
 def test_columns_are_as_wide_as_their_kind_or_their_header() -> None:
     fields = [
         Field(name="id", label="Id", kind=Kind.UUID),
@@ -432,6 +440,11 @@ def test_a_longer_cell_ends_the_export_and_names_itself() -> None:
         "Row 4 has 32,768 characters in “Text”; a cell of an XLSX file holds 32,767. "
         "Choose another format, or truncate_cells=true to have such cells cut."
     )
+
+
+def test_a_header_that_no_cell_holds_ends_the_export() -> None:
+    with pytest.raises(errors.FormatLimit, match="The header “xxx"):
+        render_python("xlsx", [Field(name="text", label="x" * 32_768, kind=Kind.TEXT)], [])
 
 
 def test_cells_are_cut_when_asked_and_counted() -> None:

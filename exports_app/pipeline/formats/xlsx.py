@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from exports_app.pipeline import errors
 from exports_app.pipeline.formats.xlsx_cells import Form, python_cell, python_forms, sql_cell, sql_forms
 from exports_app.pipeline.formats.xlsx_parts import (
     DEFAULT_TITLE,
@@ -22,7 +23,7 @@ from exports_app.pipeline.formats.xlsx_parts import (
     sheet_title,
     style_numbers,
 )
-from exports_app.pipeline.formats.xlsx_rows import SheetRows, escaped, lines_of
+from exports_app.pipeline.formats.xlsx_rows import MAX_CELL_UNITS, SheetRows, escaped, lines_of
 from exports_app.pipeline.formats.xlsx_zip import ZipStream
 from exports_app.pipeline.types import Chunk, Field, Format, Options, RowRenderer, Sheet, SqlRows
 
@@ -176,6 +177,9 @@ class XlsxEncoder:
 
 
 def _header(fields: Sequence[Field], style: int) -> bytes:
+    for field in fields:
+        if len(field.label.encode("utf-16-le")) > 2 * MAX_CELL_UNITS:
+            raise errors.FormatLimit(f"The header “{field.label[:30]}…” is longer than a cell of an XLSX file can be.")
     cell = b'<c s="%d" t="inlineStr"><is><t xml:space="preserve">%b</t></is></c>'
     return b'<row r="1">' + b"".join([cell % (style, escaped(field.label)) for field in fields]) + b"</row>"
 

@@ -97,10 +97,10 @@ def python_forms(forms: Sequence[Form]) -> str:
     return ",".join([str(sum(form << 2 * place for place, form in enumerate(group))) for group in groups])
 
 
-def forms_of(text: str, columns: int) -> list[Form]:
-    """The forms of a row of so many columns, read back."""
+def forms_of(text: str, columns: int) -> list[int]:
+    """The forms of a row of so many columns, read back; plain integers, for ``Form`` costs more than all else here."""
     numbers = [int(group) for group in text.split(",")]
-    return [Form(numbers[place // GROUP] >> 2 * (place % GROUP) & 3) for place in range(columns)]
+    return [numbers[place // GROUP] >> 2 * (place % GROUP) & 3 for place in range(columns)]
 
 
 def _digit(forms: Sequence[tuple[str, Form]], place: int) -> str:

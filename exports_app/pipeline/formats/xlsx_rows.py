@@ -10,6 +10,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from exports_app.pipeline import errors
 from exports_app.pipeline.formats.labels import shown_kind
@@ -19,6 +20,8 @@ from exports_app.pipeline.types import Field, Kind, Options
 
 MAX_CELL_UNITS = 32_767
 """UTF-16 units that a cell may hold ("Excel specifications and limits")."""
+BATCH_ROWS = 64
+"""Rows made at once: a third quicker than one by one, and than thousands, whose cells no cache holds."""
 MAX_TEMPLATES = 2_000
 """Templates kept: as many patterns of NULLs as rows may alternate between."""
 
@@ -61,10 +64,16 @@ class SheetRows:
         """The rows of ``lines`` (see ``lines_of``); ``number``: that of the first one in its sheet."""
         if max(map(len, lines)) > MAX_CELL_UNITS:
             lines = [self._limited(line, row) for row, line in enumerate(lines, number)]
-        templates = self._templates
-        return b"".join(
-            [templates[(cells := line.split(b"\t"))[0]] % (row, *cells) for row, line in enumerate(lines, number)]
-        )
+        batches = range(0, len(lines), BATCH_ROWS)
+        return b"".join([self._batch(lines[begin : begin + BATCH_ROWS], number + begin) for begin in batches])
+
+    def _batch(self, lines: list[bytes], number: int) -> bytes:
+        """One split and one ``%`` for all of them; the number of each row takes the place of its forms."""
+        cells: list[Any] = b"\t".join(lines).split(b"\t")
+        width, templates = len(self._fields) + 1, self._templates
+        template = b"".join([templates[forms] for forms in cells[::width]])
+        cells[::width] = range(number, number + len(lines))
+        return template % tuple(cells)
 
     def _limited(self, line: bytes, number: int) -> bytes:
         """The line with every cell within Excel's limit. A cell is never longer than the bytes of its line."""
@@ -148,21 +157,20 @@ class _Templates(dict[bytes, bytes]):
 
     def __init__(self, kinds: Sequence[Kind], styles: Mapping[Style, int]) -> None:
         super().__init__()
-        self._cells = [{form: _cell(kind, form, styles) for form in Form} for kind in kinds]
+        self._cells = [[_cell(kind, form, styles) for form in Form] for kind in kinds]
 
     def __missing__(self, forms: bytes) -> bytes:
         if len(self) >= MAX_TEMPLATES:
             self.clear()
         each = zip(self._cells, forms_of(forms.decode(), len(self._cells)), strict=True)
         # Rows have their number, for xlsx2csv skips those without; cells are counted by all readers we know of.
-        # %.0b swallows a cell that is not shown, here that of the forms themselves.
-        self[forms] = template = b'<row r="%d">%.0b' + b"".join([cells[form] for cells, form in each]) + b"</row>"
+        self[forms] = template = b'<row r="%d">' + b"".join([cells[form] for cells, form in each]) + b"</row>"
         return template
 
 
 def _cell(kind: Kind, form: Form, styles: Mapping[Style, int]) -> bytes:
     if form is Form.NULL:
-        return b"<c/>%.0b"  # without cell references it holds the place
+        return b"<c/>%.0b"  # holds the place; the empty cell is swallowed
     if form is Form.TEXT:
         return TEXT_CELL
     if kind is Kind.BOOLEAN:
