@@ -16,6 +16,7 @@ from rest_framework.views import APIView
 from structlog.contextvars import get_contextvars
 
 from exports_app import errors, services
+from exports_app.api import schema  # noqa: F401 - registers what the schema needs
 from exports_app.api.serializers import ExportRequestSerializer, iso, job_json, resource_json
 from exports_app.choices import Status
 from exports_app.models import ExportJob
