@@ -33,7 +33,8 @@ SELECT n AS id, md5(n::text)::uuid AS code,
        'text ' || n || CASE WHEN n % 7 = 0 THEN ' "q"' WHEN n % 11 = 0 THEN E'\\nline' ELSE '' END AS name,
        'merchant ' || n % 1000 AS merchant, 'note ' || md5(n::text) AS note,
        CASE WHEN n % 5 <> 0 THEN (n % 100000)::numeric(12, 2) / 100 END::numeric(12, 2) AS amount,
-       ((n % 977)::numeric / 8)::numeric(16, 4) AS fee, timestamptz '2024-01-01 UTC' + n * interval '1 second' AS booked_at,
+       ((n % 977)::numeric / 8)::numeric(16, 4) AS fee,
+       timestamptz '2024-01-01 UTC' + n * interval '1 second' AS booked_at,
        date '2024-01-01' + n % 1000 AS day, n % 2 = 0 AS active, n % 99 AS score, n * 3 AS total
   FROM generate_series(1, {rows}) AS n;
 ALTER TABLE bench ADD PRIMARY KEY (id);
