@@ -44,7 +44,7 @@ bench: setup  ## Measure speed and memory beside the peers; writes docs/benchmar
 	@$(STACK) run --follow-parent --services-only -- $(PYTHON) -m benchmarks $(ARGS)
 
 chaos: setup  ## Break workers, database, Redis and S3 under running exports; a few minutes
-	@$(STACK) run --follow-parent --workers 2 -- $(PYTHON) -m chaos $(ARGS)
+	@$(STACK) run --follow-parent --services-only -- $(PYTHON) -m chaos $(ARGS)
 
 help:  ## This list
 	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14

@@ -10,8 +10,8 @@ import structlog
 log = structlog.get_logger("exports")
 
 RUN_NEXT = "exports.run_next"
-BELL_TIMEOUT = 1.0
-"""Seconds a request may spend on a broker that does not answer; the sweep rings again."""
+BELL_TIMEOUT = 0.5
+"""Seconds that one command to a broker may take, of which a silent one costs a request two; the sweep rings again."""
 
 
 def ring(queue: str) -> bool:
@@ -35,5 +35,10 @@ def _producer() -> Any:
         **app.conf.broker_transport_options,
         "socket_timeout": BELL_TIMEOUT,
         "socket_connect_timeout": BELL_TIMEOUT,
+        "max_retries": 1,  # of a connection; kombu's own is to try for ever
+        "interval_start": 0.1,
+        "interval_step": 0.0,
+        "interval_max": 0.1,
+        "health_check_interval": 0,  # a second command that would have to time out first
     }
     return app

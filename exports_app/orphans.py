@@ -1,7 +1,7 @@
-"""What the storage holds that no job owns.
+"""What the storage holds of our jobs that they do not own any more.
 
 Decided by our rows alone, never by the storage's dates: a row names the key of an upload before the upload is
-begun, and no key is used twice, so what stands under a key that no row names now is nobody's.
+begun, and no key is used twice, so what a job has under a key that its row does not name now is nobody's.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PAGE = 500
 
 
 def sweep() -> int:
-    """Abort uploads and delete objects that no job owns; gives how many there were. May run twice at once."""
+    """Abort uploads and delete objects that their job does not own; gives how many. May run twice at once."""
     exports: Any = storage.exports_storage()
     if isinstance(exports, FileSystemStorage):
         return _sweep_folder(Path(exports.location))
@@ -51,13 +51,18 @@ def sweep() -> int:
 
 
 def _unowned(found: Sequence[Upload], *, whole: bool) -> list[Upload]:
-    """Those of them that no row names. The rows are read after the list was made, so they know all that is in it."""
+    """Those of a job of ours whose row does not name them.
+
+    The rows are read after the list was made, so they know all that is in it. What belongs to a job that this
+    database does not know may be another site's, which shares the bucket: the bucket's own rules remove it.
+    """
     ids = {match[1] for each in found if (match := KEY.match(each.key))}
-    jobs = ExportJob.objects.filter(pk__in=ids).exclude(file_key="")
-    if not whole:
-        jobs = jobs.exclude(status__in=(Status.COMPLETED, Status.EXPIRED))  # their file has been made
-    owned = set(jobs.values_list("file_key", flat=True))
-    return [each for each in found if KEY.match(each.key) and each.key not in owned]
+    rows = ExportJob.objects.filter(pk__in=ids).values_list("pk", "file_key", "status")
+    done = () if whole else (Status.COMPLETED, Status.EXPIRED)  # their file has been made, no upload is theirs
+    names = {str(pk): "" if status in done else key for pk, key, status in rows}
+    return [
+        each for each in found if (match := KEY.match(each.key)) and match[1] in names and names[match[1]] != each.key
+    ]
 
 
 def _uploads(client: Any, bucket: str) -> Iterator[Upload]:

@@ -14,7 +14,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         pruned = retention.prune()
-        leftovers = retention.clean_leftovers() + orphans.sweep()
+        leftovers = retention.clean_leftovers()
+        orphans.sweep()  # says in the log what it removed
         self.stdout.write(
             f"Deleted {pruned.files} expired files, {leftovers} leftovers, "
             f"{pruned.jobs} old exports, {pruned.performance} old figures."

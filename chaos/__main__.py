@@ -1,0 +1,140 @@
+"""``python -m chaos`` inside ``exportsite.stack run --services-only``: see ``--help``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import sys
+import tempfile
+import time
+import traceback
+from pathlib import Path
+
+import django
+
+from chaos import site as sites
+
+CUSTOMERS = 300_000
+
+
+def main() -> int:
+    given = _arguments()
+    os.environ.update(sites.ENVIRONMENT, PGAPPNAME="chaos")
+    django.setup()
+    seed = given.seed if given.seed is not None else random.SystemRandom().randrange(10**6)
+    print(f"seed {seed}: CHAOS_ROUNDS={given.rounds} python -m chaos --seed {seed}")
+    with tempfile.TemporaryDirectory(prefix="chaos-", ignore_cleanup_errors=True) as folder:
+        site = sites.Site(given.logs or Path(folder))
+        try:
+            _prepare(given.rows)
+            site.start()
+            site.await_web()
+            return _run(site, given, seed)
+        finally:
+            site.stop()
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m chaos", description="Break things under running exports.")
+    parser.add_argument("--only", action="append", help="a fault, such as C7; may be given several times")
+    parser.add_argument("--seed", type=int, help="replays a run's random moments")
+    parser.add_argument("--rounds", type=int, default=int(os.environ.get("CHAOS_ROUNDS", "1")))
+    parser.add_argument("--rows", type=int, default=CUSTOMERS, help="customers in the table (%(default)s)")
+    parser.add_argument("--logs", type=Path, help="keep the processes' logs in this folder")
+    parser.add_argument("--write", action="store_true", help="write the table into docs/reliability.md")
+    return parser.parse_args()
+
+
+def _prepare(rows: int) -> None:
+    from django.contrib.auth import get_user_model
+    from django.core.management import call_command
+
+    from chaos.scene import bucket
+    from exports_app import services
+    from exports_app.models import ExportJob
+
+    call_command("migrate", verbosity=0)
+    for job in ExportJob.objects.exclude(file_key=""):
+        services.discard_file(job)
+    ExportJob.objects.all().delete()
+    bucket().objects.filter(Prefix="exports/").delete()
+    user, _ = get_user_model().objects.update_or_create(
+        username="demo", defaults={"is_staff": True, "is_superuser": True, "email": "demo@example.com"}
+    )
+    os.environ["CHAOS_TOKEN"] = _token(user)
+    _fill(rows)
+    print(f"{rows:,} customers")
+
+
+def _token(user: object) -> str:
+    from exports_app.models import ApiToken
+
+    return str(ApiToken.objects.create(user=user)[1])
+
+
+def _fill(rows: int) -> None:
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE samples_customer RESTART IDENTITY CASCADE")
+        cursor.execute(
+            """
+            INSERT INTO samples_customer (name, email, signup_date, country_code, subscription_tier, lifetime_value)
+            SELECT 'Customer ' || md5(n::text), 'customer.' || n || '@mail.example',
+                   date '2024-01-01' + n %% 700, 'DE', 'FREE', n %% 1000 + 0.5
+              FROM generate_series(1, %s) AS n
+            """,
+            [rows],
+        )
+        cursor.execute("ANALYZE samples_customer")
+
+
+def _run(site: sites.Site, given: argparse.Namespace, seed: int) -> int:
+    from chaos import processes, scenarios, stores  # noqa: F401 - they add their faults
+    from chaos.catalogue import FAULTS
+    from chaos.report import Report
+
+    wanted = given.only or [name for name, each in FAULTS.items() if not each.long]
+    faults = sorted((FAULTS[name] for name in wanted), key=lambda each: each.order)
+    report = Report(seed)
+    for number in range(given.rounds):
+        for each in faults:
+            began = time.monotonic()
+            outcome, notes = _one(site, each, random.Random(f"{seed}-{number}-{each.name}"))
+            report.add(each, outcome, time.monotonic() - began, notes)
+    print(report.table())
+    if given.write:
+        report.write()
+    return 1 if report.broken else 0
+
+
+def _one(site: sites.Site, each: object, rng: random.Random) -> tuple[str, str]:
+    from django.db import connection
+
+    from chaos.catalogue import Fault
+    from chaos.scene import Broken, NotHere, Scene, check
+
+    assert isinstance(each, Fault)
+    scene = Scene(site, rng)
+    try:
+        site.revive()
+        each.act(scene)
+        site.revive()
+        check(scene)
+    except NotHere as reason:
+        return "not here", str(reason)
+    except Broken as reason:
+        return "BROKEN", str(reason)
+    except Exception as error:
+        traceback.print_exc()
+        return "BROKEN", f"{type(error).__name__}: {error}"
+    finally:
+        for proxy in site.proxies:
+            proxy.heal()
+        connection.close()
+    return "held", ", ".join(scene.notes)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,39 @@
+"""The faults by name, in the order of the list."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from chaos.scene import Scene
+
+Act = Callable[[Scene], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    name: str
+    what: str
+    holds: str
+    act: Act
+    long: bool = False
+    """Only run when asked for by name, or in long runs."""
+
+    @property
+    def order(self) -> tuple[str, int]:
+        kind, number = re.match(r"(\D+)(\d+)", self.name).groups()  # type: ignore[union-attr]  # every name has both
+        return kind, int(number)
+
+
+FAULTS: dict[str, Fault] = {}
+
+
+def fault(name: str, what: str, holds: str, *, long: bool = False) -> Callable[[Act], Act]:
+    """Add a fault: it breaks something under jobs of its own; the invariants are checked after it."""
+
+    def add(act: Act) -> Act:
+        FAULTS[name] = Fault(name, what, holds, act, long)
+        return act
+
+    return add

@@ -1,0 +1,153 @@
+"""Whole days in the life of a site, in minutes; run by name (``--only S1``)."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections import Counter
+from functools import partial
+
+from django.contrib.auth import get_user_model
+
+from chaos.catalogue import fault
+from chaos.processes import broker
+from chaos.proxy import Mode
+from chaos.scene import Broken, Scene, bucket
+from chaos.site import service_pid
+from chaos.stores import completed, no_attempt_used
+from exports_app.choices import ACTIVE, Status
+from exports_app.models import ExportJob
+
+AWAY_SECONDS = 60
+
+
+@fault(
+    "S1", "a large gzip killed five times: child, group, PostgreSQL, Redis, SIGTERM", "the undisturbed file", long=True
+)
+def killed_five_times(scene: Scene) -> None:
+    scene.slow(3)
+    job = scene.ask(compression="gzip")
+    kept: list[tuple[int, str, int]] = []
+    for number, kill in enumerate((_child, _group, _postgres, _redis, _term), start=1):
+        scene.until_parts(job, number)
+        scene.until_running(job)
+        if scene.now(job).status not in ACTIVE:
+            raise Broken(f"the export ended before kill {number}: more --rows are needed")
+        kill(scene, job)
+        kept = list(job.parts.values_list("number", "etag", "claim"))
+        claim = scene.now(job).claim
+        if kill is not _redis:
+            scene.until("another claim", partial(_claimed_after, scene, job, claim))
+        scene.site.revive()
+        scene.slow(3)
+    completed(scene)
+    parts = list(job.parts.values_list("number", "etag", "claim"))
+    scene.expect(parts[: len(kept)] == kept, "parts on record were written again")
+    scene.notes.append(f"{len(parts)} parts by claims {dict(Counter(claim for _, _, claim in parts))}")
+
+
+def _claimed_after(scene: Scene, job: ExportJob, claim: int) -> bool:
+    return scene.now(job).claim > claim
+
+
+def _child(scene: Scene, job: ExportJob) -> None:
+    os.kill(scene.child_of(job), signal.SIGKILL)
+
+
+def _group(scene: Scene, job: ExportJob) -> None:
+    child = scene.child_of(job)
+    for worker in scene.site.workers:
+        if child in worker.children():
+            worker.kill_group()
+
+
+def _postgres(scene: Scene, job: ExportJob) -> None:
+    from chaos.stores import _answers
+
+    pid = service_pid("postgres")
+    os.kill(pid, signal.SIGQUIT)
+    scene.until("another PostgreSQL", lambda: service_pid("postgres") != pid and _answers(), 60)
+
+
+def _redis(scene: Scene, job: ExportJob) -> None:
+    pid = service_pid("redis")
+    os.kill(pid, signal.SIGKILL)
+    scene.until("another Redis", lambda: service_pid("redis") != pid, 60)
+
+
+def _term(scene: Scene, job: ExportJob) -> None:
+    child = scene.child_of(job)
+    for worker in scene.site.workers:
+        if child in worker.children():
+            worker.signal(signal.SIGTERM)
+
+
+@fault("S2", "PostgreSQL, then S3 away for 60 s amid five exports", "all complete, no attempt used", long=True)
+def away(scene: Scene) -> None:
+    for proxy in (scene.site.pg, scene.site.s3):
+        scene.slow(2)
+        scene.ask(5)
+        scene.until_parts(scene.jobs[-5])
+        proxy.set(Mode.REFUSE)
+        time.sleep(AWAY_SECONDS)
+        proxy.set(Mode.PASS)
+        completed(scene)
+    no_attempt_used(scene)
+
+
+@fault("S3", "SIGTERM of a worker amid ten exports", "gone in 5 s, all go on within 20 s, no failure", long=True)
+def drained(scene: Scene) -> None:
+    scene.slow(2)
+    scene.ask(10)
+    scene.until_parts(scene.jobs[0])
+    worker = scene.site.workers[0]
+    children = {str(pid) for pid in worker.children()}
+    running = [
+        job for job in scene.jobs if scene.now(job).worker.split(":")[1:2] and scene.now(job).status == "running"
+    ]
+    theirs = {job.pk: scene.now(job).claim for job in running if scene.now(job).worker.split(":")[1] in children}
+    began = time.monotonic()
+    worker.signal(signal.SIGTERM)
+    scene.until("the worker to end", lambda: not worker.runs, 30)
+    gone = time.monotonic() - began
+    scene.site.revive()
+    scene.slow(2)
+    moved = ExportJob.objects.filter(pk__in=theirs)
+    scene.until(
+        "its jobs to go on",
+        lambda: all(each.claim > theirs[each.pk] or each.status == "completed" for each in moved.all()),
+    )
+    on = time.monotonic() - began
+    completed(scene)
+    no_attempt_used(scene)
+    scene.notes.append(f"{len(theirs)} running there; gone in {gone:.1f} s, all on elsewhere in {on:.1f} s")
+    scene.expect(gone < 5, f"the worker took {gone:.1f} s")
+    scene.expect(on < 20, f"its jobs went on after {on:.1f} s")
+
+
+@fault(
+    "S4", "200 jobs of 20 users on 2 workers, FLUSHALL every 10 s", "all complete and right, one object each", long=True
+)
+def crowd(scene: Scene) -> None:
+    model = get_user_model()
+    users = [model.objects.get_or_create(username=f"user{n}", defaults={"is_superuser": True})[0] for n in range(20)]
+    for user in users:
+        scene.ask(10, user=user, limit=2_000)
+    began = flushed = time.monotonic()
+    ids = [job.pk for job in scene.jobs]
+    while ExportJob.objects.filter(pk__in=ids, status__in=ACTIVE).exists():
+        if time.monotonic() - flushed > 10:
+            broker().flushall()
+            flushed = time.monotonic()
+        scene.expect(time.monotonic() - began < 600, "not done in 600 s")
+        time.sleep(0.2)
+    done = list(ExportJob.objects.filter(pk__in=ids).order_by("completed_at"))
+    firsts = [done[n : n + 20] for n in range(0, 200, 20)]
+    owners = [len({job.owner_id for job in twenty}) for twenty in firsts]
+    scene.notes.append(f"{time.monotonic() - began:.0f} s; owners among each twenty that ended: {owners}")
+    scene.expect(
+        all(job.status == Status.COMPLETED and job.upload_number == 1 for job in done), "not all completed once"
+    )
+    objects = len(list(bucket().objects.filter(Prefix="exports/")))
+    scene.expect(objects >= 200, f"{objects} objects")

@@ -1,0 +1,217 @@
+"""The processes that are broken: web, workers and beat of our own, behind proxies."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from chaos.proxy import Proxy
+
+PROJECT = Path(__file__).resolve().parents[1]
+QUEUES = "exports,exports.large,notifications"
+LEASE, SWEEP = 6, 2  # seconds
+
+ENVIRONMENT = {
+    "DJANGO_SETTINGS_MODULE": "chaos.settings",
+    "EXPORTS_LEASE_SECONDS": str(LEASE),
+    "EXPORTS_SWEEP_SECONDS": str(SWEEP),
+    "EXPORTS_PART_SIZE": str(5 * 1_048_576),
+    "EXPORTS_MAX_ACTIVE": "0",
+    "EXPORTS_RATE": "",
+    "EXPORTS_SOURCE_MAX_RUNNING": "4",
+}
+
+
+@dataclass
+class Process:
+    name: str
+    arguments: list[str]
+    env: dict[str, str]
+    log: Path
+    popen: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> Process:
+        with self.log.open("ab") as log:
+            self.popen = subprocess.Popen(
+                [sys.executable, *self.arguments],
+                env=self.env,
+                cwd=PROJECT,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        return self
+
+    @property
+    def pid(self) -> int:
+        assert self.popen is not None
+        return self.popen.pid
+
+    @property
+    def runs(self) -> bool:
+        return self.popen is not None and self.popen.poll() is None
+
+    def signal(self, number: int) -> None:
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, number)
+
+    def kill_group(self) -> None:
+        if self.popen is None:
+            return
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self.popen.wait(30)
+
+    def children(self) -> list[int]:
+        """Its pool's processes."""
+        listed = Path(f"/proc/{self.pid}/task/{self.pid}/children")
+        return [int(pid) for pid in listed.read_text().split()] if listed.exists() else []
+
+
+@dataclass
+class Site:
+    folder: Path
+    pg: Proxy = field(init=False)
+    redis: Proxy = field(init=False)
+    s3: Proxy = field(init=False)
+    workers: list[Process] = field(default_factory=list)
+    others: list[Process] = field(default_factory=list)
+    extra: dict[str, str] = field(default_factory=dict)
+    """More variables for the processes that are started from now on."""
+
+    def __post_init__(self) -> None:
+        self.pg, self.redis, self.s3 = (
+            _proxy(os.environ[name]) for name in ("DATABASE_URL", "REDIS_URL", "AWS_ENDPOINT_URL_S3")
+        )
+        self.web_port = int(_free_port())
+
+    @property
+    def proxies(self) -> tuple[Proxy, Proxy, Proxy]:
+        return self.pg, self.redis, self.s3
+
+    def env(self) -> dict[str, str]:
+        behind = {
+            "DATABASE_URL": _behind(os.environ["DATABASE_URL"], self.pg),
+            "REDIS_URL": _behind(os.environ["REDIS_URL"], self.redis),
+            "AWS_ENDPOINT_URL_S3": _behind(os.environ["AWS_ENDPOINT_URL_S3"], self.s3),
+            "EXPORTS_S3_PUBLIC_ENDPOINT_URL": os.environ["AWS_ENDPOINT_URL_S3"],
+        }
+        return {**os.environ, **ENVIRONMENT, **behind, **self.extra, "PGAPPNAME": "site"}
+
+    def start(self) -> None:
+        for _ in range(2):
+            self.add_worker()
+        self.others = [
+            self._celery("maintenance", "worker", "--queues", "maintenance", "--concurrency", "1"),
+            self._celery("beat", "beat", "--schedule", str(self.folder / "schedule"), "--pidfile", ""),
+            self._process(
+                "web",
+                ["-m", "uvicorn", "exportsite.asgi:application", "--host", "127.0.0.1", "--port", str(self.web_port)],
+            ),
+        ]
+
+    def await_web(self, seconds: float = 90.0) -> None:
+        """Wait until the web process answers."""
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                self.call("GET", "/health/", "")
+                return
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
+
+    def add_worker(self, concurrency: int = 2) -> Process:
+        worker = self._celery(
+            f"worker-{len(self.workers) + 1}", "worker", "--queues", QUEUES, "--concurrency", str(concurrency)
+        )
+        self.workers.append(worker)
+        return worker
+
+    def revive(self) -> None:
+        """Have two workers and the others, whatever was broken; all as they are meant to be."""
+        for proxy in self.proxies:
+            proxy.heal()
+        for worker in [each for each in self.workers if not each.runs]:
+            worker.kill_group()
+            self.workers.remove(worker)
+        while len(self.workers) < 2:
+            self.add_worker()
+        for other in self.others:
+            if not other.runs:
+                other.kill_group()
+                other.start()
+
+    def restart_workers(self, **extra: str) -> None:
+        """New workers, under these variables."""
+        for worker in self.workers:
+            worker.kill_group()
+        self.workers.clear()
+        self.extra = extra
+        self.revive()
+        self.extra = {}
+
+    def stop(self) -> None:
+        for each in [*self.workers, *self.others]:
+            each.kill_group()
+
+    def call(self, method: str, path: str, token: str, body: Any = None) -> tuple[int, Any, dict[str, str]]:
+        """Status, JSON and headers of an API call."""
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.web_port}{path}",
+            method=method,
+            data=json.dumps(body).encode() if body is not None else None,
+            headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return answer.status, json.loads(answer.read() or b"null"), dict(answer.headers)
+        except urllib.error.HTTPError as error:
+            text = error.read()
+            return error.code, json.loads(text) if text[:1] in b"{[" else None, dict(error.headers)
+
+    def _celery(self, name: str, *arguments: str) -> Process:
+        more = ["--hostname", f"{name}-{os.getpid()}-{_free_port()}@chaos", "--without-gossip", "--without-mingle"]
+        words = ["-m", "celery", "--app", "workers.celery", *arguments, "--loglevel", "INFO"]
+        return self._process(name, words + (more if arguments[0] == "worker" else []))
+
+    def _process(self, name: str, arguments: list[str]) -> Process:
+        return Process(name, arguments, self.env(), self.folder / f"{name}.log").start()
+
+
+def service_pid(name: str) -> int:
+    """A service of the stack that we run in, as it is now."""
+    pids: dict[str, Any] = json.loads(Path(os.environ["EXPORTSITE_STATE"]).read_text())["pids"]
+    return int(pids[name])
+
+
+def _proxy(url: str) -> Proxy:
+    parts = urlsplit(url)
+    return Proxy(parts.hostname or "127.0.0.1", parts.port or 80)
+
+
+def _behind(url: str, proxy: Proxy) -> str:
+    parts = urlsplit(url)
+    login = f"{parts.username or ''}:{parts.password}@" if parts.password else ""
+    return urlunsplit(parts._replace(netloc=f"{login}127.0.0.1:{proxy.port}"))
+
+
+def _free_port() -> str:
+    import socket
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return str(free.getsockname()[1])
