@@ -106,9 +106,13 @@ def test_csv_by_pandas_and_duckdb(flights: Rows, tmp_path: Path) -> None:
     frame = pandas.read_csv(file, parse_dates=["time_hour"], keep_default_na=False, na_values={"dep_time": [""]})
     assert frame["distance"].sum() == float(sum(row[6] for row in flights))
     assert list(frame["time_hour"]) == [row[9] for row in flights]
-    found = duckdb.connect().execute(
-        f"SELECT id, dep_time, dep_delay, tailnum, early, day, epoch(time_hour) FROM read_csv('{file}', nullstr='')"
-    ).fetchall()
+    found = (
+        duckdb.connect()
+        .execute(
+            f"SELECT id, dep_time, dep_delay, tailnum, early, day, epoch(time_hour) FROM read_csv('{file}', nullstr='')"
+        )
+        .fetchall()
+    )
     assert found == [(row[0], row[1], row[2], row[4], row[7], row[8], row[9].timestamp()) for row in flights]
 
 

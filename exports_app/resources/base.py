@@ -123,9 +123,7 @@ class Resource:
         """Whether the rows come from ``iter_rows``."""
         return cls.iter_rows is not Resource.iter_rows
 
-    def filter_queryset(
-        self, queryset: models.QuerySet[Any, Any], data: QueryDict
-    ) -> models.QuerySet[Any, Any]:
+    def filter_queryset(self, queryset: models.QuerySet[Any, Any], data: QueryDict) -> models.QuerySet[Any, Any]:
         """Narrow the rows; ``data`` are values that ``filters.check`` accepted.
 
         Filters over joins become ``pk IN (…)``, so that no join can multiply rows.
