@@ -16,7 +16,7 @@ HEARTBEAT_SECONDS = 5.0
 STALL_SECONDS = 600.0
 """A run that moved nothing for so long is hung, and its lease is not renewed any more. Twice as long as one call
 to S3 with all its own tries; a statement that PostgreSQL works on counts as moving."""
-DRAIN_SECONDS = 2.0
+DRAIN_SECONDS = 1.0
 """How long a worker that stops waits for the end of a part; what is written of it is lost after that."""
 JOIN_SECONDS = 5.0
 

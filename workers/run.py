@@ -40,7 +40,7 @@ ONE_PIECE_SECONDS = 1_800.0
 """A file that no other run can go on with is written by one, in this time at most."""
 DETACH_SECONDS = 10.0
 """Longest wait for the parts on their way when a run stops early."""
-HURRIED_SECONDS = 1.5
+HURRIED_SECONDS = 1.0
 """The same where the worker stops."""
 
 
