@@ -48,4 +48,4 @@ def test_the_hard_limit_holds_with_arrow_loaded() -> None:
     done = subprocess.run(
         [sys.executable, "-c", HARD], env=environment, capture_output=True, text=True, timeout=120, check=False
     )
-    assert done.stdout.splitlines() == ["fits system", "refused True", "refused True"], done.stderr
+    assert done.stdout.splitlines() == ["fits mimalloc", "refused True", "refused True"], done.stderr

