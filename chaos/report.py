@@ -6,10 +6,11 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from chaos.catalogue import Fault
+from chaos.catalogue import FAULTS, Fault
 
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "reliability.md"
 BEGIN, END = "<!-- chaos: begin -->", "<!-- chaos: end -->"
+HEAD = ["| # | fault | must hold | held | seed | |", "|---|---|---|---|---|---|"]
 
 
 @dataclass
@@ -41,14 +42,21 @@ class Report:
         return [name for name, row in self.rows.items() if row.outcome == "BROKEN"]
 
     def table(self) -> str:
-        lines = ["| # | fault | must hold | held | |", "|---|---|---|---|---|"]
-        for row in self.rows.values():
-            often = f"{row.held} of {row.times}" if row.times else "not run"
-            lines.append(f"| {row.fault.name} | {row.fault.what} | {row.fault.holds} | {often} | {row.notes} |")
-        return "\n".join([*lines, "", f"Seed {self.seed}."])
+        return "\n".join([*HEAD, *self._lines().values()])
 
     def write(self) -> None:
-        """Replace the table in the document."""
+        """Replace the rows of the faults that ran in the document's table."""
         text = DOCUMENT.read_text()
-        put = f"{BEGIN}\n{self.table()}\n{END}"
+        known = {found[1]: found[0] for found in re.finditer(r"^\| ([CS]\d+) \|.*$", text, re.MULTILINE)}
+        lines = known | self._lines()
+        ordered = [lines[name] for name in sorted(lines, key=lambda name: FAULTS[name].order)]
+        put = "\n".join([BEGIN, *HEAD, *ordered, END])
         DOCUMENT.write_text(re.sub(f"{BEGIN}.*{END}", lambda _: put, text, flags=re.DOTALL))
+
+    def _lines(self) -> dict[str, str]:
+        return {name: self._line(row) for name, row in self.rows.items()}
+
+    def _line(self, row: Row) -> str:
+        often = f"{row.held} of {row.times}" if row.times else "not run"
+        what, holds = row.fault.what, row.fault.holds
+        return f"| {row.fault.name} | {what} | {holds} | {often} | {self.seed if row.times else ''} | {row.notes} |"

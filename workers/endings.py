@@ -150,7 +150,8 @@ def await_database() -> bool:
                 cursor.execute("SELECT 1")
         except (OperationalError, InterfaceError):
             time.sleep(pause)
-            pause = min(LONGEST_PAUSE, pause * 2)
+            # Well within the lease of time that everybody has once the database is back.
+            pause = min(LONGEST_PAUSE, pause * 2, conf.settings.LEASE_SECONDS / 6)
         else:
             return True
     return False
