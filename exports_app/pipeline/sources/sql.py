@@ -166,12 +166,14 @@ class SqlSource:
         rows, key = self._rows, lines.field
         if key == rows.null:
             raise errors.BadKey  # a NULL in it makes the whole field NULL
-        data = rows.joint.join(lines.texts) + rows.end
+        texts = lines.texts
+        if rows.escaped:  # line by line: few have a backslash, and one byte is found faster than two
+            texts = [text.replace(b"\\\\", b"\\") if b"\\" in text else text for text in texts]
+            key = key.replace(b"\\\\", b"\\")
+        data = rows.joint.join(texts) + rows.end
         if rows.removed:
-            data = data.replace(rows.removed, b"")
-        if rows.escaped:
-            data, key = data.replace(b"\\\\", b"\\"), key.replace(b"\\\\", b"\\")
-        return Chunk(data=data, rows=len(lines.texts), cursor=self._decode_key(key))
+            data = data.translate(None, rows.removed)
+        return Chunk(data=data, rows=len(texts), cursor=self._decode_key(key))
 
     def _adapt(self, size: int, rows: int) -> None:
         if rows < 100:
