@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -21,6 +22,7 @@ CUSTOMERS = 300_000
 def main() -> int:
     given = _arguments()
     os.environ.update(sites.ENVIRONMENT, PGAPPNAME="chaos")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is ended on the way out
     django.setup()
     seed = given.seed if given.seed is not None else random.SystemRandom().randrange(10**6)
     print(f"seed {seed}: CHAOS_ROUNDS={given.rounds} python -m chaos --seed {seed}")
