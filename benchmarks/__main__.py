@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 from statistics import median
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from benchmarks import table
 from benchmarks.report import write
@@ -49,6 +49,7 @@ class Figure(NamedTuple):
     """To ``psql \\copy`` of as many rows, pair by pair."""
     peak_mb: float
     growth_mb: float
+    file_mb: float | None
 
 
 def psql(rows: int) -> float:
@@ -60,13 +61,13 @@ def psql(rows: int) -> float:
     return time.perf_counter() - began
 
 
-def case(name: str, rows: int) -> dict[str, float]:
+def case(name: str, rows: int) -> dict[str, Any]:
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.cases", name, str(rows)], capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise RuntimeError(f"{name}: {done.stderr.strip().splitlines()[-1]}")
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
@@ -87,6 +88,7 @@ def measure(name: str, rows: int, pairs: int = PAIRS) -> Figure | str:
         ratio=median(mine / limit for mine, limit in zip(seconds, limits, strict=True)),
         peak_mb=max(each["peak_mb"] for each in found),
         growth_mb=max(each["growth_mb"] for each in found),
+        file_mb=found[0]["file_mb"],
     )
 
 
@@ -103,6 +105,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
     parser.add_argument("--quick", action="store_true", help="a tenth of the rows, one pair, no file written")
     quick = parser.parse_args().quick
+    busy = os.getloadavg()[0]
     rows, pairs = (MILLION // 10, 1) if quick else (MILLION, PAIRS)
     sizes = [10_000, 100_000, MILLION] if quick else [10_000, 100_000, MILLION, 10 * MILLION]
     table.make(sizes[-1])
@@ -117,7 +120,7 @@ def main() -> None:
             for size in (100_000, sizes[-1] // 2)
         ],
     }
-    text = write(sections)
+    text = write(sections, busy)
     print(text)
     if not quick:
         Path("docs/benchmarks.md").write_text(text)

@@ -1,7 +1,7 @@
 """One case in a process of its own: ``python -m benchmarks.cases NAME ROWS`` prints seconds and memory as JSON.
 
-Seconds are those of the work, without the interpreter's start; memory is the process's peak, and what of it came
-after everything was loaded.
+Seconds are those of the work, without the interpreter's start and the loading of libraries; memory is the process's
+peak, and by how much that is above what it had before the case's libraries were loaded: what a worker grows by.
 """
 
 from __future__ import annotations
@@ -22,9 +22,11 @@ import psycopg
 from benchmarks.table import fields, plain_select, query
 
 NULL = "/dev/null"
+Case = Callable[[int], int | None]
+"""Takes the number of rows; gives the bytes of the file where it counts them."""
 
 
-def ours(format_name: str, *, gzip: bool = False, guard: bool | None = None, s3: bool = False) -> Callable[[int], None]:
+def ours(format_name: str, *, gzip: bool = False, guard: bool | None = None, s3: bool = False) -> Case:
     """The engine's own path: source, encoder, loop, sink."""
     from exports_app.pipeline import loop
     from exports_app.pipeline.formats import get_format
@@ -38,13 +40,14 @@ def ours(format_name: str, *, gzip: bool = False, guard: bool | None = None, s3:
     encoder = format_.encoder(fields(), options, None)
     store = bucket() if s3 else None
 
-    def run(rows: int) -> None:
+    def run(rows: int) -> int:
         source = SqlSource(psycopg.connect(os.environ["DATABASE_URL"]), query(rows), format_.sql(fields(), options))
         used = GzipEncoder(encoder) if gzip else encoder
         with Path(NULL).open("wb") as file, store() if store else StreamSink(file) as sink:
             for progress in loop.run(source, used, sink, part_size=part_size):
                 assert progress.rows <= rows
             assert progress.rows == rows
+        return progress.bytes
 
     return run
 
@@ -84,7 +87,7 @@ def django_rows() -> Any:
     return Bench
 
 
-def values_list(model: Any) -> Callable[[int], None]:
+def values_list(model: Any) -> Case:
     def run(rows: int) -> None:
         with Path(NULL).open("w") as file:
             writer = csv.writer(file)
@@ -94,7 +97,7 @@ def values_list(model: Any) -> Callable[[int], None]:
     return run
 
 
-def import_export(model: Any, kind: str) -> Callable[[int], None]:
+def import_export(model: Any, kind: str) -> Case:
     from import_export import resources
 
     def run(rows: int) -> None:
@@ -137,15 +140,20 @@ def xlsxwriter_rows(rows: int) -> None:
 
 
 def adbc_csv(rows: int) -> None:
+    import pyarrow
     from adbc_driver_postgresql import dbapi
     from pyarrow import csv as arrow_csv
 
     with dbapi.connect(os.environ["DATABASE_URL"]) as connection, connection.cursor() as cursor:
-        cursor.execute(plain_select(rows).replace("code,", "code::text,"))  # its CSV writer knows no uuid
+        cursor.execute(plain_select(rows).replace("code,", "code::text,"))
         reader = cursor.fetch_record_batch()
-        with arrow_csv.CSVWriter(NULL, reader.schema) as writer:
+        # numeric comes as an opaque type over text, which the writer does not know
+        kinds = [getattr(kind, "storage_type", kind) for kind in reader.schema.types]
+        schema = pyarrow.schema(zip(reader.schema.names, kinds, strict=True))
+        with arrow_csv.CSVWriter(NULL, schema) as writer:
             for batch in reader:
-                writer.write_batch(batch)
+                columns = [getattr(column, "storage", column) for column in batch.columns]
+                writer.write_batch(pyarrow.RecordBatch.from_arrays(columns, schema=schema))
 
 
 def polars_parquet(rows: int) -> None:
@@ -155,7 +163,7 @@ def polars_parquet(rows: int) -> None:
     frame.write_parquet(NULL)
 
 
-CASES: dict[str, Callable[[], Callable[[int], None]]] = {
+CASES: dict[str, Callable[[], Case]] = {
     "csv": lambda: ours("csv"),
     "csv, guard off": lambda: ours("csv", guard=False),
     "csv.gz": lambda: ours("csv", gzip=True),
@@ -183,14 +191,16 @@ def peak_mb() -> float:
 
 def main() -> None:
     name, rows = sys.argv[1], int(sys.argv[2])
+    idle = peak_mb()
     run = CASES[name]()
     if name != "polars (ADBC) parquet" and not name.startswith("django"):
-        run(1)  # everything is loaded before the clock starts and the memory is looked at
+        run(1)  # everything is loaded before the clock starts
         run = CASES[name]() if "Django" not in name else run
-    before, began = peak_mb(), time.perf_counter()
-    run(rows)
+    began = time.perf_counter()
+    size = run(rows)
     seconds = time.perf_counter() - began
-    print(json.dumps({"seconds": seconds, "peak_mb": peak_mb(), "growth_mb": peak_mb() - before}))
+    found = {"seconds": seconds, "peak_mb": peak_mb(), "growth_mb": peak_mb() - idle}
+    print(json.dumps(found | {"file_mb": size and size / 1e6}))
 
 
 if __name__ == "__main__":

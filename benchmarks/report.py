@@ -16,29 +16,37 @@ if TYPE_CHECKING:
 
 HEAD = """# Benchmarks
 
-Written by `make bench`. One run on one machine; each line is the median of its pairs, a pair being our case and then
-`psql \\copy` of the same rows, columns and order as CSV, so that a machine that slows down slows both. Seconds are
-those of the work, without the interpreter's start. Memory is the process's peak, and in brackets what of it came after
-everything was loaded. Lower ratios are better; 1.0 is what PostgreSQL's own client needs.
+Written by `make bench`. One run on one machine; each line is the median of its pairs, a pair being `psql \\copy` of the
+same rows, columns and order as CSV and then our case, so that a machine that slows down slows both. Seconds are those
+of the work, without the interpreter's start and the loading of libraries. Memory is the process's peak, and in brackets
+by how much that is above the idle process, libraries included: what a worker grows by. Lower ratios are better; 1.0 is
+what PostgreSQL's own client needs.
 
 """
 PACKAGES = ("django", "psycopg", "boto3", "isal", "pyarrow", "openpyxl", "XlsxWriter", "django-import-export", "polars",
             "adbc-driver-postgresql")  # fmt: skip
+OUR_FORMAT = {
+    "django-import-export xlsx": "xlsx",
+    "openpyxl write-only": "xlsx",
+    "XlsxWriter constant_memory": "xlsx",
+    "polars (ADBC) parquet": "parquet",
+}
+"""What a peer is compared with; others with csv."""
 
 
-def write(sections: Mapping[str, Sequence[Figure | str]]) -> str:
-    """Markdown of all sections."""
+def write(sections: Mapping[str, Sequence[Figure | str]], busy: float) -> str:
+    """Markdown of all sections; ``busy`` is the machine's load average before the run."""
     return HEAD + "\n".join(
         [
-            _machine(),
+            _machine(busy),
             "## Formats\n\n12 columns (integer, uuid, text with quotes and line ends, decimals with NULLs, datetime, "
             "date, boolean), about 160 bytes of CSV a row, written to nowhere. gzip is isal's level 1.\n",
             _rows(sections["formats"]),
             "## Into S3\n\nThe same through multipart uploads into SeaweedFS on the same machine, proof included.\n",
             _rows(sections["storage"]),
-            "## Peers\n\nSlow ones have fewer rows; compare rows per second. DuckDB's PostgreSQL reader is not here: "
-            "it downloads its extension at run time.\n",
-            _rows(sections["peers"]),
+            "## Peers\n\nSlow ones have fewer rows, so rows per second are compared, with ours of the same format. "
+            "DuckDB's PostgreSQL reader is not here: it downloads its extension at run time.\n",
+            _peers(sections["peers"], sections["formats"]),
             "## Ten thousand to ten million rows\n\nCSV; microseconds per row.\n",
             _sizes(sections["sizes"]),
             "## Memory\n\nThe same at every size.\n",
@@ -47,36 +55,64 @@ def write(sections: Mapping[str, Sequence[Figure | str]]) -> str:
     )
 
 
-def _machine() -> str:
+def _machine(busy: float) -> str:
     with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
         server = connection.execute("SHOW server_version").fetchone()
     memory = int(Path("/proc/meminfo").read_text().split()[1]) // 1024 // 1024
     packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    cores = os.cpu_count() or 1
+    others = f" Others were using it (load average {busy:.1f} before the run): count ratios, not seconds."
     return (
-        f"{os.cpu_count()} cores, {memory} GiB of memory, {platform.system()}, Python {platform.python_version()}, "
-        f"PostgreSQL {server[0] if server else ''} on the same machine; {packages}.\n"
+        f"{cores} cores ({_processor()}), {memory} GiB of memory, {platform.system()}, "
+        f"Python {platform.python_version()}, PostgreSQL {server[0] if server else ''} on the same machine; {packages}."
+        f"{others if busy > cores / 2 else ''}\n"
     )
 
 
+def _processor() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
 def _rows(figures: Sequence[Figure | str]) -> str:
-    lines = ["| what | rows | seconds | rows/s | x psql | peak memory |", "|---|--:|--:|--:|--:|--:|"]
+    lines = ["| what | rows | seconds | rows/s | x psql | peak memory | file |", "|---|--:|--:|--:|--:|--:|--:|"]
     for each in figures:
         if isinstance(each, str):
-            lines.append(f"| {each} | | | | | |")
+            lines.append(f"| {each} | | | | | | |")
             continue
-        lines.append(
-            f"| {each.name} | {each.rows:,} | {each.seconds:.2f} | {each.rows / each.seconds:,.0f} | {each.ratio:.2f} "
-            f"| {each.peak_mb:.0f} MB (+{each.growth_mb:.0f}) |"
-        )
+        size = f"{each.file_mb:.0f} MB" if each.file_mb else ""
+        lines.append(f"{_line(each)} {size} |")
     return "\n".join(lines) + "\n"
+
+
+def _peers(figures: Sequence[Figure | str], ours: Sequence[Figure | str]) -> str:
+    lines = ["| what | rows | seconds | rows/s | x psql | peak memory | ours is |", "|---|--:|--:|--:|--:|--:|--:|"]
+    speeds = {each.name: each.rows / each.seconds for each in ours if not isinstance(each, str)}
+    for each in figures:
+        if isinstance(each, str):
+            lines.append(f"| {each} | | | | | | |")
+            continue
+        mine = speeds.get(OUR_FORMAT.get(each.name, "csv"))
+        faster = f"{mine * each.seconds / each.rows:.1f} x as fast" if mine else ""
+        lines.append(f"{_line(each)} {faster} |")
+    return "\n".join(lines) + "\n"
+
+
+def _line(figure: Figure) -> str:
+    return (
+        f"| {figure.name} | {figure.rows:,} | {figure.seconds:.2f} | {figure.rows / figure.seconds:,.0f} "
+        f"| {figure.ratio:.2f} | {figure.peak_mb:.0f} MB (+{figure.growth_mb:.0f}) |"
+    )
 
 
 def _sizes(figures: Sequence[Figure | str]) -> str:
     lines = ["| rows | seconds | µs per row | x psql |", "|--:|--:|--:|--:|"]
     lines += [
-        f"| {each.rows:,} | {each.seconds:.3f} | {each.seconds / each.rows * 1e6:.2f} | {each.ratio:.2f} |"
+        f"| {each} | | | |"
+        if isinstance(each, str)
+        else f"| {each.rows:,} | {each.seconds:.3f} | {each.seconds / each.rows * 1e6:.2f} | {each.ratio:.2f} |"
         for each in figures
-        if not isinstance(each, str)
     ]
     return "\n".join(lines) + "\n"
 
@@ -84,8 +120,9 @@ def _sizes(figures: Sequence[Figure | str]) -> str:
 def _memory(figures: Sequence[Figure | str]) -> str:
     lines = ["| what | rows | peak memory | growth |", "|---|--:|--:|--:|"]
     lines += [
-        f"| {each.name} | {each.rows:,} | {each.peak_mb:.0f} MB | {each.growth_mb:.0f} MB |"
+        f"| {each} | | | |"
+        if isinstance(each, str)
+        else f"| {each.name} | {each.rows:,} | {each.peak_mb:.0f} MB | {each.growth_mb:.0f} MB |"
         for each in figures
-        if not isinstance(each, str)
     ]
     return "\n".join(lines) + "\n"
