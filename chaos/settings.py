@@ -15,6 +15,6 @@ if seconds := os.environ.get("CHAOS_SOFT_SECONDS"):
     CELERY_TASK_SOFT_TIME_LIMIT = int(seconds)
 if seconds := os.environ.get("CHAOS_HARD_SECONDS"):
     CELERY_TASK_TIME_LIMIT = int(seconds)
-    CELERY_TASK_SOFT_TIME_LIMIT = None  # the hard one only counts behind the soft one
+    del CELERY_TASK_SOFT_TIME_LIMIT  # the hard one only counts behind the soft one
 if seconds := os.environ.get("CHAOS_STATEMENT_SECONDS"):
     EXPORTS_STATEMENT_TIMEOUT = int(seconds)
