@@ -50,3 +50,21 @@ class EventKind(models.TextChoices):
     CANCELLED = "cancelled", "Cancelled"
     EXPIRED = "expired", "Expired"
     DOWNLOADED = "downloaded", "Downloaded"
+
+
+class Channel(models.TextChoices):
+    EMAIL = "email", "Mail"
+    WEBHOOK = "webhook", "Webhook"
+
+
+class Delivery(models.TextChoices):
+    PENDING = "pending", "Pending"
+    SENT = "sent", "Sent"
+    FAILED = "failed", "Failed"
+
+
+class WebhookEvent(models.TextChoices):
+    COMPLETED = "export.completed", "Completed"
+    FAILED = "export.failed", "Failed"
+    CANCELLED = "export.cancelled", "Cancelled"
+    EXPIRED = "export.expired", "Expired"

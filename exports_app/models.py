@@ -10,7 +10,7 @@ from django.db import models
 from django.db.models import Q
 from knox.models import AbstractAuthToken
 
-from exports_app.choices import ACTIVE, EventKind, Queue, Status, Strategy
+from exports_app.choices import ACTIVE, Channel, Delivery, EventKind, Queue, Status, Strategy
 
 
 class ExportJob(models.Model):
@@ -192,6 +192,110 @@ class ExportPerformance(models.Model):
             models.Index(fields=["owner", "-created_at"], name="export_perf_owner_v1"),
             models.Index(fields=["created_at"], name="export_perf_age_v1"),
         ]
+
+
+class ExportToken(models.Model):
+    """A one-time token that fetches one job's file without a login; only its digest is stored."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    job = models.ForeignKey(ExportJob, on_delete=models.CASCADE, related_name="tokens")
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    digest = models.CharField(max_length=64, unique=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField()
+    redeemed_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+
+
+class ExportPreset(models.Model):
+    """A request with a name, to be used again; fields of a request override it one by one."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="export_presets")
+    shared_with = models.ManyToManyField(settings.AUTH_USER_MODEL, related_name="shared_export_presets", blank=True)
+    name = models.CharField(max_length=100)
+    resource = models.CharField(max_length=100)
+    format = models.CharField(max_length=20, default="csv")
+    compression = models.CharField(max_length=10, blank=True, default="")
+    columns: models.JSONField[Any, Any] = models.JSONField(null=True, blank=True)
+    """As in a request; None: all that the user of the preset may see."""
+    filters = models.JSONField(default=dict, blank=True)
+    options = models.JSONField(default=dict, blank=True)
+    parameters = models.JSONField(default=dict, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["name", "id"]
+        constraints = [models.UniqueConstraint(fields=["owner", "name"], name="export_preset_name")]
+
+
+class ExportWebhook(models.Model):
+    """An address that its owner wants to be told at."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="export_webhooks")
+    url = models.URLField(max_length=2_000)
+    events = models.JSONField(default=list)
+    """Names of ``choices.WebhookEvent``."""
+    active = models.BooleanField(default=True)
+    secret = models.CharField(max_length=100)
+    """``whsec_…``: signs each delivery, so it cannot be stored as a digest."""
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+        indexes = [models.Index(fields=["owner"], condition=Q(active=True), name="export_webhook_active_v1")]
+
+
+class ExportNotification(models.Model):
+    """Outbox: somebody shall be told something, by mail or webhook. Written with the move that it tells of."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    """Also the ``webhook-id`` and the mail's Message-ID: the same at each try."""
+    job = models.ForeignKey(ExportJob, on_delete=models.CASCADE, null=True, related_name="notifications")
+    """None: a webhook's test."""
+    channel = models.CharField(max_length=10, choices=Channel.choices)
+    webhook = models.ForeignKey(ExportWebhook, on_delete=models.CASCADE, null=True, related_name="deliveries")
+    event = models.CharField(max_length=40)
+    body = models.JSONField(default=dict)
+    status = models.CharField(max_length=10, choices=Delivery.choices, default=Delivery.PENDING)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    next_attempt_at = models.DateTimeField(null=True, blank=True)
+    response_status = models.PositiveSmallIntegerField(null=True, blank=True)
+    error = models.TextField(blank=True, default="")
+    created_at = models.DateTimeField(auto_now_add=True)
+    sent_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+        indexes = [
+            models.Index(
+                fields=["next_attempt_at"], condition=Q(status=Delivery.PENDING), name="export_notice_pending_v1"
+            ),
+            models.Index(fields=["webhook", "-created_at"], name="export_notice_webhook_v1"),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(channel=Channel.EMAIL, webhook=None) | Q(channel=Channel.WEBHOOK, webhook__isnull=False),
+                name="export_notice_target",
+            ),
+        ]
+
+
+class ExportCounter(models.Model):
+    """A number that only grows, for ``/metrics``: kept here since web and workers are many processes."""
+
+    name = models.CharField(max_length=60)
+    labels = models.CharField(max_length=300)
+    """JSON object, keys sorted."""
+    value = models.FloatField(default=0)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["name", "labels"], name="export_counter_series")]
 
 
 class ApiToken(AbstractAuthToken):  # type: ignore[misc]  # knox ships no types
