@@ -7,8 +7,10 @@ from uuid import UUID
 
 import django_filters as df
 from django.db.models import QuerySet
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import status
+from rest_framework.exceptions import NotFound
 from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -16,7 +18,8 @@ from rest_framework.views import APIView
 from structlog.contextvars import get_contextvars
 
 from exports_app import errors, services
-from exports_app.api import schema  # noqa: F401 - registers what the schema needs
+from exports_app.api.answers import GoneJobSerializer, JobPageSerializer, JobSerializer, ResourceSerializer
+from exports_app.api.schema import IDEMPOTENCY_KEY, LOCATION, refusals
 from exports_app.api.serializers import ExportRequestSerializer, iso, job_json, resource_json
 from exports_app.choices import Status
 from exports_app.models import ExportJob
@@ -32,6 +35,19 @@ class Pages(CursorPagination):
     page_size = 50
     page_size_query_param = "page_size"
     max_page_size = 200
+
+    def get_page_size(self, request: Request) -> int | None:
+        given = request.query_params.get(self.page_size_query_param)
+        if given is not None and not (given.isascii() and given.isdigit() and int(given[:10]) > 0):
+            raise errors.Invalid("The query is not valid.", errors={"page_size": ["Give a number from 1 to 200."]})
+        return super().get_page_size(request)
+
+    def decode_cursor(self, request: Request) -> Any:
+        try:
+            return super().decode_cursor(request)
+        except NotFound as error:
+            message = "Take it from next or previous of a page."
+            raise errors.Invalid("The query is not valid.", errors={"cursor": [message]}) from error
 
 
 class ExportFilter(df.FilterSet):
@@ -49,10 +65,24 @@ class ExportFilter(df.FilterSet):
         fields: list[str] = []
 
 
+LIST_PARAMETERS = [
+    OpenApiParameter("status", str, many=True, enum=Status.values, description="One or more of these."),
+    OpenApiParameter("resource", str),
+    OpenApiParameter("format", str),
+    OpenApiParameter("request_id", str),
+    OpenApiParameter("created_after", OpenApiTypes.DATETIME),
+    OpenApiParameter("created_before", OpenApiTypes.DATETIME),
+    OpenApiParameter("cursor", str, description="From `next` or `previous` of a page."),
+    OpenApiParameter(
+        "page_size", {"type": "integer", "minimum": 1, "default": 50}, description="Exports on a page, 200 at most."
+    ),
+]
+
+
 class ResourceListView(APIView):
     """What I may export."""
 
-    @extend_schema(operation_id="resources_list", responses={200: list[dict[str, Any]]})
+    @extend_schema(operation_id="resources_list", responses={200: ResourceSerializer(many=True)})
     def get(self, request: Request) -> Response:
         allowed = [declared() for declared in registry.every()]
         return Response([resource_json(each, request.user) for each in allowed if each.is_allowed(request.user)])
@@ -61,7 +91,7 @@ class ResourceListView(APIView):
 class ResourceView(APIView):
     """One resource."""
 
-    @extend_schema(operation_id="resources_retrieve", responses={200: dict[str, Any]})
+    @extend_schema(operation_id="resources_retrieve", responses={200: ResourceSerializer})
     def get(self, request: Request, name: str) -> Response:
         declared = registry.get(name)
         if declared is None or not declared().is_allowed(request.user):
@@ -72,7 +102,9 @@ class ResourceView(APIView):
 class ExportListView(APIView):
     """My exports and those shared with me; a new one by POST."""
 
-    @extend_schema(operation_id="exports_list", responses={200: dict[str, Any]})
+    @extend_schema(
+        operation_id="exports_list", parameters=LIST_PARAMETERS, responses={200: JobPageSerializer, **refusals(400)}
+    )
     def get(self, request: Request) -> Response:
         jobs = _filtered(request, services.visible_exports(request.user))
         pages = Pages()
@@ -82,8 +114,8 @@ class ExportListView(APIView):
     @extend_schema(
         operation_id="exports_create",
         request=ExportRequestSerializer,
-        responses={202: dict[str, Any], 200: dict[str, Any]},
-        parameters=[OpenApiParameter("Idempotency-Key", location="header", type=str)],
+        responses={202: JobSerializer, 200: JobSerializer, **refusals(409, 422, 429)},
+        parameters=[IDEMPOTENCY_KEY, LOCATION],
     )
     def post(self, request: Request) -> Response:
         body = ExportRequestSerializer(data=request.data)
@@ -101,7 +133,7 @@ class ExportListView(APIView):
 class ExportView(APIView):
     """One export."""
 
-    @extend_schema(operation_id="exports_retrieve", responses={200: dict[str, Any], 410: dict[str, Any]})
+    @extend_schema(operation_id="exports_retrieve", responses={200: JobSerializer, 410: GoneJobSerializer})
     def get(self, request: Request, id: UUID) -> Response:
         job = services.get_export(request.user, id)
         shown = job_json(job, request.user)
@@ -119,7 +151,7 @@ class ExportView(APIView):
 class CancelView(APIView):
     """Stop a queued or running export."""
 
-    @extend_schema(operation_id="exports_cancel", request=None, responses={200: dict[str, Any]})
+    @extend_schema(operation_id="exports_cancel", request=None, responses={200: JobSerializer, **refusals(409)})
     def post(self, request: Request, id: UUID) -> Response:
         job = services.own_export(request.user, id)
         services.cancel_export(job)
@@ -129,7 +161,7 @@ class CancelView(APIView):
 class RetryView(APIView):
     """Start a failed or cancelled export again."""
 
-    @extend_schema(operation_id="exports_retry", request=None, responses={200: dict[str, Any]})
+    @extend_schema(operation_id="exports_retry", request=None, responses={200: JobSerializer, **refusals(409)})
     def post(self, request: Request, id: UUID) -> Response:
         job = services.own_export(request.user, id)
         services.retry_export(job)

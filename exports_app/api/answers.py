@@ -1,0 +1,221 @@
+"""Shapes of what the API answers, for its schema; ``serializers`` builds the very bodies."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
+from rest_framework import serializers
+
+from exports_app.choices import Status, Strategy
+from exports_app.pipeline.formats import FORMATS
+from exports_app.pipeline.types import Kind
+
+PROGRESS = {
+    "percent": 41.7,
+    "rows": 417_000,
+    "total_rows": 1_000_000,
+    "bytes": 67_108_864,
+    "rows_per_second": 402_113,
+    "eta_seconds": 1.4,
+    "queue_position": None,
+}
+STATUS = {
+    "id": "0199f0a2-6b1e-4a6e-9f4c-0d7a3c1b2e55",
+    "status": "running",
+    "progress": PROGRESS,
+    "attempt": 1,
+    "max_attempts": 3,
+    "next_attempt_at": None,
+    "error": None,
+    "row_count": None,
+    "file_size": None,
+}
+_PATH = f"/api/v1/exports/{STATUS['id']}/"
+JOB = {
+    **STATUS,
+    "resource": "transactions",
+    "format": "csv",
+    "compression": "gzip",
+    "strategy": "background",
+    "warnings": [],
+    "columns": [{"name": "id", "label": "ID"}, {"name": "amount", "label": "Total"}],
+    "filters": {"status": ["SETTLED"], "booked_at_after": "2024-01-01"},
+    "ids": None,
+    "limit": None,
+    "parameters": {},
+    "options": {"delimiter": ";", "bom": True, "header": True, "line_ending": "lf", "escape_formulas": True},
+    "estimated_rows": 1_000_000,
+    "estimate_exact": True,
+    "file_name": "transactions-2026-02-26.csv.gz",
+    "crc32": None,
+    "snapshots": [{"at": "2026-02-26T12:00:00.250000+00:00", "after_key": None, "rows_before": 0}],
+    "download_url": None,
+    "download_url_expires_at": None,
+    "created_at": "2026-02-26T12:00:00.120000+00:00",
+    "started_at": "2026-02-26T12:00:00.240000+00:00",
+    "completed_at": None,
+    "expires_at": "2026-02-27T12:00:00.120000+00:00",
+    "request_id": "5a4f3c0e-7a55-4c4f-a2a7-0d8e3b3f5b6c",
+    "owner": "alice",
+    "shared_with": ["bob"],
+    "links": {"self": _PATH, "events": f"{_PATH}events/", "cancel": f"{_PATH}cancel/"},
+}
+
+
+class Answer(serializers.Serializer[Any]):
+    """A body that is only ever sent: every field of it is always there."""
+
+
+# A field may be named as an attribute of the serializer is: DRF takes the fields out of the class.
+
+
+class ErrorSerializer(Answer):
+    """Why a request was refused."""
+
+    code = serializers.CharField(help_text="What went wrong, from a closed set.")
+    detail = serializers.CharField(help_text="The same as a sentence for people.")
+    errors = serializers.DictField(required=False, help_text="What is wrong with which field; nests as the body does.")  # type: ignore[assignment]
+
+
+class ColumnSerializer(Answer):
+    name = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]
+    kind = serializers.ChoiceField(choices=[kind.value for kind in Kind])
+    sensitive = serializers.BooleanField()
+
+
+class ChoiceSerializer(Answer):
+    value = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]
+
+
+class FilterSerializer(Answer):
+    name = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]
+    kind = serializers.CharField(help_text="choice, text, number, date, datetime or boolean.")
+    multiple = serializers.BooleanField(help_text="A list means any of.")
+    choices = ChoiceSerializer(many=True)
+
+
+class ParameterSerializer(Answer):
+    name = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]
+    kind = serializers.CharField()
+    required = serializers.BooleanField()  # type: ignore[assignment]
+    default = serializers.JSONField()
+    help = serializers.CharField(allow_blank=True)
+
+
+class LimitsSerializer(Answer):
+    max_rows = serializers.IntegerField(allow_null=True)
+    max_active = serializers.IntegerField(help_text="Exports queued or running at once; 0: no limit.")
+
+
+class ResourceSerializer(Answer):
+    """What you may export from one resource, and how."""
+
+    name = serializers.CharField()
+    title = serializers.CharField()
+    description = serializers.CharField(allow_blank=True)
+    columns = ColumnSerializer(many=True)
+    filters = FilterSerializer(many=True)
+    formats = serializers.ListField(child=serializers.ChoiceField(choices=list(FORMATS)))
+    parameters = ParameterSerializer(many=True)
+    limits = LimitsSerializer()
+
+
+class ProgressSerializer(Answer):
+    percent = serializers.FloatField(min_value=0, max_value=100)
+    rows = serializers.IntegerField(min_value=0)
+    total_rows = serializers.IntegerField(min_value=0, allow_null=True)
+    bytes = serializers.IntegerField(min_value=0)
+    rows_per_second = serializers.IntegerField(allow_null=True)
+    eta_seconds = serializers.FloatField(allow_null=True)
+    queue_position = serializers.IntegerField(min_value=1, allow_null=True)
+
+
+class JobErrorSerializer(Answer):
+    """Why an export failed, or waits for its next attempt."""
+
+    code = serializers.CharField()
+    detail = serializers.CharField()
+
+
+@extend_schema_serializer(examples=[OpenApiExample("running", value=STATUS, response_only=True)])
+class StatusSerializer(Answer):
+    """The part of an export that changes while it runs."""
+
+    id = serializers.UUIDField()
+    status = serializers.ChoiceField(choices=Status.choices)
+    progress = ProgressSerializer()
+    attempt = serializers.IntegerField(min_value=1)
+    max_attempts = serializers.IntegerField(min_value=1)
+    next_attempt_at = serializers.DateTimeField(allow_null=True)
+    error = JobErrorSerializer(allow_null=True)
+    row_count = serializers.IntegerField(min_value=0, allow_null=True)
+    file_size = serializers.IntegerField(min_value=0, allow_null=True)
+
+
+class JobColumnSerializer(Answer):
+    name = serializers.CharField()
+    label = serializers.CharField(allow_null=True)  # type: ignore[assignment]
+
+
+class SnapshotSerializer(Answer):
+    """A moment that rows were read at, and where in the file they begin."""
+
+    at = serializers.DateTimeField()
+    after_key = serializers.ListField(child=serializers.CharField(), allow_null=True)
+    rows_before = serializers.IntegerField(min_value=0)
+
+
+class LinksSerializer(Answer):
+    self = serializers.CharField()
+    events = serializers.CharField(required=False)
+    cancel = serializers.CharField()
+
+
+@extend_schema_serializer(examples=[OpenApiExample("running", value=JOB, response_only=True)])
+class JobSerializer(StatusSerializer):
+    """One export."""
+
+    resource = serializers.CharField()
+    format = serializers.CharField()
+    compression = serializers.CharField(allow_null=True)
+    strategy = serializers.ChoiceField(choices=Strategy.choices)
+    warnings = serializers.ListField(child=serializers.JSONField())
+    columns = JobColumnSerializer(many=True)
+    filters = serializers.DictField()
+    ids = serializers.ListField(child=serializers.JSONField(), allow_null=True)
+    limit = serializers.IntegerField(allow_null=True)
+    parameters = serializers.DictField()
+    options = serializers.DictField()
+    estimated_rows = serializers.IntegerField(min_value=0, allow_null=True)
+    estimate_exact = serializers.BooleanField()
+    file_name = serializers.CharField()
+    crc32 = serializers.CharField(allow_null=True, help_text="Of the file's bytes, 8 hexadecimal digits.")
+    snapshots = SnapshotSerializer(many=True)
+    download_url = serializers.CharField(allow_null=True, help_text="Made afresh at each read, valid for 15 minutes.")
+    download_url_expires_at = serializers.DateTimeField(allow_null=True)
+    created_at = serializers.DateTimeField()
+    started_at = serializers.DateTimeField(allow_null=True)
+    completed_at = serializers.DateTimeField(allow_null=True)
+    expires_at = serializers.DateTimeField(allow_null=True)
+    request_id = serializers.CharField()
+    owner = serializers.CharField()
+    shared_with = serializers.ListField(child=serializers.CharField())
+    links = LinksSerializer()
+
+
+class GoneJobSerializer(JobSerializer):
+    """An export whose file has expired, with the error beside it."""
+
+    code = serializers.CharField()
+    detail = serializers.CharField()
+
+
+class JobPageSerializer(Answer):
+    next = serializers.URLField(allow_null=True)
+    previous = serializers.URLField(allow_null=True)
+    results = JobSerializer(many=True)

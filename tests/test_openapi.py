@@ -1,0 +1,73 @@
+"""The schema: complete, valid, and the same in what it promises for every endpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.validation import validate_schema
+from rest_framework.test import APIClient
+
+CHANGING = ("post", "put", "patch", "delete")
+
+
+@pytest.fixture(scope="module")
+def schema() -> dict[str, Any]:
+    made: dict[str, Any] = SchemaGenerator().get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
+    return made
+
+
+def operations(schema: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, methods in schema["paths"].items():
+        for method, operation in methods.items():
+            yield path, method, operation
+
+
+def test_the_schema_is_valid_and_nothing_in_it_was_guessed() -> None:
+    call_command("spectacular", validate=True, fail_on_warn=True, stdout=StringIO())
+
+
+def test_every_refusal_has_the_body_of_an_error(schema: dict[str, Any]) -> None:
+    validate_schema(schema)  # type: ignore[no-untyped-call]
+    for path, method, operation in operations(schema):
+        for status, answer in operation["responses"].items():
+            if int(status) >= 400 and (path, status) != ("/api/v1/exports/{id}/", "410"):
+                content = answer["content"]["application/json"]
+                assert content["schema"] == {"$ref": "#/components/schemas/Error"}, (path, method, status)
+                assert content["examples"], (path, method, status)
+
+
+def test_every_endpoint_that_needs_a_login_names_401_and_403_where_it_changes_something(schema: dict[str, Any]) -> None:
+    for path, method, operation in operations(schema):
+        closed = {} not in operation.get("security", [{}])
+        assert ("401" in operation["responses"]) == closed, (path, method)
+        assert "403" in operation["responses"] or not (closed and method in CHANGING), (path, method)
+        assert "404" in operation["responses"] or "{" not in path, (path, method)
+        assert {"406", "503"} <= set(operation["responses"]), (path, method)
+
+
+def test_headers_stand_beside_the_answers_that_carry_them(schema: dict[str, Any]) -> None:
+    answers = schema["paths"]["/api/v1/exports/"]["post"]["responses"]
+    assert set(answers["202"]["headers"]) == {"Location", "X-Request-ID"}
+    assert set(answers["429"]["headers"]) == {"Retry-After", "X-Request-ID"}
+    assert set(answers["401"]["headers"]) == {"WWW-Authenticate", "X-Request-ID"}
+
+
+def test_no_body_is_free_where_it_could_be_typed(schema: dict[str, Any]) -> None:
+    for path, method, operation in operations(schema):
+        for status, answer in operation["responses"].items():
+            for content in answer.get("content", {}).values():
+                assert content["schema"].get("type") != "object", (path, method, status)
+                assert content["schema"], (path, method, status)
+
+
+@pytest.mark.django_db
+def test_the_page_of_the_schema_needs_no_other_host() -> None:
+    page = APIClient().get("/api/docs/")
+    assert page.status_code == 200
+    assert b"https://" not in page.content
+    assert b"/static/drf_spectacular_sidecar/swagger-ui-dist/swagger-ui-bundle.js" in page.content
