@@ -158,7 +158,7 @@ def make_plan(request: Request, user: User, moment: datetime | None = None) -> P
         related = resource.sheets if format_.sheets else ()
         if related and request.limit is not None:
             rows = rows.filter(pk__in=rows.order_by(*resource.key_paths()).values("pk")[: request.limit])
-        tables = [_table(resource, rows, selected)]
+        tables = [_table(resource, user, rows, selected)]
         for sheet in related:
             other = allowed_resource(sheet.resource, user, resource.moment)
             tables.append(_related(other, user, rows, sheet.via, sheet.title))
@@ -174,8 +174,11 @@ def make_plan(request: Request, user: User, moment: datetime | None = None) -> P
     )
 
 
-def _table(resource: Resource, rows: models.QuerySet[Any, Any], selected: Sequence[Selected], title: str = "") -> Table:
-    query, columns = compile_query(resource, rows, selected, DEFAULT_DB_ALIAS)
+def _table(
+    resource: Resource, user: User, rows: models.QuerySet[Any, Any], selected: Sequence[Selected], title: str = ""
+) -> Table:
+    whole = resource.get_queryset(user)
+    query, columns = compile_query(resource, rows, selected, DEFAULT_DB_ALIAS, whole=whole)
     return Table(resource=resource, title=title or resource.get_title(), fields=columns, query=query)
 
 
@@ -185,7 +188,7 @@ def _related(resource: Resource, user: User, main: models.QuerySet[Any, Any], vi
     if via is not None and resource.model is not None:
         belonging = resource.model._default_manager.filter(**{f"{via}__in": main.order_by().values("pk")})
         rows = rows.filter(pk__in=belonging.order_by().values("pk"))
-    return _table(resource, rows, select_columns(resource, user, None), title)
+    return _table(resource, user, rows, select_columns(resource, user, None), title)
 
 
 def _python_table(resource: Resource, request: Request, selected: Sequence[Selected]) -> Table:

@@ -9,8 +9,10 @@ import django_filters as df
 import pytest
 from django.contrib.auth.models import Group, Permission, User
 from django.core.checks import run_checks
-from django.db.models import Count, F, Value
-from django.db.models.functions import Concat
+from django.core.exceptions import ImproperlyConfigured
+from django.db import connection
+from django.db.models import Count, F, Func, Sum, Value, Window
+from django.db.models.functions import Concat, NullIf, RowNumber
 
 from exports_app import errors
 from exports_app.pipeline.sources.sql import Query
@@ -104,6 +106,119 @@ def test_an_aggregate_is_a_resource_whose_key_is_probed(alice: User, declare: An
     compiled = plan(alice, "per_tier")
     assert [field.kind.value for field in compiled.fields] == ["choice", "integer"]
     assert query(compiled).proven_key is False
+
+
+def customers(**tiers: str) -> None:
+    """Customers 1, 2, 3, … by name, with a lifetime value of 1, 10, 100, …"""
+    for number, (name, tier) in enumerate(tiers.items()):
+        Customer.objects.create(
+            pk=number + 1, name=name, signup_date="2024-01-01", country_code="DE", subscription_tier=tier,
+            lifetime_value=10**number,
+        )  # fmt: skip
+
+
+def rows(plan: Plan) -> list[tuple[Any, ...]]:
+    """What the plan's query gives, its key left out."""
+    with connection.cursor() as cursor:
+        cursor.execute(query(plan).text)
+        return sorted(row[: query(plan).columns] for row in cursor.fetchall())
+
+
+class TierFilter(df.FilterSet):
+    tier = df.CharFilter("subscription_tier")
+    name_after = df.CharFilter("name", "gt")
+
+
+RUNNING = Window(Sum("lifetime_value"), order_by="pk")
+
+
+@pytest.mark.parametrize(
+    ("narrowed", "expected"),
+    [
+        ({}, [("a", 1), ("b", 11), ("c", 111)]),
+        ({"filters": {"tier": "PRO"}}, [("b", 11), ("c", 111)]),
+        ({"filters": {"tier": "PRO", "name_after": "b"}}, [("c", 111)]),
+        ({"filters": {"tier": "NONE"}}, []),
+        ({"ids": [1, 3]}, [("a", 1), ("c", 111)]),
+        ({"ids": [1, 3], "filters": {"tier": "FREE"}}, [("a", 1)]),
+    ],
+)
+@pytest.mark.parametrize("where", ["column", "queryset"])
+def test_window_functions_see_the_rows_that_filters_leave_out(
+    alice: User, declare: Any, where: str, narrowed: dict[str, Any], expected: list[tuple[Any, ...]]
+) -> None:
+    customers(a="FREE", b="PRO", c="PRO")
+    attributes: dict[str, Any] = {"columns": ("name", Column("total", RUNNING))}
+    if where == "queryset":
+        attributes = {
+            "columns": ("name", Column("total")),
+            "get_queryset": lambda self, user: Customer.objects.annotate(total=RUNNING),
+        }
+    declare("running", model=Customer, filterset_class=TierFilter, **attributes)
+    compiled = plan(alice, "running", **narrowed)
+    assert rows(compiled) == expected
+    assert query(compiled).proven_key is True
+
+
+def test_without_a_window_among_the_columns_a_filter_stands_in_the_query_itself(alice: User, declare: Any) -> None:
+    declare("running", model=Customer, filterset_class=TierFilter, columns=("name", Column("total", RUNNING)))
+    compiled = plan(alice, "running", columns=["name"], filters={"tier": "PRO"})
+    assert query(compiled).text.count("SELECT") == 1
+
+
+def per_tier(key: Any) -> dict[str, Any]:
+    """Customers by tier, and a running total over the tiers."""
+    groups = Customer.objects.annotate(tier=key).values("tier").annotate(people=Count("pk"))
+    total = Window(Running(Count("pk")), order_by="tier")
+    return {
+        "key": ("tier",),
+        "filterset_class": TierFilter,
+        "columns": ("tier", Column("total")),
+        "get_queryset": lambda self, user: groups.annotate(total=total),
+    }
+
+
+class Running(Func):
+    """A sum of aggregates, which Django's Sum refuses to be."""
+
+    function = "SUM"
+    window_compatible = True
+
+
+def test_window_functions_over_aggregates_see_the_groups_that_filters_leave_out(alice: User, declare: Any) -> None:
+    customers(a="BASIC", b="PRO", c="PRO")
+    declare("per_tier", **per_tier(F("subscription_tier")))
+    assert rows(plan(alice, "per_tier")) == [("BASIC", 1), ("PRO", 3)]
+    assert rows(plan(alice, "per_tier", filters={"tier": "PRO"})) == [("PRO", 3)]
+
+
+def test_a_null_in_the_key_is_not_dropped_with_what_filters_leave_out(alice: User, declare: Any) -> None:
+    customers(a="BASIC", b="PRO", c="PRO")
+    declare("per_tier", **per_tier(NullIf("subscription_tier", Value("PRO"))))
+    compiled = plan(alice, "per_tier", columns=["total"], filters={"name_after": "a"})
+    with connection.cursor() as cursor:
+        cursor.execute(query(compiled).text)
+        assert cursor.fetchall() == [(None, None)]
+
+
+def test_a_window_function_as_key_is_refused_where_filters_would_change_it(alice: User, declare: Any) -> None:
+    numbered = Customer.objects.annotate(place=Window(RowNumber(), order_by="pk"))
+    declare(
+        "places",
+        key=("place",),
+        filterset_class=TierFilter,
+        columns=("place",),
+        get_queryset=lambda self, user: numbered,
+    )
+    with pytest.raises(ImproperlyConfigured, match="The key of Places is a window function"):
+        plan(alice, "places", filters={"tier": "PRO"})
+
+
+def test_groups_cannot_be_chosen_by_the_ids_of_their_rows(alice: User, declare: Any) -> None:
+    declare("per_tier", model=Customer, **per_tier(F("subscription_tier")))
+    with pytest.raises(errors.Invalid) as caught:
+        plan(alice, "per_tier", ids=[1])
+    assert caught.value.errors == {"ids": ["This data cannot be chosen by id."]}
 
 
 @pytest.mark.parametrize(

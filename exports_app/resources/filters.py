@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import django_filters as df
+from django.db.models import QuerySet
 from django.http import QueryDict
 from django_filters.widgets import SuffixedMultiWidget
 
@@ -112,7 +113,7 @@ def _text(value: Any) -> str:
 def _form_errors(resource: Resource, data: QueryDict, given: Mapping[str, Any]) -> dict[str, list[str]]:
     assert resource.filterset_class is not None  # noqa: S101 - the caller looked
     model = resource.model
-    queryset = model._default_manager.none() if model else None
+    queryset = model._default_manager.none() if model else QuerySet()  # a filterset need not name a model either
     form = resource.filterset_class(data=data, queryset=queryset).form
     found: dict[str, list[str]] = {}
     for name, messages in form.errors.items():

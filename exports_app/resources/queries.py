@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.core.exceptions import FieldDoesNotExist
+from django.core.exceptions import FieldDoesNotExist, ImproperlyConfigured
 from django.db import DEFAULT_DB_ALIAS, connections, models
 from django.db.models.constants import LOOKUP_SEP
 from django.db.models.expressions import Col, ExpressionWrapper
@@ -39,31 +39,37 @@ def select_rows(
     """The user's rows, narrowed. Raises ``errors.Invalid`` for filters and ids that do not fit."""
     queryset = resource.filter_queryset(resource.get_queryset(user), check(resource, filters))
     if ids is not None:
-        queryset = queryset.filter(pk__in=_primary_keys(resource, ids))
+        queryset = queryset.filter(pk__in=_primary_keys(resource, queryset, ids))
     return queryset
 
 
 def compile_query(
-    resource: Resource, queryset: models.QuerySet[Any, Any], selected: Sequence[Selected], using: str
+    resource: Resource,
+    queryset: models.QuerySet[Any, Any],
+    selected: Sequence[Selected],
+    using: str,
+    *,
+    whole: models.QuerySet[Any, Any] | None = None,
 ) -> tuple[Query, list[Field]]:
-    """SQL with literals in place, its columns first the selected ones, then the key's."""
+    """SQL with literals in place, its columns first the selected ones, then the key's.
+
+    ``whole``: the rows before filters chose among them, which is what window functions see; None: ``queryset``.
+    """
     computed = {
         each.column.path: each.column.expression
         for each in selected
         if each.column.expression is not None and not isinstance(each.column.expression, str)
     }
     paths = [each.column.path for each in selected]
-    wanted = [*paths, *resource.key_paths()]
+    keys = resource.key_paths()
+    wanted = [*paths, *keys]
     names = list(dict.fromkeys(wanted))
-    rows = queryset.order_by()
-    if computed:
-        rows = rows.annotate(**computed)
-    query = rows.values_list(*names).query
-    # elide_empty=False: a queryset that can match nothing is still a query, with columns and no rows.
-    compiler = query.get_compiler(using, elide_empty=False)
-    statement, parameters = compiler.as_sql()
-    text = connections[using].ops.compose_sql(statement, parameters)  # type: ignore[attr-defined]  # PostgreSQL's
-    outputs = dict(zip(names, [expression for expression, *_ in compiler.select], strict=True))
+    text, outputs = _compile(queryset, computed, names, using)
+    proven = has_proven_key(resource, queryset)
+    if whole is not None and any(_has_window(output) for output in outputs.values()):
+        every, _ = _compile(whole, computed, names, using)
+        if every != text:
+            text = _chosen(every, names, _keys_text(resource, queryset, using), keys, proven=proven)
     fields = [
         each.column.field(
             getattr(outputs[path], "output_field", None),
@@ -74,8 +80,7 @@ def compile_query(
     ]
     if names != wanted:
         text = _rearrange(text, [names.index(name) for name in wanted], len(names))
-    keys = len(wanted) - len(paths)
-    return Query(text=text, columns=len(paths), keys=keys, proven_key=has_proven_key(resource, queryset)), fields
+    return Query(text=text, columns=len(paths), keys=len(keys), proven_key=proven), fields
 
 
 def fields_of(resource: Resource, user: User, columns: Sequence[Column], using: str = DEFAULT_DB_ALIAS) -> list[Field]:
@@ -133,8 +138,9 @@ def _multiplies(queryset: models.QuerySet[Any, Any]) -> bool:
     )
 
 
-def _primary_keys(resource: Resource, ids: Sequence[Any]) -> list[Any]:
-    if resource.model is None:
+def _primary_keys(resource: Resource, queryset: models.QuerySet[Any, Any], ids: Sequence[Any]) -> list[Any]:
+    query = queryset.query
+    if resource.model is None or query.group_by or query.combinator:
         raise errors.Invalid("This data has no ids.", errors={"ids": ["This data cannot be chosen by id."]})
     primary = resource.model._meta.pk
     try:
@@ -143,6 +149,54 @@ def _primary_keys(resource: Resource, ids: Sequence[Any]) -> list[Any]:
         raise errors.Invalid(
             "The ids are not valid.", errors={"ids": [f"Each id must be a {primary.get_internal_type()}."]}
         ) from error
+
+
+def _compile(
+    queryset: models.QuerySet[Any, Any], computed: Mapping[str, Any], names: Sequence[str], using: str
+) -> tuple[str, dict[str, Any]]:
+    """SQL that selects ``names``, and the expression of each."""
+    rows = queryset.order_by()
+    if computed:
+        rows = rows.annotate(**computed)
+    # elide_empty=False: a queryset that can match nothing is still a query, with columns and no rows.
+    compiler = rows.values_list(*names).query.get_compiler(using, elide_empty=False)
+    statement, parameters = compiler.as_sql()
+    text = connections[using].ops.compose_sql(statement, parameters)  # type: ignore[attr-defined]  # PostgreSQL's
+    return text, dict(zip(names, [expression for expression, *_ in compiler.select], strict=True))
+
+
+def _has_window(expression: Any) -> bool:
+    return bool(getattr(expression, "contains_over_clause", False))
+
+
+def _keys_text(resource: Resource, queryset: models.QuerySet[Any, Any], using: str) -> str:
+    """SQL of the keys alone, which no window function computes."""
+    text, outputs = _compile(queryset, {}, list(dict.fromkeys(resource.key_paths())), using)
+    if any(_has_window(output) for output in outputs.values()):
+        raise ImproperlyConfigured(
+            f"The key of {type(resource).__name__} is a window function, so that filters would change it. "
+            "Take fields that are unique and stay the same."
+        )
+    return text
+
+
+def _chosen(every: str, names: Sequence[str], keys_text: str, keys: Sequence[str], *, proven: bool) -> str:
+    """The rows of ``every`` whose key is among those of ``keys_text``.
+
+    ``IN`` would drop a NULL in silence: where the key is not proven, such a row stays, for the probe to find.
+    """
+    columns = [f"u{n}" for n in range(1, len(names) + 1)]
+    at = {name: column for name, column in zip(names, columns, strict=True) if name in keys}
+    chosen = ", ".join(at[key] for key in dict.fromkeys(keys))
+    text = (
+        f"SELECT * FROM ({every}) AS u({', '.join(columns)}) "  # noqa: S608 - compiled by Django
+        f"WHERE ({chosen}) IN (SELECT * FROM ({keys_text}) AS n)"
+    )
+    if proven:
+        return text
+    blank = ", ".join(column if column in at.values() else "NULL" for column in columns)
+    nulls = " OR ".join(f"{column} IS NULL" for column in at.values())
+    return f"{text} UNION ALL SELECT {blank} FROM ({keys_text}) AS n({chosen}) WHERE {nulls}"  # noqa: S608
 
 
 def _rearrange(text: str, positions: Sequence[int], width: int) -> str:
