@@ -58,7 +58,7 @@ def request_export(user: Any, request: Request, extras: Extras | None = None) ->
     if extras.idempotency_key and (known := _known(user, extras.idempotency_key, digest)):
         return known, False
     plan = make_plan(request, user)
-    shared = _users(extras.shared_with)
+    shared = users_named(extras.shared_with)
     estimate = _estimate(plan)
     with transaction.atomic():
         with connection.cursor() as cursor:
@@ -246,14 +246,15 @@ def _check_limits(user: Any) -> None:
         )
 
 
-def _users(names: Sequence[str]) -> list[Any]:
+def users_named(names: Sequence[str]) -> list[Any]:
+    """Users to share something with. Raises ``errors.Invalid`` under ``shared_with`` for a name that nobody has."""
     model = get_user_model()
     field = model.USERNAME_FIELD
     found = {getattr(user, field): user for user in model._default_manager.filter(**{f"{field}__in": list(names)})}
     missing = [name for name in names if name not in found]
     if missing:
         raise errors.Invalid(
-            "The export cannot be shared as asked.", errors={"shared_with": [f"There is no user {missing[0]}."]}
+            "It cannot be shared as asked.", errors={"shared_with": [f"There is no user {missing[0]}."]}
         )
     return list(found.values())
 

@@ -45,7 +45,7 @@ REFUSALS: Mapping[int, tuple[str, Mapping[str, Any]]] = {
         {"code": "not_acceptable", "detail": "Could not satisfy the request Accept header."},
     ),
     409: (
-        "The export is in a state that does not allow it, or the Idempotency-Key came with another body.",
+        "It is in a state that does not allow this, there are too many, or the Idempotency-Key came with another body.",
         {"code": "conflict", "detail": "This export is completed; only a queued or running one can be cancelled."},
     ),
     410: ("It has expired.", {"code": "gone", "detail": "The file of this export has expired."}),

@@ -10,13 +10,13 @@ from django.urls import reverse
 from django.utils import timezone
 from rest_framework import serializers
 
-from exports_app import conf, errors, lifecycle, services
+from exports_app import conf, errors, lifecycle, presets, services
 from exports_app.choices import ACTIVE, Status
 from exports_app.models import ExportJob
 from exports_app.pipeline.formats import FORMATS
 from exports_app.plan import Request
 from exports_app.resources.base import Resource, User
-from exports_app.resources.filters import describe
+from exports_app.resources.filters import describe, forbidden_filters
 from exports_app.resources.queries import fields_of
 
 MAX_IDS = 10_000
@@ -67,10 +67,23 @@ class NotifySerializer(StrictSerializer):
     webhooks = serializers.BooleanField(default=False)
 
 
-class ExportRequestSerializer(StrictSerializer):
-    """Body of ``POST exports/``. Only ``resource`` is needed."""
+class BodySerializer(StrictSerializer):
+    """A whole body, refused where it holds text that the database cannot store."""
 
-    resource = serializers.CharField(max_length=100)
+    def to_internal_value(self, data: Any) -> Any:
+        wrong = _unstorable(data)
+        if wrong is not None:
+            raise serializers.ValidationError(
+                {wrong: ["The text holds a NUL character or half a surrogate pair, which no database stores."]}
+            )
+        return super().to_internal_value(data)
+
+
+class ExportRequestSerializer(BodySerializer):
+    """Body of ``POST exports/``. Only ``resource`` is needed, or a ``preset``, whose fields the body's override."""
+
+    preset = serializers.UUIDField(required=False, allow_null=True)
+    resource = serializers.CharField(max_length=100, required=False, help_text="Needed where no preset is named.")
     format = serializers.CharField(max_length=20, default="csv")
     compression = serializers.CharField(max_length=10, required=False, allow_null=True)
     columns = serializers.ListField(child=ColumnChoice(), required=False, allow_null=True, max_length=1_000)
@@ -86,28 +99,19 @@ class ExportRequestSerializer(StrictSerializer):
     )
     notify = NotifySerializer(required=False, default=dict)
 
-    def to_internal_value(self, data: Any) -> Any:
-        wrong = _unstorable(data)
-        if wrong is not None:
-            raise serializers.ValidationError(
-                {wrong: ["The text holds a NUL character or half a surrogate pair, which no database stores."]}
-            )
-        return super().to_internal_value(data)
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if "resource" not in attrs and not attrs.get("preset"):
+            raise serializers.ValidationError({"resource": ["This field is required."]})
+        return attrs
 
-    def to_request(self) -> Request:
-        """The validated body in the engine's words."""
+    def to_request(self, user: Any) -> Request:
+        """The validated body in the engine's words, on top of the preset that it names."""
         given = self.validated_data
-        return Request(
-            resource=given["resource"],
-            format=given["format"],
-            compression=given.get("compression"),
-            columns=given.get("columns"),
-            filters=given["filters"],
-            ids=given.get("ids"),
-            limit=given.get("limit"),
-            parameters=given["parameters"],
-            options=given["options"],
-        )
+        whole = {name: given[name] for name in presets.FIELDS if name in given}
+        if given.get("preset"):
+            named = {name: value for name, value in whole.items() if name in self.initial_data}
+            whole = presets.completed(user, given["preset"], named)
+        return Request(**whole, ids=given.get("ids"), limit=given.get("limit"))
 
     def to_extras(self, *, idempotency_key: str, request_id: str) -> services.Extras:
         """What comes with the request but does not change the file."""
@@ -194,6 +198,7 @@ def resource_json(resource: Resource, user: User) -> dict[str, Any]:
     """What this user may export from a resource, and how."""
     columns = resource.visible_columns(user)
     kinds = fields_of(resource, user, columns)
+    forbidden = forbidden_filters(resource, user)
     return {
         "name": resource.name,
         "title": resource.get_title(),
@@ -211,6 +216,7 @@ def resource_json(resource: Resource, user: User) -> dict[str, Any]:
                 "choices": [{"value": value, "label": label} for value, label in each.choices],
             }
             for each in describe(resource)
+            if each.name not in forbidden
         ],
         "formats": list(resource.formats or FORMATS),
         "parameters": _parameters_json(resource),

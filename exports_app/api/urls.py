@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from exports_app.api import views
+from exports_app.api import presets, views
 
 app_name = "api"
 
@@ -15,4 +15,6 @@ urlpatterns = [
     path("exports/<uuid:id>/", views.ExportView.as_view(), name="export-detail"),
     path("exports/<uuid:id>/cancel/", views.CancelView.as_view(), name="export-cancel"),
     path("exports/<uuid:id>/retry/", views.RetryView.as_view(), name="export-retry"),
+    path("presets/", presets.PresetListView.as_view(), name="preset-list"),
+    path("presets/<uuid:id>/", presets.PresetView.as_view(), name="preset-detail"),
 ]

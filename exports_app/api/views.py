@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
@@ -65,6 +66,12 @@ class ExportFilter(df.FilterSet):
         fields: list[str] = []
 
 
+PAGE_PARAMETERS = [
+    OpenApiParameter("cursor", str, description="From `next` or `previous` of a page."),
+    OpenApiParameter(
+        "page_size", {"type": "integer", "minimum": 1, "default": 50}, description="Entries on a page, 200 at most."
+    ),
+]
 LIST_PARAMETERS = [
     OpenApiParameter("status", str, many=True, enum=Status.values, description="One or more of these."),
     OpenApiParameter("resource", str),
@@ -72,10 +79,7 @@ LIST_PARAMETERS = [
     OpenApiParameter("request_id", str),
     OpenApiParameter("created_after", OpenApiTypes.DATETIME),
     OpenApiParameter("created_before", OpenApiTypes.DATETIME),
-    OpenApiParameter("cursor", str, description="From `next` or `previous` of a page."),
-    OpenApiParameter(
-        "page_size", {"type": "integer", "minimum": 1, "default": 50}, description="Exports on a page, 200 at most."
-    ),
+    *PAGE_PARAMETERS,
 ]
 
 
@@ -124,7 +128,7 @@ class ExportListView(APIView):
         if len(key) > MAX_KEY:
             raise errors.Invalid(f"The Idempotency-Key has {MAX_KEY} characters at most.")
         extras = body.to_extras(idempotency_key=key, request_id=str(get_contextvars().get("request_id", "")))
-        job, created = services.request_export(request.user, body.to_request(), extras)
+        job, created = services.request_export(request.user, body.to_request(request.user), extras)
         shown = job_json(job, request.user)
         code = status.HTTP_202_ACCEPTED if created else status.HTTP_200_OK
         return Response(shown, status=code, headers={"Location": shown["links"]["self"]})
@@ -172,11 +176,19 @@ def _again(request: Request, job: ExportJob) -> Response:
     return Response(job_json(services.get_export(request.user, job.pk), request.user))
 
 
+def check_query(request: Request, *names: str) -> None:
+    """Raises ``errors.Invalid`` for a query parameter that is neither among ``names`` nor one of a page."""
+    if wrong := _unknown(request, names):
+        raise errors.Invalid("The query is not valid.", errors=wrong)
+
+
+def _unknown(request: Request, names: Iterable[str]) -> dict[str, Any]:
+    known = [*names, "cursor", Pages.page_size_query_param]
+    return {name: [errors.unknown("filter", name, known)] for name in request.query_params if name not in known}
+
+
 def _filtered(request: Request, jobs: QuerySet[ExportJob]) -> QuerySet[ExportJob]:
-    known = [*ExportFilter.base_filters, "cursor", Pages.page_size_query_param]
-    wrong: dict[str, Any] = {
-        name: [errors.unknown("filter", name, known)] for name in request.query_params if name not in known
-    }
+    wrong = _unknown(request, ExportFilter.base_filters)
     filters = ExportFilter(data=request.query_params, queryset=jobs)
     if not filters.is_valid():
         wrong |= {name: list(messages) for name, messages in filters.errors.items()}

@@ -12,7 +12,7 @@ from django.http import QueryDict
 from django_filters.widgets import SuffixedMultiWidget
 
 from exports_app import errors
-from exports_app.resources.base import Resource
+from exports_app.resources.base import Resource, User
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +36,19 @@ def describe(resource: Resource) -> list[FilterInput]:
     for name, filter_ in resource.filterset_class.base_filters.items():
         inputs += _inputs(resource, name, filter_)
     return inputs
+
+
+def forbidden_filters(resource: Resource, user: User) -> set[str]:
+    """Names that narrow by a column which this user may not see: whoever filters by a value learns it."""
+    visible = resource.visible_columns(user)
+    hidden = {each for column in resource.get_columns() if column not in visible for each in (column.name, column.path)}
+    filters = resource.filterset_class.base_filters if resource.filterset_class and hidden else {}
+    return {
+        each.name
+        for name, filter_ in filters.items()
+        if name in hidden or filter_.field_name in hidden
+        for each in _inputs(resource, name, filter_)
+    }
 
 
 def check(resource: Resource, given: Mapping[str, Any]) -> QueryDict:

@@ -18,7 +18,7 @@ from exports_app.pipeline.sources.sql import Query
 from exports_app.pipeline.types import Field
 from exports_app.resources.base import Resource, User
 from exports_app.resources.columns import Column
-from exports_app.resources.filters import check
+from exports_app.resources.filters import check, forbidden_filters
 
 HAS_DIGITS = (Col, Cast, ExpressionWrapper)
 """Expressions whose values have the digits of their output field: kept by PostgreSQL, or declared for this very
@@ -36,7 +36,13 @@ class Selected:
 def select_rows(
     resource: Resource, user: User, *, filters: Mapping[str, Any], ids: Sequence[Any] | None
 ) -> models.QuerySet[Any, Any]:
-    """The user's rows, narrowed. Raises ``errors.Invalid`` for filters and ids that do not fit."""
+    """The user's rows, narrowed.
+
+    Raises ``errors.Invalid`` for filters and ids that do not fit, ``errors.ColumnForbidden`` for filters on columns
+    that the user may not see.
+    """
+    if forbidden := sorted(forbidden_filters(resource, user) & filters.keys()):
+        raise errors.ColumnForbidden(f"You may not filter by {forbidden[0]}.", errors={"filters": forbidden})
     queryset = resource.filter_queryset(resource.get_queryset(user), check(resource, filters))
     if ids is not None:
         queryset = queryset.filter(pk__in=_primary_keys(resource, queryset, ids))

@@ -1,0 +1,120 @@
+"""``presets/``: requests with a name."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from exports_app import presets
+from exports_app.api.answers import Answer
+from exports_app.api.schema import refusals
+from exports_app.api.serializers import MAX_SHARED, BodySerializer, ColumnChoice
+from exports_app.api.views import PAGE_PARAMETERS, Pages, check_query
+
+
+class PresetSerializer(BodySerializer):
+    """A request with a name. ``name`` and ``resource`` are needed."""
+
+    id = serializers.UUIDField(read_only=True)
+    name = serializers.CharField(max_length=100)
+    resource = serializers.CharField(max_length=100)
+    columns = serializers.ListField(child=ColumnChoice(), required=False, allow_null=True, max_length=1_000)
+    filters = serializers.DictField(required=False)
+    format = serializers.CharField(max_length=20, required=False)
+    compression = serializers.CharField(max_length=10, required=False, allow_null=True)
+    options = serializers.DictField(required=False)
+    parameters = serializers.DictField(required=False)
+    shared_with = serializers.ListField(
+        child=serializers.CharField(max_length=200), required=False, max_length=MAX_SHARED
+    )
+    owner = serializers.CharField(read_only=True)
+
+
+class PresetAnswerSerializer(Answer):
+    """A preset as you may see it: without the columns, and the filters on them, that are hidden from you."""
+
+    id = serializers.UUIDField()
+    name = serializers.CharField()
+    resource = serializers.CharField()
+    columns = serializers.ListField(child=ColumnChoice(), allow_null=True, help_text="null: all that its user may see.")
+    filters = serializers.DictField()
+    format = serializers.CharField()
+    compression = serializers.CharField(allow_null=True)
+    options = serializers.DictField()
+    parameters = serializers.DictField()
+    shared_with = serializers.ListField(child=serializers.CharField())
+    owner = serializers.CharField()
+
+
+class PresetPageSerializer(Answer):
+    next = serializers.URLField(allow_null=True)
+    previous = serializers.URLField(allow_null=True)
+    results = PresetAnswerSerializer(many=True)
+
+
+class PresetPages(Pages):
+    """``{"next", "previous", "results"}``, by name."""
+
+    ordering = ("name", "id")
+
+
+class PresetListView(APIView):
+    """My presets and those shared with me; a new one by POST."""
+
+    @extend_schema(
+        operation_id="presets_list", parameters=PAGE_PARAMETERS, responses={200: PresetPageSerializer, **refusals(400)}
+    )
+    def get(self, request: Request) -> Response:
+        check_query(request)
+        pages = PresetPages()
+        page = pages.paginate_queryset(presets.visible_presets(request.user), request, view=self) or []
+        return pages.get_paginated_response([presets.shown(request.user, preset) for preset in page])
+
+    @extend_schema(
+        operation_id="presets_create",
+        request=PresetSerializer,
+        responses={201: PresetAnswerSerializer, **refusals(409)},
+    )
+    def post(self, request: Request) -> Response:
+        body = PresetSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        preset = presets.create_preset(request.user, body.validated_data)
+        return Response(presets.shown(request.user, preset), status=status.HTTP_201_CREATED)
+
+
+class PresetView(APIView):
+    """One preset. Only its owner changes or deletes it."""
+
+    @extend_schema(operation_id="presets_retrieve", responses={200: PresetAnswerSerializer})
+    def get(self, request: Request, id: UUID) -> Response:
+        return Response(presets.shown(request.user, presets.get_preset(request.user, id)))
+
+    @extend_schema(operation_id="presets_update", request=PresetSerializer, responses={200: PresetAnswerSerializer})
+    def put(self, request: Request, id: UUID) -> Response:
+        preset = presets.own_preset(request.user, id)
+        body = PresetSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        return self._changed(request, preset, presets.DEFAULTS | body.validated_data)
+
+    @extend_schema(
+        operation_id="presets_partial_update", request=PresetSerializer, responses={200: PresetAnswerSerializer}
+    )
+    def patch(self, request: Request, id: UUID) -> Response:
+        preset = presets.own_preset(request.user, id)
+        body = PresetSerializer(data=request.data, partial=True)
+        body.is_valid(raise_exception=True)
+        return self._changed(request, preset, body.validated_data)
+
+    @extend_schema(operation_id="presets_destroy", responses={204: None})
+    def delete(self, request: Request, id: UUID) -> Response:
+        presets.own_preset(request.user, id).delete()
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+    def _changed(self, request: Request, preset: Any, values: dict[str, Any]) -> Response:
+        return Response(presets.shown(request.user, presets.update_preset(request.user, preset, values)))

@@ -1,0 +1,161 @@
+"""Requests with a name, to be used again. What somebody may not see stands in no preset that they are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.db import IntegrityError, connection, transaction
+from django.db.models import Q, QuerySet
+
+from exports_app import errors, services
+from exports_app.models import ExportPreset
+from exports_app.plan import Request, make_plan
+from exports_app.resources import registry
+from exports_app.resources.filters import forbidden_filters
+
+MAX_PRESETS = 200
+"""Presets that one user may own."""
+FIELDS = ("resource", "format", "compression", "columns", "filters", "options", "parameters")
+"""What a preset gives to a request; each is overridden as a whole where the request names it."""
+DEFAULTS: dict[str, Any] = {
+    "format": "csv",
+    "compression": None,
+    "columns": None,
+    "filters": {},
+    "options": {},
+    "parameters": {},
+    "shared_with": [],
+}
+"""What a preset is where its owner says nothing."""
+PRESET_LOCK = 0x65787072
+"""Advisory lock (transaction, with the user's id) under which one user's presets are counted."""
+
+
+def visible_presets(user: Any) -> QuerySet[ExportPreset]:
+    """The user's own presets, and those shared with them whose data they may export; by name."""
+    shared = ExportPreset.shared_with.through.objects.filter(user_id=user.pk).values("exportpreset_id")
+    return _presets().filter(Q(owner=user) | Q(pk__in=shared, resource__in=_allowed(user)))
+
+
+def get_preset(user: Any, preset_id: Any) -> ExportPreset:
+    """One of them; any for staff. Raises ``errors.NotFound``."""
+    presets = _presets() if user.is_staff else visible_presets(user)
+    found = presets.filter(pk=preset_id).first()
+    if found is None:
+        raise errors.NotFound("There is no such preset.")
+    return found
+
+
+def own_preset(user: Any, preset_id: Any) -> ExportPreset:
+    """A preset that this user may change. Raises ``errors.NotFound`` and ``errors.PermissionDenied``."""
+    preset = get_preset(user, preset_id)
+    if preset.owner_id != user.pk and not user.is_staff:
+        raise errors.PermissionDenied("Only its owner may change this preset.")
+    return preset
+
+
+def create_preset(user: Any, values: Mapping[str, Any]) -> ExportPreset:
+    """Store a request under a name. Raises what the request itself would be refused with, and ``errors.Conflict``."""
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [PRESET_LOCK, user.pk])
+        if ExportPreset.objects.filter(owner=user).count() >= MAX_PRESETS:
+            raise errors.Conflict(f"You have {MAX_PRESETS} presets. Delete one of them first.")
+        return _store(user, ExportPreset(owner=user), values)
+
+
+def update_preset(user: Any, preset: ExportPreset, values: Mapping[str, Any]) -> ExportPreset:
+    """Change what ``values`` name. The preset as a whole is checked again."""
+    with transaction.atomic():
+        locked = ExportPreset.objects.select_for_update().filter(pk=preset.pk).first()
+        if locked is None:
+            raise errors.NotFound("There is no such preset.")
+        return _store(user, locked, values)
+
+
+def completed(user: Any, preset_id: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a request that names a preset: those ``given``, the preset's where it gives none.
+
+    Raises ``errors.Invalid`` where the user has no such preset, and ``errors.ColumnForbidden``, without a name, where
+    it holds what is hidden from them: the export is refused instead of being made without it.
+    """
+    try:
+        preset = get_preset(user, preset_id)
+    except errors.NotFound as error:
+        raise errors.Invalid(str(error), errors={"preset": [str(error)]}) from error
+    stored: dict[str, Any] = {name: getattr(preset, name) for name in FIELDS} | {
+        "compression": preset.compression or None
+    }
+    seen = shown(user, preset)
+    for name, what in (("columns", "columns"), ("filters", "filters on columns")):
+        if name not in given and stored[name] != seen[name] and stored["resource"] in _allowed(user):
+            raise errors.ColumnForbidden(f"The preset has {what} that you may not export. Give {name} of your own.")
+    return {**stored, **given}
+
+
+def shown(user: Any, preset: ExportPreset) -> dict[str, Any]:
+    """The preset as ``user`` may see it: without the columns, and the filters on them, that are hidden from them."""
+    declared = registry.get(preset.resource)
+    resource = declared() if declared else None
+    columns: Any = []
+    filters: dict[str, Any] = {}
+    if resource is not None and resource.is_allowed(user):
+        visible = {column.name for column in resource.visible_columns(user)}
+        hidden = forbidden_filters(resource, user)
+        columns = preset.columns and [each for each in preset.columns if _name(each) in visible]
+        filters = {name: value for name, value in preset.filters.items() if name not in hidden}
+    return {
+        "id": str(preset.pk),
+        "name": preset.name,
+        "resource": preset.resource,
+        "columns": columns,
+        "filters": filters,
+        "format": preset.format,
+        "compression": preset.compression or None,
+        "options": preset.options,
+        "parameters": preset.parameters,
+        "shared_with": [person.get_username() for person in preset.shared_with.all()],
+        "owner": preset.owner.get_username(),
+    }
+
+
+def _allowed(user: Any) -> list[str]:
+    return [each.name for each in registry.every() if each().is_allowed(user)]
+
+
+def _presets() -> QuerySet[ExportPreset]:
+    return ExportPreset.objects.select_related("owner").prefetch_related("shared_with")
+
+
+def _store(user: Any, preset: ExportPreset, values: Mapping[str, Any]) -> ExportPreset:
+    for name, value in values.items():
+        if name != "shared_with":
+            setattr(preset, name, "" if name == "compression" and value is None else value)
+    make_plan(_request(preset), user)
+    people = services.users_named(values["shared_with"]) if "shared_with" in values else None
+    try:
+        with transaction.atomic():
+            preset.save()
+    except IntegrityError as error:
+        message = "There is a preset of this name already. Choose another name."
+        raise errors.Invalid("The preset is not valid.", errors={"name": [message]}) from error
+    if people is not None:
+        preset.shared_with.set(people)
+    return _presets().get(pk=preset.pk)
+
+
+def _request(preset: ExportPreset) -> Request:
+    return Request(
+        resource=preset.resource,
+        format=preset.format,
+        compression=preset.compression or None,
+        columns=preset.columns,
+        filters=preset.filters,
+        parameters=preset.parameters,
+        options=preset.options,
+    )
+
+
+def _name(column: str | Mapping[str, str]) -> str:
+    return column if isinstance(column, str) else column["name"]
