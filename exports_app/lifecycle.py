@@ -40,8 +40,7 @@ def claim_next(queue: str, worker: str) -> ExportJob | None:
         cursor.execute(
             turns.CLAIM,
             {
-                "queue": queue,
-                "job": None,
+                "queues": [queue],
                 "worker": worker[:200],
                 "lease": conf.settings.LEASE_SECONDS,
                 "most": _room(queue),
@@ -311,16 +310,6 @@ def queue_for(estimated_rows: int | None) -> Queue:
     """Small exports never wait behind large ones."""
     large = estimated_rows is not None and estimated_rows > conf.settings.STREAM_MAX_ROWS
     return Queue.LARGE if large else Queue.SMALL
-
-
-def queue_position(job: ExportJob) -> int | None:
-    """Its place in the order in which the queue is worked off, from 1; None where it does not wait."""
-    if job.status != Status.QUEUED:
-        return None
-    with connection.cursor() as cursor:
-        cursor.execute(turns.POSITION, {"queue": job.queue, "job": job.pk})
-        row = cursor.fetchone()
-    return row[0] if row else None  # taken since it was read
 
 
 def record_snapshot(job: ExportJob, *, at: datetime, after_key: Sequence[str] | None, rows_before: int) -> None:

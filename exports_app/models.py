@@ -103,6 +103,9 @@ class ExportJob(models.Model):
             ),
             models.Index(fields=["lease_expires_at"], name="export_job_lease_v1", condition=Q(status=Status.RUNNING)),
             models.Index(fields=["owner"], name="export_job_active_v1", condition=Q(status__in=ACTIVE)),
+            models.Index(
+                fields=["owner", "started_at"], name="export_job_served_v1", condition=Q(started_at__isnull=False)
+            ),
             models.Index(fields=["expires_at"], name="export_job_expiry_v1", condition=Q(status=Status.COMPLETED)),
             models.Index(fields=["request_id"], name="export_job_request_v1", condition=~Q(request_id="")),
         ]

@@ -21,7 +21,7 @@ from django.utils import timezone
 from exports_app import conf, dispatch, errors, lifecycle, storage
 from exports_app.choices import ACTIVE, EventKind, Status, Strategy
 from exports_app.estimates import Estimate, estimate_rows
-from exports_app.models import ExportEvent, ExportJob
+from exports_app.models import ExportEvent, ExportJob, ExportPerformance
 from exports_app.pipeline.formats import get_format
 from exports_app.pipeline.types import Options, Upload
 from exports_app.plan import Plan, Request, make_plan
@@ -121,6 +121,12 @@ def visible_exports(user: Any) -> QuerySet[ExportJob]:
         return jobs
     shared = ExportJob.shared_with.through.objects.filter(user_id=user.pk).values("exportjob_id")
     return jobs.filter(Q(owner=user) | Q(pk__in=shared))
+
+
+def visible_performance(user: Any) -> QuerySet[ExportPerformance]:
+    """Figures of the runs of this user's exports; of everybody's for staff."""
+    runs = ExportPerformance.objects.select_related("owner")
+    return runs if user.is_staff else runs.filter(owner_id=user.pk)
 
 
 def get_export(user: Any, job_id: Any) -> ExportJob:

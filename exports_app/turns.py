@@ -4,25 +4,33 @@ from __future__ import annotations
 
 WAITING = """
 SELECT job.id,
+       job.queue,
        job.created_at,
        served.at AS served,
        COALESCE(load.running, 0)
-       + row_number() OVER (PARTITION BY job.owner_id ORDER BY job.created_at, job.id) AS round
+       + row_number() OVER (PARTITION BY job.queue, job.owner_id ORDER BY job.created_at, job.id) AS round
   FROM exports_app_exportjob AS job
   LEFT JOIN (SELECT owner_id, count(*) AS running
                FROM exports_app_exportjob
               WHERE status = 'running'
               GROUP BY owner_id) AS load USING (owner_id)
-  LEFT JOIN (SELECT owner_id, max(GREATEST(started_at, lease_expires_at)) AS at
-               FROM exports_app_exportjob
-              WHERE created_at > clock_timestamp() - interval '1 day'
-              GROUP BY owner_id) AS served USING (owner_id)
+  LEFT JOIN (SELECT owner_id,
+                    GREATEST((SELECT max(started_at)
+                                FROM exports_app_exportjob AS begun
+                               WHERE begun.owner_id = waiting.owner_id),
+                             (SELECT max(lease_expires_at)
+                                FROM exports_app_exportjob AS held
+                               WHERE held.owner_id = waiting.owner_id
+                                 AND held.status IN ('queued', 'running'))) AS at
+               FROM (SELECT DISTINCT owner_id FROM exports_app_exportjob WHERE status = 'queued') AS waiting
+            ) AS served USING (owner_id)
  WHERE job.status = 'queued'
-   AND job.queue = %(queue)s
-   AND (job.next_attempt_at IS NULL OR job.next_attempt_at <= clock_timestamp() OR job.id = %(job)s)
+   AND job.queue = ANY(%(queues)s)
+   AND (job.next_attempt_at IS NULL OR job.next_attempt_at <= clock_timestamp())
 """
-"""Due jobs of a queue. The n-th of an owner who has m running ones is of round m + n; within a round, the owner
-who was served longest ago comes first, so that one with fifty exports never blocks one with one."""
+"""Due jobs of some queues. The n-th of an owner who has m running ones is of round m + n; within a round, the owner
+who was served longest ago comes first, so that one with fifty exports never blocks one with one. When an owner was
+last served is found by index, whatever the number of jobs they ever had."""
 
 TURN = "turn.round, turn.served NULLS FIRST, turn.created_at, turn.id"
 
@@ -46,10 +54,10 @@ UPDATE exports_app_exportjob
 RETURNING id
 """  # noqa: S608 - constants of this module
 
-POSITION = f"""
-SELECT place
-  FROM (SELECT id, row_number() OVER (ORDER BY {TURN}) AS place FROM ({WAITING}) AS turn) AS line
- WHERE id = %(job)s
+POSITIONS = f"""
+SELECT id, place
+  FROM (SELECT id, row_number() OVER (PARTITION BY queue ORDER BY {TURN}) AS place FROM ({WAITING}) AS turn) AS line
+ WHERE id = ANY(%(jobs)s)
 """  # noqa: S608 - constants of this module
 
 RING = """

@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
-from exports_app import lifecycle
+from exports_app import lifecycle, progress
 from exports_app.choices import Status
 from exports_app.lifecycle import LeaseLost
 from exports_app.models import ExportEvent, ExportJob, ExportPart
@@ -209,7 +209,7 @@ def test_who_had_a_slice_comes_behind_who_waits(alice: User, bob: User) -> None:
 
 def test_the_position_shown_is_the_order_of_the_claims(alice: User, bob: User) -> None:
     jobs = [make_job(alice), make_job(alice), make_job(bob)]
-    assert [lifecycle.queue_position(job) for job in jobs] == [1, 3, 2]
+    assert progress.places(jobs) == {jobs[0].pk: 1, jobs[1].pk: 3, jobs[2].pk: 2}
     assert [claim().pk for _ in jobs] == [jobs[0].pk, jobs[2].pk, jobs[1].pk]
 
 

@@ -27,6 +27,7 @@ from exports_app.pipeline.parts import part_size
 from exports_app.pipeline.sources import wire
 from exports_app.pipeline.types import Progress, Receipt, Sink, StoredPart, Upload
 from exports_app.plan import Plan, make_plan
+from exports_app.progress import Rate
 from workers import memory
 from workers.endings import Endings, await_database
 from workers.lease import Drained, Heartbeat, draining
@@ -87,6 +88,8 @@ class Run:
         self.resumable = True
         self.receipt: Receipt | None = None
         """Proof that an earlier run made the object, where it was found at the start."""
+        self.before = Progress(rows=0, bytes=0)
+        """What earlier runs have left in the file."""
         self.chunk_ms: list[float] = []
         self.began = time.monotonic()
 
@@ -135,6 +138,8 @@ class Run:
         store = storage.store()
         parts = self._take_over(store) or self._start_over(store, plan)
         after = parts[-1] if parts else None
+        if after is not None:
+            self.before = Progress(rows=after.rows, bytes=after.offset + after.size)
         upload = self.ending.upload
         assert upload is not None  # noqa: S101 - both ways above set it
         if after is not None and self.receipt is not None:
@@ -187,7 +192,7 @@ class Run:
 
     def _follow(self, steps: Iterator[Progress], sink: Sink, plan: Plan, heartbeat: Heartbeat) -> None:
         reported = time.monotonic()
-        rows_at_start = None
+        pace = Rate(rows=self.before.rows, at=self.began)
         for progress in steps:
             if progress.chunk_rows:
                 self.chunk_ms.append(progress.chunk_seconds * 1000)
@@ -195,9 +200,8 @@ class Run:
                 self._complete(plan, progress)
                 return
             now = time.monotonic()
-            rows_at_start = progress.rows - progress.chunk_rows if rows_at_start is None else rows_at_start
+            rate = pace.update(rows=progress.rows, at=now)
             if progress.parts or now - reported >= PROGRESS_SECONDS:
-                rate = (progress.rows - rows_at_start) / max(now - self.began, 0.001)
                 self._record(progress, progress.parts, rate)
                 reported = now
             if progress.part_ended and (reason := self._stop_reason()):
@@ -270,7 +274,7 @@ class Run:
         if self.ending.upload is not None:
             self.ending.upload = replace(self.ending.upload, id=upload_id)
 
-    def _record(self, progress: Progress, parts: Sequence[StoredPart], rate: float) -> None:
+    def _record(self, progress: Progress, parts: Sequence[StoredPart], rate: float | None) -> None:
         values = {"rows_done": progress.rows, "bytes_done": progress.bytes, "rows_per_second": rate}
         if parts:
             self._record_parts(parts, **values)
@@ -294,7 +298,7 @@ class Run:
             bytes_done=progress.receipt.size,
             crc32=f"{progress.crc32:08x}",
             etag=progress.receipt.etag,
-            rows_per_second=progress.rows / max(seconds, 0.001),
+            rows_per_second=(progress.rows - self.before.rows) / max(seconds, 0.001),
             warnings=list(progress.warnings),
         )
         log.info("export.job.completed", rows=progress.rows, bytes=progress.receipt.size, seconds=round(seconds, 3))
@@ -309,8 +313,8 @@ class Run:
             resource=self.job.resource,
             format=self.job.format,
             strategy=self.job.strategy,
-            rows=progress.rows,
-            bytes=progress.receipt.size if progress.receipt else 0,
+            rows=progress.rows - self.before.rows,
+            bytes=progress.receipt.size - self.before.bytes if progress.receipt else 0,
             seconds=seconds,
             chunk_p50_ms=cuts[9] if cuts else None,
             chunk_p95_ms=cuts[18] if cuts else None,

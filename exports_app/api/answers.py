@@ -126,12 +126,14 @@ class ResourceSerializer(Answer):
 
 
 class ProgressSerializer(Answer):
-    percent = serializers.FloatField(min_value=0, max_value=100)
+    """How far an export is; what nobody knows is null."""
+
+    percent = serializers.FloatField(min_value=0, max_value=100, allow_null=True, help_text="100 once it is proven.")
     rows = serializers.IntegerField(min_value=0)
-    total_rows = serializers.IntegerField(min_value=0, allow_null=True)
+    total_rows = serializers.IntegerField(min_value=0, allow_null=True, help_text="The estimate until the end.")
     bytes = serializers.IntegerField(min_value=0)
-    rows_per_second = serializers.IntegerField(allow_null=True)
-    eta_seconds = serializers.FloatField(allow_null=True)
+    rows_per_second = serializers.IntegerField(min_value=0, allow_null=True)
+    eta_seconds = serializers.FloatField(min_value=0, allow_null=True)
     queue_position = serializers.IntegerField(min_value=1, allow_null=True)
 
 

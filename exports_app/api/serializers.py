@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from django.urls import reverse
 from django.utils import timezone
 from rest_framework import serializers
 
-from exports_app import conf, errors, lifecycle, presets, services
-from exports_app.choices import ACTIVE, Status
+from exports_app import conf, errors, presets, progress, services
 from exports_app.models import ExportJob
 from exports_app.pipeline.formats import FORMATS
 from exports_app.plan import Request
@@ -124,12 +124,12 @@ class ExportRequestSerializer(BodySerializer):
         )
 
 
-def job_json(job: ExportJob, user: Any, *, links: bool = True) -> dict[str, Any]:
-    """The job as the API shows it."""
+def job_json(job: ExportJob, user: Any, places: progress.Places | None = None) -> dict[str, Any]:
+    """The job as the API shows it; ``places`` of a whole list, where there is one."""
     base = f"{reverse('api:export-list')}{job.pk}/"
     url = services.download_url(user, job)
     return {
-        **status_json(job),
+        **status_json(job, places),
         "resource": job.resource,
         "format": job.format,
         "compression": job.compression or None,
@@ -159,38 +159,20 @@ def job_json(job: ExportJob, user: Any, *, links: bool = True) -> dict[str, Any]
     }
 
 
-def status_json(job: ExportJob) -> dict[str, Any]:
-    """The part of a job that changes while it runs."""
+def status_json(job: ExportJob, places: progress.Places | None = None) -> dict[str, Any]:
+    """The part of a job that changes while it runs; ``places`` of a whole list, where there is one."""
     error = {"code": job.error_code, "detail": job.error_detail} if job.error_code else None
+    how_far = progress.of(job, progress.places([job]) if places is None else places)
     return {
         "id": str(job.pk),
         "status": job.status,
-        "progress": progress_json(job),
+        "progress": asdict(how_far),
         "attempt": job.failures + 1,
         "max_attempts": job.max_attempts,
         "next_attempt_at": iso(job.next_attempt_at),
         "error": error,
         "row_count": job.row_count,
         "file_size": job.file_size,
-    }
-
-
-def progress_json(job: ExportJob) -> dict[str, Any]:
-    """How far it is. The total is the estimate until the last row is written."""
-    total = job.row_count if job.row_count is not None else job.estimated_rows
-    if total is not None:
-        total = max(total, job.rows_done)
-    done = job.status == Status.COMPLETED or job.status == Status.EXPIRED
-    percent = 100.0 if done else min(99.9, round(100 * job.rows_done / total, 1)) if total else 0.0
-    left = (total - job.rows_done) / job.rows_per_second if total and job.rows_per_second else None
-    return {
-        "percent": percent,
-        "rows": job.rows_done,
-        "total_rows": total,
-        "bytes": job.bytes_done,
-        "rows_per_second": round(job.rows_per_second) if job.rows_per_second else None,
-        "eta_seconds": round(left, 1) if left is not None and job.status == Status.RUNNING else None,
-        "queue_position": lifecycle.queue_position(job) if job.status in ACTIVE else None,
     }
 
 

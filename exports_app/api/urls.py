@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from exports_app.api import presets, views
+from exports_app.api import performance, presets, views
 
 app_name = "api"
 
@@ -12,7 +12,9 @@ urlpatterns = [
     path("resources/", views.ResourceListView.as_view(), name="resource-list"),
     path("resources/<str:name>/", views.ResourceView.as_view(), name="resource-detail"),
     path("exports/", views.ExportListView.as_view(), name="export-list"),
+    path("exports/performance/", performance.PerformanceView.as_view(), name="export-performance"),
     path("exports/<uuid:id>/", views.ExportView.as_view(), name="export-detail"),
+    path("exports/<uuid:id>/status/", views.StatusView.as_view(), name="export-status"),
     path("exports/<uuid:id>/cancel/", views.CancelView.as_view(), name="export-cancel"),
     path("exports/<uuid:id>/retry/", views.RetryView.as_view(), name="export-retry"),
     path("presets/", presets.PresetListView.as_view(), name="preset-list"),

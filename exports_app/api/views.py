@@ -18,10 +18,16 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 from structlog.contextvars import get_contextvars
 
-from exports_app import errors, services
-from exports_app.api.answers import GoneJobSerializer, JobPageSerializer, JobSerializer, ResourceSerializer
+from exports_app import errors, progress, services
+from exports_app.api.answers import (
+    GoneJobSerializer,
+    JobPageSerializer,
+    JobSerializer,
+    ResourceSerializer,
+    StatusSerializer,
+)
 from exports_app.api.schema import IDEMPOTENCY_KEY, LOCATION, refusals
-from exports_app.api.serializers import ExportRequestSerializer, iso, job_json, resource_json
+from exports_app.api.serializers import ExportRequestSerializer, iso, job_json, resource_json, status_json
 from exports_app.choices import Status
 from exports_app.models import ExportJob
 from exports_app.resources import registry
@@ -113,7 +119,8 @@ class ExportListView(APIView):
         jobs = _filtered(request, services.visible_exports(request.user))
         pages = Pages()
         page = pages.paginate_queryset(jobs, request, view=self) or []
-        return pages.get_paginated_response([job_json(job, request.user) for job in page])
+        places = progress.places(page)
+        return pages.get_paginated_response([job_json(job, request.user, places) for job in page])
 
     @extend_schema(
         operation_id="exports_create",
@@ -150,6 +157,14 @@ class ExportView(APIView):
     def delete(self, request: Request, id: UUID) -> Response:
         services.delete_export(services.own_export(request.user, id))
         return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class StatusView(APIView):
+    """The part of an export that changes while it runs."""
+
+    @extend_schema(operation_id="exports_status", responses={200: StatusSerializer})
+    def get(self, request: Request, id: UUID) -> Response:
+        return Response(status_json(services.get_export(request.user, id)))
 
 
 class CancelView(APIView):

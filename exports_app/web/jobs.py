@@ -10,7 +10,7 @@ from typing import Any
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from exports_app import lifecycle, services
+from exports_app import progress, services
 from exports_app.choices import ACTIVE, Status
 from exports_app.models import ExportJob
 from exports_app.pipeline.types import Options
@@ -46,12 +46,16 @@ class Named:
 class JobView:
     """One export for one user at one moment. Everything a template asks for is an attribute."""
 
-    def __init__(self, job: ExportJob, user: Any, now: datetime | None = None) -> None:
+    def __init__(
+        self, job: ExportJob, user: Any, now: datetime | None = None, places: progress.Places | None = None
+    ) -> None:
+        """``places``: those of a whole list, so that its length costs no queries."""
         self.job = job
         self.id = job.pk
         self.now = now or timezone.now()
         self.is_mine = job.owner_id == user.pk
         self.may_change = self.is_mine or user.is_staff
+        self.progress = progress.of(job, progress.places([job]) if places is None else places)
         self.status = self._status()
         self.is_active = self.status in ACTIVE
         self._may_read = self.status == Status.COMPLETED and services.may_read(user, job)
@@ -110,18 +114,8 @@ class JobView:
         return "retrying" if self.is_waiting_to_retry else str(self.status)
 
     @property
-    def total(self) -> int | None:
-        """Rows that the file will have, as far as is known."""
-        job = self.job
-        known = job.row_count if job.row_count is not None else job.estimated_rows
-        return None if known is None else max(known, job.rows_done)
-
-    @property
     def percent(self) -> float | None:
-        """Never 100 before the file is proven; None where nobody knows."""
-        if self.status in (Status.COMPLETED, Status.EXPIRED):
-            return 100.0
-        return min(99.9, round(100 * self.job.rows_done / self.total, 1)) if self.total else None
+        return self.progress.percent
 
     @property
     def percent_text(self) -> str:
@@ -130,20 +124,21 @@ class JobView:
     @property
     def rows_of_total(self) -> str:
         """``417,000 of 1,000,000 rows``"""
-        if self.total is None:
-            return words.counted(self.job.rows_done, "row")
+        rows, total = self.progress.rows, self.progress.total_rows
+        if total is None:
+            return words.counted(rows, "row")
         about = "" if self.job.estimate_exact or self.job.row_count is not None else "about "
-        return f"{self.job.rows_done:,} of {about}{words.counted(self.total, 'row')}"
+        return f"{rows:,} of {about}{words.counted(total, 'row')}"
 
     @property
     def speed(self) -> str:
-        return f"{self.job.rows_per_second:,.0f} rows/s" if self.job.rows_per_second else words.NOTHING
+        rate = self.progress.rows_per_second
+        return words.NOTHING if rate is None else f"{rate:,} rows/s"
 
     @property
     def time_left(self) -> str:
-        if self.status != Status.RUNNING or not self.total or not self.job.rows_per_second:
-            return words.NOTHING
-        return words.duration((self.total - self.job.rows_done) / self.job.rows_per_second)
+        left = self.progress.eta_seconds
+        return words.NOTHING if left is None else words.duration(left)
 
     @property
     def written(self) -> str:
@@ -154,7 +149,7 @@ class JobView:
         """Why nothing moves yet."""
         if self.is_waiting_to_retry and self.job.next_attempt_at:
             return f"Trying again {words.until(self.job.next_attempt_at, self.now)}."
-        position = lifecycle.queue_position(self.job)
+        position = self.progress.queue_position
         return "Next in the queue." if position in (None, 1) else f"Number {position} in the queue."
 
     @property

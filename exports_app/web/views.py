@@ -25,6 +25,7 @@ from django_htmx.http import HttpResponseClientRefresh
 from structlog.contextvars import get_contextvars
 
 from exports_app import errors, services
+from exports_app import progress as progress_of
 from exports_app.choices import Status
 from exports_app.models import ExportJob
 from exports_app.resources import registry
@@ -176,8 +177,8 @@ def _exports(request: HttpRequest) -> dict[str, Any]:
         shared = ExportJob.shared_with.through.objects.filter(user_id=user.pk).values("exportjob_id")
         jobs = jobs.filter(Q(owner_id=user.pk) | Q(pk__in=shared))
     found = Paginator(jobs, PAGE_SIZE).get_page(request.GET.get("page"))
-    now = timezone.now()
-    shown = [JobView(job, request.user, now) for job in found]
+    now, places = timezone.now(), progress_of.places(found)
+    shown = [JobView(job, request.user, now, places) for job in found]
     scope = "scope=all&" if everybody else ""
     return {
         "jobs": shown,
