@@ -16,7 +16,7 @@ import django
 
 from chaos import site as sites
 
-CUSTOMERS = 300_000
+CUSTOMERS = 200_000
 
 
 def main() -> int:
@@ -31,7 +31,6 @@ def main() -> int:
         try:
             _prepare(given.rows)
             site.start()
-            site.await_web()
             return _run(site, given, seed)
         finally:
             site.stop()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
 import time
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import redis
@@ -52,8 +54,7 @@ def group_killed(scene: Scene) -> None:
     scene.slow()
     job = scene.ask()
     scene.until_parts(job)
-    child = scene.child_of(job)
-    next(worker for worker in scene.site.workers if child in worker.children()).kill_group()
+    scene.site.worker_of(scene.child_of(job)).kill_group()
     scene.until_ended()
     resumed(scene, job)
 
@@ -63,8 +64,7 @@ def drained(scene: Scene) -> None:
     scene.slow()
     job = scene.ask()
     scene.until_parts(job)
-    child = scene.child_of(job)
-    worker = next(worker for worker in scene.site.workers if child in worker.children())
+    worker = scene.site.worker_of(scene.child_of(job))
     began = time.monotonic()
     worker.signal(signal.SIGTERM)
     scene.until("the worker to end", lambda: not worker.runs, 20)
@@ -72,6 +72,7 @@ def drained(scene: Scene) -> None:
     scene.until_ended()
     ended = scene.now(job)
     scene.notes.append(f"gone in {took:.1f} s")
+    scene.expect(took < 5, f"it took {took:.1f} s")
     scene.expect((ended.failures, ended.crashes) == (0, 0), "a failure or crash was counted")
     resumed(scene, job)
 
@@ -86,9 +87,8 @@ def cold(scene: Scene) -> None:
         for worker in scene.site.workers:
             worker.signal(signal.SIGQUIT)
         scene.until("the workers to end", lambda: not any(each.runs for each in scene.site.workers), 60)
-        scene.site.workers.clear()
-        scene.site.add_worker()
-        scene.site.add_worker()
+        scene.site.revive()
+        scene.slow(8)
     scene.until_ended()
 
 
@@ -174,8 +174,9 @@ def black_hole(scene: Scene) -> None:
     first = scene.ask()
     scene.until_running(first)
     scene.site.redis.set(Mode.HOLE)
+    opened = time.monotonic()
     scene.until_ended([first])
-    time.sleep(15)
+    time.sleep(max(0.0, opened + 15 - time.monotonic()))
     scene.site.redis.set(Mode.PASS)
     began = time.monotonic()
     second = scene.ask()
@@ -250,22 +251,31 @@ SWEEP_ONCE = "import django; django.setup(); from workers import upkeep; upkeep.
 
 @fault("C14", "visibility time-out (3 s) shorter than the run", "messages come again and find nothing")
 def short_visibility(scene: Scene) -> None:
-    scene.site.restart_workers(CHAOS_VISIBILITY_SECONDS="3")
-    scene.slow(2)
+    scene.site.restart_workers({"CHAOS_VISIBILITY_SECONDS": "3"})
+    scene.slow(3)
     job = scene.ask()
+    again = scene.until("a message to come again", partial(_redeliveries, scene))
     scene.until_ended()
-    claimed = claims(scene, job)
+    scene.notes.append(f"{again} came again")
+    scene.expect(claims(scene, job) == 1, f"{claims(scene, job)} claims")
     scene.site.restart_workers()
-    scene.expect(claimed == 1, f"{claimed} claims")
+
+
+def _redeliveries(scene: Scene) -> int:
+    """Messages that the workers' logs name more than once."""
+    logs = b"".join(worker.log.read_bytes() for worker in scene.site.workers)
+    received = re.findall(rb"Task exports.run_next\[([^]]+)\] received", logs)
+    return len(received) - len(set(received))
 
 
 @fault("C27", "soft, then hard time limit amid a run", "soft: tried again behind the last part; hard: the lease")
 def time_limits(scene: Scene) -> None:
-    for limit in ("CHAOS_SOFT_SECONDS", "CHAOS_HARD_SECONDS"):
-        scene.site.restart_workers(**{limit: "3"})
-        scene.slow(1)
+    for limit, code in (("CHAOS_SOFT_SECONDS", "database_unavailable"), ("CHAOS_HARD_SECONDS", "")):
+        scene.site.restart_workers({limit: "3"})
+        scene.slow(2)
         job = scene.ask()
         scene.until("the limit", partial(_limited, scene, job))
+        scene.expect(scene.now(job).error_code == code, f"error code {scene.now(job).error_code!r}")
         scene.site.restart_workers()
         scene.until_ended()
         scene.expect(scene.now(job).status == Status.COMPLETED, f"it ended as {scene.now(job).status}")
@@ -275,9 +285,35 @@ def _limited(scene: Scene, job: ExportJob) -> bool:
     return claims(scene, job) > 1 or scene.now(job).failures > 0
 
 
-@fault("C28", "worker's clock ten minutes off", "leases are judged by the database's clock")
+@fault("C28", "clocks of workers and sweep ten minutes off", "leases are judged by the database's clock")
 def skewed(scene: Scene) -> None:
-    raise NotHere("libfaketime is not installed here; no decision reads a worker's clock (lifecycle, turns)")
+    ahead, behind = _clock("+600"), _clock("-600")
+    scene.site.restart_workers(ahead, behind)
+    scene.site.restart_upkeep(ahead)
+    try:
+        scene.slow(2)
+        quiet, killed = scene.ask(compression="gzip"), scene.ask()
+        scene.until_parts(killed)
+        os.kill(scene.child_of(killed), signal.SIGKILL)
+        began = time.monotonic()
+        scene.until("another claim", lambda: claims(scene, killed) > 1)
+        waited = time.monotonic() - began
+        scene.until_ended()
+    finally:
+        scene.site.restart_workers()
+        scene.site.restart_upkeep({})
+    scene.notes.append(f"taken back {waited:.1f} s after the kill (lease {LEASE} s, sweep {SWEEP} s)")
+    scene.expect(waited > LEASE / 2, "it was taken back too early")
+    resumed(scene, killed)
+    scene.expect(claims(scene, quiet) == 1, f"{claims(scene, quiet)} claims of the job that nobody touched")
+
+
+def _clock(offset: str) -> dict[str, str]:
+    """Variables that put a process's wall clock off by so many seconds."""
+    found = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
+    if found is None:
+        raise NotHere("needs libfaketime (Debian: faketime)")
+    return {"LD_PRELOAD": str(found), "FAKETIME": offset, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
 
 
 @fault("C29", "a job whose child dies each time before its first part", "failed with worker_lost at the third")

@@ -19,8 +19,10 @@ from urllib.parse import urlsplit, urlunsplit
 from chaos.proxy import Proxy
 
 PROJECT = Path(__file__).resolve().parents[1]
+CELERY = ["-m", "celery", "--app", "workers.celery"]
 QUEUES = "exports,exports.large,notifications"
-LEASE, SWEEP = 6, 2  # seconds
+LEASE, SWEEP = 4, 1  # seconds; faults that wait for a lease shall not wait long
+READY_SECONDS = 60.0
 
 ENVIRONMENT = {
     "DJANGO_SETTINGS_MODULE": "chaos.settings",
@@ -39,10 +41,12 @@ class Process:
     arguments: list[str]
     env: dict[str, str]
     log: Path
+    ready: bytes = b""
+    """What its log says once it is to be reckoned with."""
     popen: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Process:
-        with self.log.open("ab") as log:
+        with self.log.open("wb") as log:
             self.popen = subprocess.Popen(
                 [sys.executable, *self.arguments],
                 env=self.env,
@@ -63,8 +67,15 @@ class Process:
     def runs(self) -> bool:
         return self.popen is not None and self.popen.poll() is None
 
+    def await_ready(self) -> None:
+        deadline = time.monotonic() + READY_SECONDS
+        while self.ready not in self.log.read_bytes():
+            if not self.runs or time.monotonic() > deadline:
+                raise RuntimeError(f"{self.name} did not come up; its log ends with\n{self.log.read_text()[-2000:]}")
+            time.sleep(0.05)
+
     def signal(self, number: int) -> None:
-        with suppress(ProcessLookupError):
+        if self.runs:
             os.kill(self.pid, number)
 
     def kill_group(self) -> None:
@@ -73,9 +84,12 @@ class Process:
         with suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
         self.popen.wait(30)
+        self.popen = None  # its number may be another's from now on
 
     def children(self) -> list[int]:
         """Its pool's processes."""
+        if self.popen is None:
+            return []
         listed = Path(f"/proc/{self.pid}/task/{self.pid}/children")
         return [int(pid) for pid in listed.read_text().split()] if listed.exists() else []
 
@@ -88,8 +102,8 @@ class Site:
     s3: Proxy = field(init=False)
     workers: list[Process] = field(default_factory=list)
     others: list[Process] = field(default_factory=list)
-    extra: dict[str, str] = field(default_factory=dict)
-    """More variables for the processes that are started from now on."""
+    started: list[Process] = field(default_factory=list)
+    """Everything that ever was, to be ended at the end."""
 
     def __post_init__(self) -> None:
         self.pg, self.redis, self.s3 = (
@@ -108,22 +122,19 @@ class Site:
             "AWS_ENDPOINT_URL_S3": _behind(os.environ["AWS_ENDPOINT_URL_S3"], self.s3),
             "EXPORTS_S3_PUBLIC_ENDPOINT_URL": os.environ["AWS_ENDPOINT_URL_S3"],
         }
-        return {**os.environ, **ENVIRONMENT, **behind, **self.extra, "PGAPPNAME": "site"}
+        return {**os.environ, **ENVIRONMENT, **behind, "PGAPPNAME": "site"}
 
     def start(self) -> None:
-        for _ in range(2):
-            self.add_worker()
+        web = ["-m", "uvicorn", "exportsite.asgi:application", "--host", "127.0.0.1", "--port", str(self.web_port)]
         self.others = [
-            self._celery("maintenance", "worker", "--queues", "maintenance", "--concurrency", "1"),
-            self._celery("beat", "beat", "--schedule", str(self.folder / "schedule"), "--pidfile", ""),
-            self._process(
-                "web",
-                ["-m", "uvicorn", "exportsite.asgi:application", "--host", "127.0.0.1", "--port", str(self.web_port)],
-            ),
+            self._upkeep({}),
+            self._process("beat", [*CELERY, "beat", "--schedule", str(self.folder / "schedule"), "--pidfile", ""]),
+            self._process("web", web),
         ]
+        self.revive()
+        self._await_web()
 
-    def await_web(self, seconds: float = 90.0) -> None:
-        """Wait until the web process answers."""
+    def _await_web(self, seconds: float = 90.0) -> None:
         deadline = time.monotonic() + seconds
         while True:
             try:
@@ -134,12 +145,15 @@ class Site:
                     raise
                 time.sleep(0.2)
 
-    def add_worker(self, concurrency: int = 2) -> Process:
-        worker = self._celery(
-            f"worker-{len(self.workers) + 1}", "worker", "--queues", QUEUES, "--concurrency", str(concurrency)
-        )
+    def add_worker(self, more: dict[str, str] | None = None) -> Process:
+        """One more of two processes; ``more`` are variables of its own."""
+        worker = self._worker("worker", QUEUES, 2, more or {})
         self.workers.append(worker)
         return worker
+
+    def worker_of(self, child: int) -> Process:
+        """The worker whose pool has this process."""
+        return next(worker for worker in self.workers if child in worker.children())
 
     def revive(self) -> None:
         """Have two workers and the others, whatever was broken; all as they are meant to be."""
@@ -154,18 +168,27 @@ class Site:
             if not other.runs:
                 other.kill_group()
                 other.start()
+        for each in [*self.workers, *self.others]:
+            each.await_ready()
 
-    def restart_workers(self, **extra: str) -> None:
-        """New workers, under these variables."""
+    def restart_workers(self, *more: dict[str, str]) -> None:
+        """Two new workers under these variables: the same for both, or each its own."""
         for worker in self.workers:
             worker.kill_group()
         self.workers.clear()
-        self.extra = extra
-        self.revive()
-        self.extra = {}
+        for number in range(2):
+            self.add_worker(more[number % len(more)] if more else None)
+        for worker in self.workers:
+            worker.await_ready()
+
+    def restart_upkeep(self, more: dict[str, str]) -> None:
+        """A new worker for the sweep under these variables."""
+        self.others[0].kill_group()
+        self.others[0] = self._upkeep(more)
+        self.others[0].await_ready()
 
     def stop(self) -> None:
-        for each in [*self.workers, *self.others]:
+        for each in self.started:
             each.kill_group()
 
     def call(self, method: str, path: str, token: str, body: Any = None) -> tuple[int, Any, dict[str, str]]:
@@ -183,13 +206,27 @@ class Site:
             text = error.read()
             return error.code, json.loads(text) if text[:1] in b"{[" else None, dict(error.headers)
 
-    def _celery(self, name: str, *arguments: str) -> Process:
-        more = ["--hostname", f"{name}-{os.getpid()}-{_free_port()}@chaos", "--without-gossip", "--without-mingle"]
-        words = ["-m", "celery", "--app", "workers.celery", *arguments, "--loglevel", "INFO"]
-        return self._process(name, words + (more if arguments[0] == "worker" else []))
+    def _upkeep(self, more: dict[str, str]) -> Process:
+        return self._worker("maintenance", "maintenance", 1, more)
 
-    def _process(self, name: str, arguments: list[str]) -> Process:
-        return Process(name, arguments, self.env(), self.folder / f"{name}.log").start()
+    def _worker(self, name: str, queues: str, concurrency: int, more: dict[str, str]) -> Process:
+        words = [
+            "worker",
+            "--queues",
+            queues,
+            "--concurrency",
+            str(concurrency),
+            "--without-gossip",
+            "--without-mingle",
+        ]
+        words += ["--hostname", f"{name}-{os.getpid()}-{len(self.started)}@chaos", "--loglevel", "INFO"]
+        return self._process(name, [*CELERY, *words], more, ready=b" ready.")
+
+    def _process(self, name: str, arguments: list[str], more: dict[str, str] | None = None, **how: Any) -> Process:
+        log = self.folder / f"{name}-{len(self.started)}.log"
+        process = Process(name, arguments, self.env() | (more or {}), log, **how)
+        self.started.append(process)
+        return process.start()
 
 
 def service_pid(name: str) -> int:

@@ -120,7 +120,7 @@ def _rests(connection: psycopg.Connection[Any]) -> bool:
 
 @fault("C17", "table locked past the statement time-out", "tried again by the budget, or ends with its code")
 def locked(scene: Scene) -> None:
-    scene.site.restart_workers(CHAOS_STATEMENT_SECONDS="1")
+    scene.site.restart_workers({"CHAOS_STATEMENT_SECONDS": "1"})
     with database() as connection, connection.transaction():
         connection.execute("LOCK TABLE samples_customer IN ACCESS EXCLUSIVE MODE")
         job = scene.ask_blind()

@@ -13,6 +13,7 @@ from django.db import DEFAULT_DB_ALIAS, connections, models
 
 from exports_app import conf, errors
 from exports_app.pipeline.formats.gzip import GzipEncoder
+from exports_app.pipeline.sources import wire
 from exports_app.pipeline.sources.chain import ChainSource
 from exports_app.pipeline.sources.rows import RowSource
 from exports_app.pipeline.sources.sql import Query, SqlSource
@@ -66,10 +67,14 @@ class Table:
         last: Cursor | None = None,
         snapshot: str | None = None,
     ) -> SqlSource | RowSource:
-        """Begin to read, on a connection of its own; the caller closes the source."""
+        """Begin to read, on a connection of its own; the caller closes the source.
+
+        Raises ``DatabaseUnavailable`` where there is none to be had.
+        """
         if self.query is None:
             return self._open_rows(format_, options, after)
-        connection = connect_source()
+        with wire.database_errors():
+            connection = connect_source()
         try:
             return SqlSource(
                 connection,

@@ -188,9 +188,20 @@ def test_a_commit_without_an_answer_costs_nothing(
     assert goes_on(job) == undisturbed
 
 
+def test_a_source_that_cannot_be_reached_is_an_outage(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = ask_small(alice)
+    monkeypatch.setattr(plan, "connect_source", once(plan.connect_source, psycopg.OperationalError("no"), first=True))
+    assert run.run_next("exports") is not None
+    job.refresh_from_db()
+    assert (job.status, job.failures, job.error_code) == (Status.QUEUED, 0, "database_unavailable")
+    ExportJob.objects.update(next_attempt_at=timezone.now())
+    assert run.run_next("exports") is None
+    job.refresh_from_db()
+    assert (job.status, job.row_count) == (Status.COMPLETED, 10)
+
+
 def test_a_database_that_is_away_at_the_end_is_waited_for(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan, "connect_source", raising(psycopg.OperationalError("refused")))
-    monkeypatch.setattr("workers.run.make_plan", raising(errors.DatabaseUnavailable()))
     gone = OperationalError("server closed the connection unexpectedly")
     monkeypatch.setattr(lifecycle, "retry_later", once(lifecycle.retry_later, gone, first=True))
     job = ask_small(alice)

@@ -18,6 +18,7 @@ from exports_app.pipeline.errors import (
 from exports_app.pipeline.parts import MIN_PART_SIZE
 from exports_app.pipeline.sinks import s3, s3_object
 from exports_app.pipeline.sinks.s3 import S3Sink, S3Store
+from exports_app.pipeline.waiting import while_waiting
 from tests.sinks_fixtures import (
     LATE,
     PLACES,
@@ -151,7 +152,23 @@ def test_a_further_part_waits_until_one_has_arrived(bucket: Bucket, monkeypatch:
         put_all(sink, FIVE[:2], last=5)
         assert waits == []
         put_all(sink, FIVE[2:3], last=5)
-        assert len(waits) == 1
+        assert waits
+
+
+def test_a_run_that_shall_stop_does_not_wait_for_a_part(bucket: Bucket) -> None:
+    go = threading.Event()
+
+    def stop() -> None:
+        raise StopIteration
+
+    bucket.calls.before("UploadPart", lambda _: go.wait(30))
+    upload = bucket.upload()
+    with bucket.open(upload) as sink:
+        with while_waiting(stop), pytest.raises(StopIteration):
+            put_all(sink, FIVE[:3], last=5)
+        go.set()
+        sink.detach()
+    bucket.store.discard(upload)
 
 
 def test_large_parts_travel_alone(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,20 +30,22 @@ def schedule_upkeep(sender: Celery, **_: Any) -> None:
     """What beat rings for; every task is safe to run twice at once."""
     from exports_app import conf
 
+    # Expiry is judged by the worker's clock, so it must be longer than clocks are apart; it bounds what piles up.
+    options = {"queue": "maintenance", "expires": 3_600}
     sender.conf.beat_schedule = {
         "sweep": {
             "task": "exports.sweep",
             "schedule": float(conf.settings.SWEEP_SECONDS),
-            "options": {"queue": "maintenance", "expires": conf.settings.SWEEP_SECONDS},
+            "options": options,
         },
         "prune": {
             "task": "exports.prune",
             "schedule": 300.0,
-            "options": {"queue": "maintenance", "expires": 300},
+            "options": options,
         },
         "orphans": {
             "task": "exports.sweep_orphans",
             "schedule": 3_600.0,
-            "options": {"queue": "maintenance", "expires": 3_600},
+            "options": options,
         },
     }

@@ -24,8 +24,8 @@ from exports_app.pipeline import errors as pipeline_errors
 from exports_app.pipeline import loop
 from exports_app.pipeline.errors import PipelineError
 from exports_app.pipeline.parts import part_size
-from exports_app.pipeline.sources import wire
 from exports_app.pipeline.types import Progress, Receipt, Sink, StoredPart, Upload
+from exports_app.pipeline.waiting import while_waiting
 from exports_app.plan import Plan, make_plan
 from exports_app.progress import Rate
 from workers import memory
@@ -41,7 +41,7 @@ ONE_PIECE_SECONDS = 1_800.0
 """A file that no other run can go on with is written by one, in this time at most."""
 DETACH_SECONDS = 10.0
 """Longest wait for the parts on their way when a run stops early."""
-HURRIED_SECONDS = 1.0
+HURRIED_SECONDS = 0.5
 """The same where the worker stops."""
 
 
@@ -98,7 +98,7 @@ class Run:
         log.info("export.job.started", claim=self.job.claim, attempt=self.job.failures + 1)
         heartbeat = Heartbeat(self.job)
         try:
-            with heartbeat, wire.while_waiting(heartbeat.moved):
+            with heartbeat, while_waiting(heartbeat.moved):
                 self._export(heartbeat)
         except LeaseLost:
             self.ending.lost()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from exports_app.pipeline.parts import MIB, check_order, record
 from exports_app.pipeline.sinks.guard import Guard
 from exports_app.pipeline.sinks.s3_object import S3Object, md5_etag, multipart_etag, part_key
 from exports_app.pipeline.types import Part, Receipt, StoredPart, Upload
+from exports_app.pipeline.waiting import POLL_SECONDS, look
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -147,7 +148,7 @@ class S3Sink(Guard):
         return fresh
 
     def flush(self) -> None:
-        wait([future for future, _ in self._sent])
+        _await([future for future, _ in self._sent])
         self._raise_failure()
 
     def complete(self) -> Receipt:
@@ -198,7 +199,7 @@ class S3Sink(Guard):
             if not busy or not full:
                 self._raise_failure()
                 return
-            wait([future for future, _ in busy], return_when=FIRST_COMPLETED)
+            _await([future for future, _ in busy], any_of_them=True)
 
     def _raise_failure(self) -> None:
         for future, _ in self._sent:
@@ -235,6 +236,16 @@ class S3Sink(Guard):
     def _settle(self) -> None:
         self.settled = True
         self._threads.shutdown(wait=False)
+
+
+def _await(futures: Sequence[Future[StoredPart]], *, any_of_them: bool = False) -> None:
+    """Until all are done; the run may end the wait."""
+    until = FIRST_COMPLETED if any_of_them else ALL_COMPLETED
+    while True:
+        done, pending = wait(futures, POLL_SECONDS, return_when=until)
+        if not pending or (any_of_them and done):
+            return
+        look()
 
 
 def _size(parts: Sequence[StoredPart]) -> int:

@@ -20,10 +20,10 @@ TARGET_CHUNK_BYTES = 4 * 1_048_576
 """Chunks are grown or shrunk towards this size; memory of a run is a few of them."""
 MAX_CHUNK_ROWS = 50_000
 MIN_CHUNK_ROWS = 100
+"""A statement for so few rows that takes too long is not cut down any more."""
 STATEMENT_CHUNKS = 32
 """Chunks that one statement serves, so that PostgreSQL goes on while the last one is worked on: with one chunk a
 statement, CSV takes 1.7 times as long as psql, with 32 of them 1.25 times."""
-"""A statement for so few rows that takes too long is not cut down any more."""
 CANCEL_SECONDS = 2.0
 KEY_SEPARATOR = "\x1f"
 TEXT_TYPES = frozenset({"text", "character varying", "character", "citext", "name"})

@@ -7,9 +7,8 @@ psycopg's own ``Copy`` runs a generator per row; reading libpq's buffer directly
 from __future__ import annotations
 
 import select
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 import psycopg
@@ -17,13 +16,10 @@ from psycopg import pq
 from psycopg.errors import error_from_result
 
 from exports_app.pipeline import errors
+from exports_app.pipeline.waiting import POLL_SECONDS, look
 
 LOOKS = 16
 """Rows between two looks at how much there is: wide rows overshoot by so many at most."""
-POLL_SECONDS = 1.0
-"""Longest wait before Python may act on a signal."""
-
-_while_waiting: ContextVar[Callable[[], None] | None] = ContextVar("while_waiting", default=None)
 
 BUSY = (
     psycopg.errors.QueryCanceled,  # statement_timeout, an operator
@@ -35,16 +31,6 @@ BUSY = (
     psycopg.errors.IdleInTransactionSessionTimeout,
     psycopg.errors.SnapshotTooOld if hasattr(psycopg.errors, "SnapshotTooOld") else psycopg.errors.QueryCanceled,
 )
-
-
-@contextmanager
-def while_waiting(act: Callable[[], None]) -> Iterator[None]:
-    """Have ``act`` called every second in which PostgreSQL sends nothing; what it raises ends the wait."""
-    token = _while_waiting.set(act)
-    try:
-        yield
-    finally:
-        _while_waiting.reset(token)
 
 
 class Lines(NamedTuple):
@@ -97,8 +83,7 @@ class CopyOut:
 
     def _wait(self) -> None:
         while not self._poll.poll(POLL_SECONDS * 1000):
-            if act := _while_waiting.get():
-                act()
+            look()
         self._pg.consume_input()
 
     def _result(self) -> pq.abc.PGresult | None:
