@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator
 from contextlib import closing
+from io import BytesIO
 
 from isal import isal_zlib
 
@@ -74,9 +75,7 @@ class _Writer:
 
     def __init__(self, encoder: Encoder, sink: Sink, part_size: Callable[[int], int], after: StoredPart | None) -> None:
         self._encoder, self._sink, self._part_size = encoder, sink, part_size
-        self._pieces: list[bytes] = []
-        self._pending = 0
-        self._bytes = 0
+        self._pending = BytesIO()  # its value is not copied again when the part is handed over
         self.rows = after.rows if after else 0
         self.cursor = after.cursor if after else None
         self._crc32 = after.crc32 if after else 0
@@ -86,12 +85,10 @@ class _Writer:
             self.write(encoder.start())
 
     def write(self, data: bytes) -> None:
-        if data:
-            self._pieces.append(data)
-            self._pending += len(data)
+        self._pending.write(data)
 
     def cut_if_full(self) -> bool:
-        if self._pending < self._part_size(self._number + 1):
+        if self._pending.tell() < self._part_size(self._number + 1):
             return False
         self.write(self._encoder.cut())
         self.put(last=False)
@@ -99,10 +96,9 @@ class _Writer:
 
     def put(self, *, last: bool) -> None:
         """Hand the pending bytes to the sink as one part."""
-        if last and not self._pending and self._number:
+        if last and not self._pending.tell() and self._number:
             return
-        data = b"".join(self._pieces)
-        self._pieces.clear()
+        data, self._pending = self._pending.getvalue(), BytesIO()
         self._number += 1
         self._crc32 = isal_zlib.crc32(data, self._crc32)
         part = Part(
@@ -115,7 +111,6 @@ class _Writer:
             state=self._last_state() if last else self._encoder.state(),
         )
         self._size += len(data)
-        self._pending = 0
         self._sink.put(part, last=last)
 
     def _last_state(self) -> dict[str, object]:
@@ -129,7 +124,7 @@ class _Writer:
     def report(self, **facts: object) -> Progress:
         return Progress(
             rows=self.rows,
-            bytes=self._size + self._pending,
+            bytes=self._size + self._pending.tell(),
             parts=tuple(self._sink.stored()),
             crc32=self._crc32,
             warnings=self._warnings(),
