@@ -19,6 +19,8 @@ class ExportsSettings:
 
     ENABLED: bool = True
     """False answers 503 everywhere and ends running jobs (environment: ``ENABLE_EXPORTS=0``)."""
+    SITE_URL: str = "http://localhost:8000"
+    """Address that people reach the site by, without a slash at its end: links in mails begin with it."""
     STORAGE: str = "exports"
     """Name in ``STORAGES`` of the storage that holds the files."""
     SOURCE_DATABASE_URL: str = ""

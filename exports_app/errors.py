@@ -65,6 +65,22 @@ class Gone(ExportError):
     status = 410
 
 
+class LinkWrong(PermissionDenied):
+    """This link is not right. Copy it whole, or ask for a new one."""
+
+
+class LinkUsed(PermissionDenied):
+    """This link was used already; each works once. Ask for a new one."""
+
+
+class LinkWithdrawn(PermissionDenied):
+    """This link was withdrawn. Ask for a new one."""
+
+
+class LinkExpired(Gone):
+    """This link has expired. Ask for a new one."""
+
+
 class TooManyRows(ExportError):
     """The export has more rows than are allowed for this data."""
 

@@ -13,11 +13,11 @@ from typing import Any
 
 from django.db import connection, models, transaction
 from django.db.models import F
-from django.db.models.functions import Coalesce, Now
+from django.db.models.functions import Coalesce, Greatest, Least, Now
 
 from exports_app import conf, turns
 from exports_app.choices import ACTIVE, TRANSITIONS, EventKind, Queue, Status
-from exports_app.models import ExportEvent, ExportJob, ExportPart
+from exports_app.models import ExportEvent, ExportJob, ExportPart, ExportToken
 from exports_app.pipeline.errors import WorkerLost
 from exports_app.pipeline.types import StoredPart
 
@@ -227,8 +227,25 @@ def restart(job_id: Any) -> bool:
         if not _try(rows, (Status.FAILED, Status.CANCELLED), Status.QUEUED, **_AFRESH):
             return False
         ExportPart.objects.filter(job_id=job_id).delete()  # it starts over
+        withdraw_tokens(job_id)
         _event_id(job_id, EventKind.QUEUED, {"again": True})
         return True
+
+
+def extend(job_id: Any, *, life: timedelta, longest: timedelta) -> bool:
+    """Keep a finished file for ``life`` from now, but ``longest`` from its completion at most. False: no file is left.
+
+    A file that lives longer anyway is left alone.
+    """
+    until = Least(Now() + life, F("completed_at") + longest)
+    rows = ExportJob.objects.filter(pk=job_id, status=Status.COMPLETED, deleted_at=None, expires_at__gt=Now())
+    return rows.update(expires_at=Greatest(F("expires_at"), until)) == 1
+
+
+def withdraw_tokens(job_id: Any) -> int:
+    """No link that was given out for this job works any more; gives how many still did."""
+    waiting = ExportToken.objects.filter(job_id=job_id, redeemed_at=None, revoked_at=None)
+    return waiting.update(revoked_at=Now())
 
 
 _AFRESH: dict[str, Any] = {

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from exports_app import lifecycle, services
 from exports_app.choices import Status
-from exports_app.models import ExportJob, ExportPerformance
+from exports_app.models import ExportJob, ExportPerformance, ExportToken
 from exports_app.pipeline.errors import PipelineError
 
 log = structlog.get_logger("exports")
@@ -19,6 +19,8 @@ log = structlog.get_logger("exports")
 PERFORMANCE_LIFE = timedelta(days=30)
 JOB_LIFE = timedelta(days=90)
 """Rows of ended jobs stay so long for limits and audit."""
+TOKEN_MEMORY = timedelta(days=30)
+"""After its end; so long it is known which of the reasons it does not work for."""
 CLEAN_AFTER = timedelta(seconds=60)
 """A worker cleans up after its own job first."""
 BATCH = 200
@@ -32,6 +34,7 @@ class Pruned:
     files: int
     jobs: int
     performance: int
+    tokens: int
 
 
 def prune() -> Pruned:
@@ -47,7 +50,8 @@ def prune() -> Pruned:
     )
     jobs = ExportJob.objects.filter(pk__in=old.values("pk")[:BATCH]).delete()[1].get("exports_app.ExportJob", 0)
     performance = ExportPerformance.objects.filter(created_at__lt=now - PERFORMANCE_LIFE).delete()[0]
-    return Pruned(files=files, jobs=jobs, performance=performance)
+    tokens = ExportToken.objects.filter(expires_at__lt=now - TOKEN_MEMORY).delete()[0]
+    return Pruned(files=files, jobs=jobs, performance=performance, tokens=tokens)
 
 
 def clean_leftovers() -> int:

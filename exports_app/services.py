@@ -94,6 +94,7 @@ def delete_export(job: ExportJob) -> None:
     """Cancel if active, and remove the file. The row stays, unseen, until it is pruned."""
     lifecycle.cancel(job.pk)
     ExportJob.objects.filter(pk=job.pk).update(deleted_at=timezone.now())
+    lifecycle.withdraw_tokens(job.pk)
     job.refresh_from_db()
     if job.status not in ACTIVE:
         discard_file(job)

@@ -213,6 +213,9 @@ SPECTACULAR_SETTINGS = {
 # Exports: read through exports_app.conf, which holds the defaults.
 
 ENABLE_EXPORTS = env.bool("ENABLE_EXPORTS", True)
+EXPORTS_SITE_URL = env.str("EXPORTS_SITE_URL", "").rstrip("/") or (
+    f"{'https' if HTTPS else 'http'}://{ALLOWED_HOSTS[0].lstrip('.')}"
+)
 for _name in (
     "MAX_ACTIVE",
     "FILE_TTL",

@@ -109,7 +109,7 @@ def test_pruning_deletes_what_has_expired_and_says_so(alice: User, capsys: pytes
     call_command("prune_exports")
     call_command("prune_exports")
     first, second = capsys.readouterr().out.splitlines()
-    assert first == "Deleted 1 expired files, 0 leftovers, 0 old exports, 0 old figures."
-    assert second == "Deleted 0 expired files, 0 leftovers, 0 old exports, 0 old figures."
+    assert first == "Deleted 1 expired files, 0 leftovers, 0 old exports, 0 old figures, 0 old tokens."
+    assert second == "Deleted 0 expired files, 0 leftovers, 0 old exports, 0 old figures, 0 old tokens."
     job.refresh_from_db()
     assert (job.status, job.file_key) == (Status.EXPIRED, "")

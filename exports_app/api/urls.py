@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from exports_app.api import performance, presets, views
+from exports_app.api import downloads, performance, presets, views
 
 app_name = "api"
 
@@ -17,6 +17,9 @@ urlpatterns = [
     path("exports/<uuid:id>/status/", views.StatusView.as_view(), name="export-status"),
     path("exports/<uuid:id>/cancel/", views.CancelView.as_view(), name="export-cancel"),
     path("exports/<uuid:id>/retry/", views.RetryView.as_view(), name="export-retry"),
+    path("exports/<uuid:id>/token/", downloads.TokenView.as_view(), name="export-token"),
+    path("exports/<uuid:id>/download/", downloads.DownloadView.as_view(), name="export-download"),
+    path("exports/<uuid:id>/downloads/", downloads.DownloadListView.as_view(), name="export-downloads"),
     path("presets/", presets.PresetListView.as_view(), name="preset-list"),
     path("presets/<uuid:id>/", presets.PresetView.as_view(), name="preset-detail"),
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from exports_app.web import views
+from exports_app.web import links, views
 
 app_name = "exports"
 
@@ -16,6 +16,9 @@ urlpatterns = [
     path("<uuid:id>/", views.detail, name="detail"),
     path("<uuid:id>/progress/", views.progress, name="progress"),
     path("<uuid:id>/download/", views.download, name="download"),
+    path("<uuid:id>/link/", links.link, name="link"),
+    path("<uuid:id>/links/", links.make, name="make-link"),
+    path("<uuid:id>/links/withdraw/", links.withdraw, name="withdraw-links"),
     path("<uuid:id>/cancel/", views.cancel, name="cancel"),
     path("<uuid:id>/retry/", views.retry, name="retry"),
     path("<uuid:id>/delete/", views.delete, name="delete"),

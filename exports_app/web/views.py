@@ -24,9 +24,8 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from django_htmx.http import HttpResponseClientRefresh
 from structlog.contextvars import get_contextvars
 
-from exports_app import errors, services
+from exports_app import downloads, errors, services
 from exports_app import progress as progress_of
-from exports_app.choices import Status
 from exports_app.models import ExportJob
 from exports_app.resources import registry
 from exports_app.resources.base import Resource
@@ -126,18 +125,9 @@ def progress(request: HttpRequest, id: UUID) -> HttpResponse:
 @require_safe
 def download(request: HttpRequest, id: UUID) -> HttpResponse:
     """To a fresh link to the file."""
-    job = services.get_export(request.user, id)
-    shown = JobView(job, request.user)
-    if shown.status == Status.EXPIRED:
-        raise errors.Gone("The file of this export has expired. Start a new export to have it again.")
-    if shown.status != Status.COMPLETED:
-        raise errors.Conflict(f"This export is {shown.state.lower()}; it has no file to download.")
-    if not services.may_read(request.user, job):
-        raise errors.PermissionDenied(shown.no_download)
-    url = services.download_url(request.user, job)
-    if url is None:
-        raise errors.NotFound(shown.no_download or "This site cannot hand out its files here yet.")
-    return HttpResponseRedirect(url)
+    if request.method == "HEAD":
+        return HttpResponse(headers=downloads.file_headers(downloads.get_file(request.user, id)))
+    return HttpResponseRedirect(downloads.download(request.user, id, address=request.META.get("REMOTE_ADDR", "")))
 
 
 @page

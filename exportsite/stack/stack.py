@@ -54,6 +54,7 @@ class Stack:
 
     def start_site(self, *, workers: int, rows: int) -> dict[str, str]:
         """Web, workers and beat on migrated tables with samples; the demo users' API tokens."""
+        self.env.setdefault("EXPORTS_SITE_URL", self.url)
         site = Site(
             self.supervisor,
             self.folder,

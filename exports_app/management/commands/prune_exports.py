@@ -18,5 +18,5 @@ class Command(BaseCommand):
         orphans.sweep()  # says in the log what it removed
         self.stdout.write(
             f"Deleted {pruned.files} expired files, {leftovers} leftovers, "
-            f"{pruned.jobs} old exports, {pruned.performance} old figures."
+            f"{pruned.jobs} old exports, {pruned.performance} old figures, {pruned.tokens} old tokens."
         )
