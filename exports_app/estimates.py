@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 import psycopg
@@ -13,7 +14,10 @@ from exports_app.plan import Plan, Table, connect_source
 
 EXACT_ROWS = 1_000_001
 """Rows are counted up to here; beyond, the planner's word is good enough."""
-COUNT_TIMEOUT_MS = 500
+COUNT_SECONDS = 0.5
+"""For all tables of an export together."""
+SHORTEST_COUNT = 0.01
+"""Seconds below which a count is not begun."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,37 +29,44 @@ class Estimate:
 
     @property
     def strategy(self) -> Strategy:
-        """How a download of so many rows is made."""
-        if self.rows < conf.settings.DIRECT_MAX_ROWS:
+        """How a download of so many rows is made. What is only estimated is never built in one go: it may be more."""
+        if self.exact and self.rows < conf.settings.DIRECT_MAX_ROWS:
             return Strategy.DIRECT
         return Strategy.STREAM if self.rows <= conf.settings.STREAM_MAX_ROWS else Strategy.BACKGROUND
 
 
-def estimate_rows(plan: Plan) -> Estimate:
+def estimate_rows(plan: Plan, *, seconds: float = COUNT_SECONDS) -> Estimate:
     """Count where that is cheap, else ask the planner. Raises ``psycopg.OperationalError`` when it is away."""
-    found = [_table_rows(table) for table in plan.tables]
-    rows, exact = sum(rows for rows, _ in found), all(exact for _, exact in found)
-    if plan.limit is not None and rows >= plan.limit:
-        return Estimate(rows=plan.limit, exact=exact or rows >= EXACT_ROWS)
-    return Estimate(rows=rows, exact=exact)
+    ends = time.monotonic() + seconds
+    found = [_table_rows(table, plan.limit, ends) for table in plan.tables]
+    return Estimate(rows=sum(rows for rows, _ in found), exact=all(exact for _, exact in found))
 
 
-def _table_rows(table: Table) -> tuple[int, bool]:
+def _table_rows(table: Table, limit: int | None, ends: float) -> tuple[int, bool]:
+    """Rows of the table, ``limit`` at most, and whether that is sure."""
     if table.query is None:
         known = table.resource.count_rows(table.resource.parameters)
-        return known or 0, known is not None
+        return _limited(known or 0, limit), known is not None
+    enough = _limited(EXACT_ROWS + 1, limit)
     with connect_source() as connection:
-        counted = _count(connection, table.query)
-        if counted is not None and counted < EXACT_ROWS:
+        counted = _count(connection, table.query, enough, ends - time.monotonic())
+        if counted is not None and (counted < enough or counted == limit):
             return counted, True
-        return max(_planned(connection, table.query), counted or 0), False
+        return _limited(max(_planned(connection, table.query), counted or 0), limit), False
 
 
-def _count(connection: psycopg.Connection[tuple[int]], query: Query) -> int | None:
-    statement = f"SELECT count(*) FROM (SELECT FROM ({query.text}) AS q LIMIT {EXACT_ROWS}) AS counted"  # noqa: S608 - compiled by Django
+def _limited(rows: int, limit: int | None) -> int:
+    return rows if limit is None else min(rows, limit)
+
+
+def _count(connection: psycopg.Connection[tuple[int]], query: Query, most: int, seconds: float) -> int | None:
+    """Rows, ``most`` at most; None: not within ``seconds``."""
+    if seconds < SHORTEST_COUNT:
+        return None
+    statement = f"SELECT count(*) FROM (SELECT FROM ({query.bare or query.text}) AS q LIMIT {most}) AS counted"  # noqa: S608 - compiled by Django
     try:
         with connection.transaction():
-            connection.execute(f"SET LOCAL statement_timeout = {COUNT_TIMEOUT_MS}; SET LOCAL jit = off")
+            connection.execute(f"SET LOCAL statement_timeout = {int(seconds * 1000)}; SET LOCAL jit = off")
             row = connection.execute(statement.encode()).fetchone()
     except psycopg.errors.QueryCanceled:
         return None

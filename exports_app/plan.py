@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -17,7 +18,7 @@ from exports_app.pipeline.sources import wire
 from exports_app.pipeline.sources.chain import ChainSource
 from exports_app.pipeline.sources.rows import RowSource
 from exports_app.pipeline.sources.sql import Query, SqlSource
-from exports_app.pipeline.types import Cursor, Encoder, Field, Format, Options, Sheet
+from exports_app.pipeline.types import Chunk, Cursor, Encoder, Field, Format, Options, Sheet
 from exports_app.resources.base import Resource, User
 from exports_app.resources.filters import check
 from exports_app.resources.queries import Selected, compile_query, select_rows
@@ -89,6 +90,18 @@ class Table:
         except BaseException:
             connection.close()
             raise
+
+    def peek(self, format_: Format, options: Options, *, rows: int, timeout: float) -> Chunk | None:
+        """The first rows as the format has them; None: there are none.
+
+        Raises ``DatabaseBusy`` where a statement would take more than ``timeout`` seconds, ``DatabaseUnavailable``.
+        """
+        if self.query is None:
+            with closing(self._open_rows(format_, options, None)) as made:
+                return made.read(rows)
+        with wire.database_errors(), closing(connect_source()) as connection:
+            sql = format_.sql(self.fields, options)
+            return SqlSource(connection, self.query, sql, statement_timeout=timeout, bounded=False).read(rows)
 
     def _open_rows(self, format_: Format, options: Options, after: Cursor | None) -> RowSource:
         resource = self.resource

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from django.urls import path
 
-from exports_app.api import downloads, performance, presets, views
+from exports_app.api import downloads, estimates, performance, presets, views
 
 app_name = "api"
 
 urlpatterns = [
     path("resources/", views.ResourceListView.as_view(), name="resource-list"),
     path("resources/<str:name>/", views.ResourceView.as_view(), name="resource-detail"),
+    path("resources/<str:name>/estimate/", estimates.EstimateView.as_view(), name="resource-estimate"),
     path("exports/", views.ExportListView.as_view(), name="export-list"),
     path("exports/performance/", performance.PerformanceView.as_view(), name="export-performance"),
     path("exports/<uuid:id>/", views.ExportView.as_view(), name="export-detail"),

@@ -177,6 +177,8 @@ class Format:
     sheets: bool = False
     """Whether it can hold several tables; its encoder then takes ``sheets`` as well."""
     max_columns: int | None = None
+    sheet_rows: int | None = None
+    """Rows of one sheet at most; more go on in further ones."""
     guards_formulas: bool = False
     """Whether the formula guard is on where a request does not say."""
 

@@ -72,7 +72,8 @@ def compile_query(
     names = list(dict.fromkeys(wanted))
     text, outputs = _compile(queryset, computed, names, using)
     proven = has_proven_key(resource, queryset)
-    if whole is not None and any(_has_window(output) for output in outputs.values()):
+    windowed = any(_has_window(output) for output in outputs.values())
+    if whole is not None and windowed:
         every, _ = _compile(whole, computed, names, using)
         if every != text:
             text = _chosen(every, names, _keys_text(resource, queryset, using), keys, proven=proven)
@@ -86,7 +87,9 @@ def compile_query(
     ]
     if names != wanted:
         text = _rearrange(text, [names.index(name) for name in wanted], len(names))
-    return Query(text=text, columns=len(paths), keys=len(keys), proven_key=proven), fields
+    # Without columns only where a row of the query is one of the model: a grouped one is grouped by its columns.
+    bare = _keys_text(resource, queryset, using) if resource._is_plain(queryset) and not windowed else ""
+    return Query(text=text, columns=len(paths), keys=len(keys), proven_key=proven, bare=bare), fields
 
 
 def fields_of(resource: Resource, user: User, columns: Sequence[Column], using: str = DEFAULT_DB_ALIAS) -> list[Field]:

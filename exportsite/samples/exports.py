@@ -85,7 +85,7 @@ class TradeExport(Resource):
     model = Trade
     key = ("opened_at", "id")
     filterset_class = TradeFilter
-    sheets = (Sheet("tags", via="trade"),)
+    sheets = (Sheet("tags", via="trades"),)
     permission = "samples.view_trade"
     columns = (
         Column("id", label="ID"),

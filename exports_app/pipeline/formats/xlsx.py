@@ -194,5 +194,6 @@ FORMAT = Format(
     text=False,
     sheets=True,
     max_columns=MAX_COLUMNS,
+    sheet_rows=MAX_ROWS - 1,
     options=frozenset({"choice_labels", "date_format", "decimal_separator", "locale", "timezone", "truncate_cells"}),
 )

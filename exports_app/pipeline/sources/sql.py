@@ -47,13 +47,16 @@ class Query:
     keys: int
     proven_key: bool
     """True: constraints of the database say that the key is unique and never NULL."""
+    bare: str = ""
+    """As many rows without the columns, and the joins that only they need; empty: not known."""
 
 
 class SqlSource:
     """One run over a query, from ``after`` (exclusive) to ``last`` (inclusive), in key order.
 
     Takes over the connection: a ``REPEATABLE READ READ ONLY`` transaction on it lasts until ``close``. It sees the
-    ``snapshot`` that another source shares, or takes its own.
+    ``snapshot`` that another source shares, or takes its own. Not ``bounded``, it asks nothing about the key, the last
+    row and the order: all that is wanted are the first few rows.
     Raises ``errors.BadKey`` where the key is NULL or doubled, ``errors.BadQuery``, ``errors.DatabaseBusy`` and
     ``errors.DatabaseUnavailable`` for what PostgreSQL answers.
     """
@@ -70,6 +73,7 @@ class SqlSource:
         statement_timeout: float = 60.0,
         chunk_bytes: int = TARGET_CHUNK_BYTES,
         snapshot: str | None = None,
+        bounded: bool = True,
     ) -> None:
         self._connection = connection
         self._query = query
@@ -89,11 +93,9 @@ class SqlSource:
         with wire.database_errors():
             self._begin(snapshot)
             self.moment, self._types = self._look_around()
-            if not query.proven_key and after is None:
-                self._probe_key()
-            self.last = last or self._find_last()
-            self._done = self.last is None
-            self._one_pass = not self._done and self._order_needs_sort()
+            self.last = last
+            if bounded:
+                self._find_bounds()
 
     # What is read
 
@@ -248,6 +250,14 @@ class SqlSource:
         return self._types[self._query.columns :]
 
     # Questions asked once, at the start
+
+    def _find_bounds(self) -> None:
+        """Whether the key is one, what the last row is, and whether an index gives the order."""
+        if not self._query.proven_key and self._cursor is None:
+            self._probe_key()
+        self.last = self.last or self._find_last()
+        self._done = self.last is None
+        self._one_pass = not self._done and self._order_needs_sort()
 
     def _begin(self, snapshot: str | None) -> None:
         """Open the transaction; it sees another source's snapshot, or takes one with the first question."""
