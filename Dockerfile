@@ -25,8 +25,9 @@ RUN useradd --system --uid 10001 --no-create-home exports
 USER exports
 EXPOSE 8000
 
-# The site answers only to its own names, so the probe gives one of them. Workers and beat switch it off.
+# Whether it can work, not only lives. The site answers only to its own names, so the probe gives one of them.
+# Workers and beat switch it off.
 HEALTHCHECK --interval=15s --timeout=5s --start-period=20s \
-    CMD ["python", "-c", "import os, urllib.request as u; u.urlopen(u.Request('http://127.0.0.1:8000/health/', headers={'Host': os.environ['ALLOWED_HOSTS'].split(',')[0].lstrip('.')}), timeout=4)"]
+    CMD ["python", "-c", "import os, urllib.request as u; u.urlopen(u.Request('http://127.0.0.1:8000/health/ready/', headers={'Host': os.environ['ALLOWED_HOSTS'].split(',')[0].lstrip('.')}), timeout=4)"]
 
 CMD ["uvicorn", "exportsite.asgi:application", "--host", "0.0.0.0", "--port", "8000", "--timeout-graceful-shutdown", "10"]

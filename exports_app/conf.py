@@ -59,6 +59,8 @@ class ExportsSettings:
     """A run whose process has more ends with ``memory_limit``; 0: no limit. Above what a child is replaced at."""
     MEMORY_HARD_LIMIT_MB: int = 1_536
     """What a worker's child may take beyond what it has at its start; the kernel keeps it. 0: no limit."""
+    METRICS_TOKEN: str = ""
+    """Bearer token that opens ``/metrics``; empty: staff only (and everybody with ``DEBUG``)."""
 
     def __getattribute__(self, name: str) -> Any:
         if name == "ENABLED":

@@ -15,7 +15,7 @@ from django.db import connection, models, transaction
 from django.db.models import F
 from django.db.models.functions import Coalesce, Greatest, Least, Now
 
-from exports_app import conf, turns
+from exports_app import conf, metrics, turns
 from exports_app.choices import ACTIVE, TRANSITIONS, EventKind, Queue, Status
 from exports_app.models import ExportEvent, ExportJob, ExportPart, ExportToken
 from exports_app.pipeline.errors import WorkerLost
@@ -137,6 +137,7 @@ def complete(job: ExportJob, *, ttl: int, **proof: Any) -> None:
             **proof,
         )
         _event(job, EventKind.COMPLETED, {key: proof[key] for key in ("row_count", "file_size", "crc32")})
+        metrics.job_ended(job, "completed")
 
 
 def fail(job: ExportJob, *, code: str, detail: str, trace: str = "") -> None:
@@ -154,6 +155,7 @@ def fail(job: ExportJob, *, code: str, detail: str, trace: str = "") -> None:
             error_trace=trace,
         )
         _event(job, EventKind.FAILED, {"code": code})
+        metrics.job_ended(job, "failed", code=code)
 
 
 def retry_later(
@@ -182,6 +184,7 @@ def retry_later(
         )
         data = {"code": code, "delay": round(delay, 3), "counts": counts, "starts_over": starts_over}
         _event(job, EventKind.RETRY, data)
+        metrics.job_retried(code)
 
 
 def outage_seconds(job: ExportJob) -> float:
@@ -217,6 +220,7 @@ def cancel(job_id: Any) -> bool:
         if not _try(rows, ACTIVE, Status.CANCELLED, **ended):
             return False
         _event_id(job_id, EventKind.CANCELLED, {})
+        metrics.job_ended(rows.only("resource", "format").get(), "cancelled")
         return True
 
 
@@ -309,6 +313,9 @@ def _take_back(job: ExportJob) -> bool:
         _event(job, EventKind.LOST, {"worker": job.worker})
         if failed:
             _event(job, EventKind.FAILED, {"code": WorkerLost.code})
+            metrics.job_ended(job, "failed", code=WorkerLost.code)
+        else:
+            metrics.job_retried(WorkerLost.code)
     job.refresh_from_db()
     return True
 

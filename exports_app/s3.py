@@ -11,6 +11,8 @@ from storages.backends.s3 import S3Storage
 from exports_app import conf
 from exports_app.pipeline.sinks.s3 import S3Store, client_config
 
+QUICK_SECONDS = 1
+
 
 class ExportsS3Storage(S3Storage):  # type: ignore[misc]  # django-storages ships no types
     """django-storages' storage with the client settings that exports need (SigV4, time-outs, retries)."""
@@ -38,13 +40,35 @@ def presigned_url(storage: Any, key: str, *, disposition: str, content_type: str
 @cache
 def _public_client(storage: Any) -> Any:
     """A client that signs for the public host; it sends nothing itself."""
+    return _client(storage, conf.settings.S3_PUBLIC_ENDPOINT_URL or storage.endpoint_url)
+
+
+def check(storage: Any) -> None:
+    """Raises botocore's errors where the bucket does not answer, or not to our keys, within a second or two."""
+    _quick_client(storage).head_bucket(Bucket=storage.bucket_name)
+
+
+@cache
+def _quick_client(storage: Any) -> Any:
+    """A client that does not try twice."""
+    return _client(
+        storage,
+        storage.endpoint_url,
+        connect_timeout=QUICK_SECONDS,
+        read_timeout=QUICK_SECONDS,
+        retries={"total_max_attempts": 1},
+    )
+
+
+def _client(storage: Any, endpoint_url: str | None, **config: Any) -> Any:
+    """A client with the storage's keys."""
     keys = storage.connection.meta.client._get_credentials()
     return boto3.client(
         "s3",
-        endpoint_url=conf.settings.S3_PUBLIC_ENDPOINT_URL or storage.endpoint_url,
+        endpoint_url=endpoint_url,
         region_name=storage.region_name,
         aws_access_key_id=keys.access_key if keys else None,
         aws_secret_access_key=keys.secret_key if keys else None,
         aws_session_token=keys.token if keys else None,
-        config=client_config(),
+        config=client_config(**config),
     )

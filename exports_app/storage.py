@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from urllib.parse import quote
 
 from django.core.files.storage import FileSystemStorage, Storage, storages
@@ -27,6 +28,17 @@ def store() -> Store:
     from exports_app import s3  # boto3 is heavy, and half of the commands touch no file
 
     return s3.store(storage)
+
+
+def check() -> None:
+    """Raises what the storage's client raises where files cannot be stored now."""
+    storage = exports_storage()
+    if not isinstance(storage, FileSystemStorage):
+        from exports_app import s3  # as above
+
+        s3.check(storage)
+    elif not os.access(storage.location, os.W_OK) and os.path.exists(storage.location):
+        raise PermissionError(storage.location)
 
 
 def download_url(key: str, file_name: str, content_type: str, seconds: int = LINK_SECONDS) -> str | None:

@@ -44,7 +44,7 @@ CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", [])
 HTTPS = env.bool("HTTPS", not DEBUG)
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 SECURE_SSL_REDIRECT = HTTPS
-SECURE_REDIRECT_EXEMPT = [r"^health/"]
+SECURE_REDIRECT_EXEMPT = [r"^health/", r"^metrics$"]
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
 SECURE_HSTS_PRELOAD = HTTPS
@@ -74,6 +74,7 @@ INSTALLED_APPS = [
     *env.list("EXPORTSITE_EXTRA_APPS", []),
 ]
 MIDDLEWARE = [
+    "exports_app.request_id.request_id_middleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -208,6 +209,7 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",  # its files come from a package, not from a CDN
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "ENUM_NAME_OVERRIDES": {"Status": "exports_app.choices.Status"},
 }
 
 # Exports: read through exports_app.conf, which holds the defaults.
@@ -237,6 +239,8 @@ for _name in ("MEMORY_SOFT_LIMIT_MB", "MEMORY_HARD_LIMIT_MB"):
 if "EXPORTS_RATE" in env.dump() or env.str("EXPORTS_RATE", None) is not None:
     EXPORTS_RATE = env.str("EXPORTS_RATE")
 
+EXPORTS_METRICS_TOKEN = env.str("EXPORTS_METRICS_TOKEN", "")
+
 # Mail
 
 vars().update(
@@ -247,6 +251,8 @@ OPERATORS: list[str] = env.list("ADMINS", [])
 ADMINS = [("Operator", address) for address in OPERATORS]
 
 # Logs: JSON lines in production, readable at a desk.
+
+DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = True  # our own middleware in front lets none through that is not sane
 
 LOGGING = {
     "version": 1,

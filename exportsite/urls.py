@@ -8,7 +8,7 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-from exports_app.api.health import health
+from exports_app.api.health import HealthView, MetricsView, ReadyView
 
 admin.site.site_header = admin.site.site_title = "Exports"
 
@@ -20,6 +20,8 @@ urlpatterns = [
     path("api/v1/", include("exports_app.api.urls")),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
-    path("health/", health, name="health"),
+    path("health/", HealthView.as_view(), name="health"),
+    path("health/ready/", ReadyView.as_view(), name="ready"),
+    path("metrics", MetricsView.as_view(), name="metrics"),
     path("admin/", admin.site.urls),
 ]

@@ -14,7 +14,7 @@ from pathlib import Path
 import structlog
 from django.core.mail import mail_admins
 
-from exports_app import conf
+from exports_app import conf, metrics
 from exports_app.pipeline.errors import MemoryLimit
 
 log = structlog.get_logger("exports")
@@ -55,12 +55,14 @@ def alert(job: str, *, hard: bool) -> None:
     tell(
         f"Export {job} ran into the {kind} memory limit",
         f"The worker had used up to {peak} MB. {MemoryLimit.advice}",
+        alert="memory_limit",
     )
 
 
-def tell(subject: str, text: str) -> None:
-    """Mail to ``ADMINS``. A mail that cannot be sent must not change how a run ends."""
+def tell(subject: str, text: str, *, alert: metrics.Alert) -> None:
+    """Mail to ``ADMINS``, and count it. What cannot be sent must not change how a run ends."""
     try:
+        metrics.alert_raised(alert)
         mail_admins(subject, text)
     except Exception as error:  # whatever the mail's backend raises
         log.error("export.alert.unsent", subject=subject, error=type(error).__name__)

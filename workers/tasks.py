@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from celery import Task, shared_task
-from celery.signals import worker_process_init, worker_ready, worker_shutting_down
+from celery.signals import heartbeat_sent, worker_process_init, worker_ready, worker_shutting_down
 
 from exports_app.dispatch import RUN_NEXT
 from exports_app.pipeline import errors
 from exports_app.pipeline.errors import PipelineError
-from workers import lease, memory, run, upkeep
+from workers import lease, memory, presence, run, upkeep
 
 TERMINAL = tuple(
     each
@@ -47,15 +47,23 @@ def sweep_orphans() -> None:
 
 
 @worker_ready.connect
-def sweep_at_start(**_: object) -> None:
-    """A worker that comes up finds at once what was left while none was there."""
+def begin(sender: Any, **_: object) -> None:
+    """A worker that comes up finds at once what was left while none was there, and says that it is there."""
     sweep.apply_async(queue="maintenance", retry=False)
+    presence.begin(sender.hostname, [queue.name for queue in sender.task_consumer.queues])
+
+
+@heartbeat_sent.connect
+def go_on(**_: object) -> None:
+    """In the worker's parent, every two seconds."""
+    presence.go_on()
 
 
 @worker_shutting_down.connect
 def drain(**_: object) -> None:
     """Tell the pool's children to give their jobs back at the next part."""
     lease.draining.value = 1
+    presence.end()
 
 
 @worker_process_init.connect

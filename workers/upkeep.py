@@ -17,7 +17,7 @@ def sweep() -> None:
         log.warning("export.job.retrying", job=str(job.pk), code="worker_lost", worker=job.worker)
         if job.status == Status.FAILED:
             advice = "Perhaps it needed more memory than there is; see the worker's log and the kernel's."
-            memory.tell(f"Export {job.pk} lost its worker {job.crashes} times", advice)
+            memory.tell(f"Export {job.pk} lost its worker {job.crashes} times", advice, alert="worker_lost")
     for queue, jobs in lifecycle.due_queues().items():
         # Each run rings for the next one, so a queue needs no more bells than there may be runs.
         for _ in range(min(jobs, conf.settings.SOURCE_MAX_RUNNING)):

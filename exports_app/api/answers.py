@@ -221,3 +221,30 @@ class JobPageSerializer(Answer):
     next = serializers.URLField(allow_null=True)
     previous = serializers.URLField(allow_null=True)
     results = JobSerializer(many=True)
+
+
+class HealthSerializer(Answer):
+    status = serializers.ChoiceField(choices=["ok"])
+    queued = serializers.IntegerField()
+    running = serializers.IntegerField()
+    processed = serializers.IntegerField()
+    failed = serializers.IntegerField()
+    retried = serializers.IntegerField()
+    avg_duration_ms = serializers.FloatField(allow_null=True)
+
+
+class CheckSerializer(Answer):
+    ok = serializers.BooleanField()
+    ms = serializers.FloatField()
+
+
+class ChecksSerializer(Answer):
+    database = CheckSerializer()
+    redis = CheckSerializer()
+    s3 = CheckSerializer()
+    workers = CheckSerializer()
+
+
+class ReadinessSerializer(Answer):
+    status = serializers.ChoiceField(choices=["ok", "degraded", "unavailable"])
+    checks = ChecksSerializer()

@@ -16,9 +16,8 @@ from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
-from structlog.contextvars import get_contextvars
 
-from exports_app import errors, progress, services
+from exports_app import errors, progress, request_id, services
 from exports_app.api.answers import (
     GoneJobSerializer,
     JobPageSerializer,
@@ -134,7 +133,7 @@ class ExportListView(APIView):
         key = request.headers.get("Idempotency-Key", "")
         if len(key) > MAX_KEY:
             raise errors.Invalid(f"The Idempotency-Key has {MAX_KEY} characters at most.")
-        extras = body.to_extras(idempotency_key=key, request_id=str(get_contextvars().get("request_id", "")))
+        extras = body.to_extras(idempotency_key=key, request_id=request_id.current())
         job, created = services.request_export(request.user, body.to_request(request.user), extras)
         shown = job_json(job, request.user)
         code = status.HTTP_202_ACCEPTED if created else status.HTTP_200_OK

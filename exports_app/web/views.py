@@ -22,9 +22,8 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from django_htmx.http import HttpResponseClientRefresh
-from structlog.contextvars import get_contextvars
 
-from exports_app import downloads, errors, services
+from exports_app import downloads, errors, request_id, services
 from exports_app import progress as progress_of
 from exports_app.models import ExportJob
 from exports_app.resources import registry
@@ -98,7 +97,7 @@ def create(request: HttpRequest, name: str) -> HttpResponse:
         status = 400
         if form.is_valid():
             try:
-                extras = services.Extras(request_id=str(get_contextvars().get("request_id", "")))
+                extras = services.Extras(request_id=request_id.current())
                 job, _ = services.request_export(request.user, form.to_request(), extras)
                 return redirect("exports:detail", id=job.pk)
             except errors.ExportError as error:

@@ -85,7 +85,7 @@ class Site:
         return numbered + [(kind, *what) for kind, what in MAINTENANCE.items()]
 
     def _probe_web(self) -> None:
-        with urllib.request.urlopen(f"{address(self.port)}/health/", timeout=5):  # noqa: S310 - our own address
+        with urllib.request.urlopen(f"{address(self.port)}/health/ready/", timeout=5):  # noqa: S310 - our own address
             pass
 
     def _probe_workers(self) -> None:

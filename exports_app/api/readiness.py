@@ -1,0 +1,98 @@
+"""What the site needs to do its work, each looked at for a moment."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from django.db import connection
+
+from exports_app import presence, storage
+from exports_app.choices import Queue
+
+log = structlog.get_logger("exports")
+
+CHECK_SECONDS = 1.8
+"""All checks together; one that takes longer has failed."""
+KEEP_SECONDS = 1.0
+"""Nobody who asks more often than this makes us look again."""
+QUEUES = {*Queue.values, "maintenance", "notifications"}
+
+
+class Missing(Exception):
+    """Something answers, but not all of it is there."""
+
+
+def check_database() -> None:
+    """One query, on a connection of this thread."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    finally:
+        connection.close()
+
+
+def check_workers() -> None:
+    """Every queue has a worker."""
+    if unserved := QUEUES - presence.served_queues():
+        raise Missing(", ".join(sorted(unserved)))
+
+
+CHECKS: dict[str, Callable[[], None]] = {
+    "database": check_database,
+    "redis": presence.ping,
+    "s3": storage.check,
+    "workers": check_workers,
+}
+ESSENTIAL = ("database", "s3")
+"""Without these nothing can be answered or fetched. Without Redis or workers, exports are accepted and wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """The last look, and when it was."""
+
+    body: dict[str, Any]
+    at: float
+
+
+_lock = threading.Lock()
+_last = Readiness({}, float("-inf"))
+
+
+def look() -> dict[str, Any]:
+    """``{"status", "checks": {name: {"ok", "ms"}}}``; says what is away, never where it is or why."""
+    global _last
+    with _lock:
+        if time.monotonic() - _last.at > KEEP_SECONDS:
+            _last = Readiness(_look(), time.monotonic())
+        return _last.body
+
+
+def _look() -> dict[str, Any]:
+    pool = ThreadPoolExecutor(len(CHECKS), thread_name_prefix="readiness")
+    began = time.monotonic()
+    futures = {name: pool.submit(_run, name, check) for name, check in CHECKS.items()}
+    wait(futures.values(), timeout=CHECK_SECONDS)
+    pool.shutdown(wait=False)
+    late = {"ok": False, "ms": round((time.monotonic() - began) * 1000, 1)}
+    checks = {name: future.result() if future.done() else late for name, future in futures.items()}
+    down = any(not checks[name]["ok"] for name in ESSENTIAL)
+    degraded = not all(each["ok"] for each in checks.values())
+    return {"status": "unavailable" if down else "degraded" if degraded else "ok", "checks": checks}
+
+
+def _run(name: str, check: Callable[[], None]) -> dict[str, Any]:
+    began = time.monotonic()
+    try:
+        check()
+        ok = True
+    except Exception as error:  # whatever the client of the service raises
+        log.warning("export.ready.missing", what=name, error=type(error).__name__, detail=str(error)[:200])
+        ok = False
+    return {"ok": ok, "ms": round((time.monotonic() - began) * 1000, 1)}

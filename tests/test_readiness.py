@@ -1,0 +1,106 @@
+"""`/health/ready/`: which parts must answer, which may be away, and that nothing is told that helps an attacker."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from rest_framework.test import APIClient
+
+from exports_app import presence, s3, storage
+from exports_app.api import readiness
+from workers import presence as worker_presence
+
+pytestmark = pytest.mark.django_db(transaction=True)
+QUEUES = ["exports", "exports.large", "maintenance", "notifications"]
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Nobody looked before, no worker is there, and clients are made for each test's addresses."""
+    monkeypatch.setattr(readiness, "_last", readiness.Readiness({}, float("-inf")))
+    monkeypatch.setattr(presence, "KEY", "exports:workers:test")
+    presence._client.cache_clear()
+    s3._quick_client.cache_clear()
+    yield
+    presence._client.cache_clear()
+    s3._quick_client.cache_clear()
+
+
+@pytest.fixture
+def silence() -> Iterator[int]:
+    """A port that accepts and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def look() -> tuple[int, str, dict[str, bool]]:
+    answer = APIClient().get("/health/ready/")
+    body = answer.json()
+    assert {tuple(sorted(check)) for check in body["checks"].values()} == {("ms", "ok")}
+    return answer.status_code, body["status"], {name: check["ok"] for name, check in body["checks"].items()}
+
+
+@pytest.fixture
+def workers() -> Iterator[None]:
+    worker_presence.begin("one@here", QUEUES[:2])
+    presence.say("two@here", QUEUES[2:])
+    yield
+    presence._client.cache_clear()
+    worker_presence.end()
+    presence.say_goodbye("two@here", QUEUES[2:])
+
+
+@pytest.mark.usefixtures("workers")
+def test_everything_answers() -> None:
+    assert look() == (200, "ok", {"database": True, "redis": True, "s3": True, "workers": True})
+
+
+def test_a_queue_without_a_worker_is_degraded() -> None:
+    presence.say("one@here", QUEUES[:3])
+    assert look()[:2] == (200, "degraded")
+    presence.say_goodbye("one@here", QUEUES[:3])
+    assert presence.served_queues() == set()
+
+
+def test_a_worker_that_fell_silent_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    presence.say("one@here", QUEUES)
+    now = presence._now()
+    monkeypatch.setattr(presence, "_now", lambda: now + presence.ABSENT_SECONDS + 1)
+    assert presence.served_queues() == set()
+    presence.say_goodbye("one@here", QUEUES)
+
+
+def test_without_redis_it_is_degraded_since_exports_are_accepted(settings: Any, silence: int) -> None:
+    settings.REDIS_URL = f"redis://127.0.0.1:{silence}/0"
+    began = time.monotonic()
+    assert look() == (200, "degraded", {"database": True, "redis": False, "s3": True, "workers": False})
+    assert time.monotonic() - began < 2.2
+
+
+def test_without_storage_it_is_unavailable_and_says_nothing_about_where_that_is(
+    monkeypatch: pytest.MonkeyPatch, silence: int
+) -> None:
+    monkeypatch.setattr(storage.exports_storage(), "endpoint_url", f"http://127.0.0.1:{silence}")
+    began = time.monotonic()
+    status, word, checks = look()
+    assert (status, word, checks["s3"], checks["database"]) == (503, "unavailable", False, True)
+    assert time.monotonic() - began < 2.2
+
+
+def test_a_database_that_hangs_is_unavailable_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(readiness.CHECKS, "database", lambda: time.sleep(2.5))
+    began = time.monotonic()
+    assert look()[0] == 503
+    assert time.monotonic() - began < 2.2
+
+
+def test_asking_often_looks_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[int] = []
+    monkeypatch.setitem(readiness.CHECKS, "database", lambda: looks.append(1))
+    for _ in range(20):
+        APIClient().get("/health/ready/")
+    assert len(looks) == 1
