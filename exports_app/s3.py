@@ -45,11 +45,11 @@ def _public_client(storage: Any) -> Any:
 
 def check(storage: Any) -> None:
     """Raises botocore's errors where the bucket does not answer, or not to our keys, within a second or two."""
-    _quick_client(storage).head_bucket(Bucket=storage.bucket_name)
+    quick_client(storage).head_bucket(Bucket=storage.bucket_name)
 
 
 @cache
-def _quick_client(storage: Any) -> Any:
+def quick_client(storage: Any) -> Any:
     """A client that does not try twice."""
     return _client(
         storage,

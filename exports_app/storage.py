@@ -30,6 +30,15 @@ def store() -> Store:
     return s3.store(storage)
 
 
+def prepare_check() -> None:
+    """What takes a second or two once in a process: loading the storage's client."""
+    storage = exports_storage()
+    if not isinstance(storage, FileSystemStorage):
+        from exports_app import s3  # as above
+
+        s3.quick_client(storage)
+
+
 def check() -> None:
     """Raises what the storage's client raises where files cannot be stored now."""
     storage = exports_storage()

@@ -209,7 +209,7 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",  # its files come from a package, not from a CDN
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    "ENUM_NAME_OVERRIDES": {"Status": "exports_app.choices.Status"},
+    "ENUM_NAME_OVERRIDES": {"JobStatus": "exports_app.choices.Status"},
 }
 
 # Exports: read through exports_app.conf, which holds the defaults.

@@ -24,10 +24,10 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(readiness, "_last", readiness.Readiness({}, float("-inf")))
     monkeypatch.setattr(presence, "KEY", "exports:workers:test")
     presence._client.cache_clear()
-    s3._quick_client.cache_clear()
+    s3.quick_client.cache_clear()
     yield
     presence._client.cache_clear()
-    s3._quick_client.cache_clear()
+    s3.quick_client.cache_clear()
 
 
 @pytest.fixture
@@ -76,6 +76,7 @@ def test_a_worker_that_fell_silent_is_not_there(monkeypatch: pytest.MonkeyPatch)
 
 def test_without_redis_it_is_degraded_since_exports_are_accepted(settings: Any, silence: int) -> None:
     settings.REDIS_URL = f"redis://127.0.0.1:{silence}/0"
+    storage.prepare_check()
     began = time.monotonic()
     assert look() == (200, "degraded", {"database": True, "redis": False, "s3": True, "workers": False})
     assert time.monotonic() - began < 2.2
@@ -85,6 +86,7 @@ def test_without_storage_it_is_unavailable_and_says_nothing_about_where_that_is(
     monkeypatch: pytest.MonkeyPatch, silence: int
 ) -> None:
     monkeypatch.setattr(storage.exports_storage(), "endpoint_url", f"http://127.0.0.1:{silence}")
+    storage.prepare_check()
     began = time.monotonic()
     status, word, checks = look()
     assert (status, word, checks["s3"], checks["database"]) == (503, "unavailable", False, True)
@@ -93,6 +95,7 @@ def test_without_storage_it_is_unavailable_and_says_nothing_about_where_that_is(
 
 def test_a_database_that_hangs_is_unavailable_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(readiness.CHECKS, "database", lambda: time.sleep(2.5))
+    storage.prepare_check()
     began = time.monotonic()
     assert look()[0] == 503
     assert time.monotonic() - began < 2.2
