@@ -6,12 +6,16 @@
 from __future__ import annotations
 
 import logging
+import re
+from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
 from django.conf import settings as django_settings
 
 MIB = 1_048_576
+SECRETS = re.compile(r"([?&](?:token|signature|X-Amz-Signature)=)[^&\s\"']+")
+"""What opens a file by itself, as it stands in an address."""
 
 
 class ExportsSettings:
@@ -88,11 +92,19 @@ def log_formatter(json: bool) -> logging.Formatter:
         cache_logger_on_first_use=True,
     )
     last: list[Any] = (
-        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        [structlog.processors.format_exc_info, hide_links, structlog.processors.JSONRenderer()]
         if json
-        else [structlog.dev.ConsoleRenderer(colors=False)]
+        else [hide_links, structlog.dev.ConsoleRenderer(colors=False)]
     )
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=shared,
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
     )
+
+
+def hide_links(logger: Any, name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """A structlog processor: one-time tokens and signatures in addresses are not for whoever reads the log."""
+    for key, value in event.items():
+        if isinstance(value, str):
+            event[key] = SECRETS.sub(r"\1***", value)
+    return event

@@ -9,10 +9,11 @@ import hashlib
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, BinaryIO
 from uuid import UUID
 
 import structlog
+from django.contrib.auth import get_user_model
 from django.core import signing
 from django.db import transaction
 from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet, Value
@@ -142,6 +143,33 @@ def withdraw(job: ExportJob) -> int:
 def waiting_tokens(job: ExportJob) -> QuerySet[ExportToken]:
     """Links that were given out and still work."""
     return job.tokens.filter(redeemed_at=None, revoked_at=None, expires_at__gt=Now()).select_related("created_by")
+
+
+# By a link to a local file
+
+
+def open_file(job_id: UUID, signature: str) -> tuple[ExportJob, BinaryIO]:
+    """The file behind a link that ``storage.signed_url`` made, as long as its user may fetch it.
+
+    Raises ``LinkWrong``, ``LinkExpired``, ``LinkWithdrawn`` and what ``get_file`` does.
+    """
+    services.require_enabled()
+    try:
+        user_id = storage.signed_for(job_id, signature)
+    except signing.SignatureExpired:
+        raise errors.LinkExpired from None
+    except signing.BadSignature:
+        raise errors.LinkWrong from None
+    if not storage.is_local():
+        raise errors.LinkWrong
+    user = get_user_model()._default_manager.filter(pk=user_id, is_active=True).first()
+    if user is None:
+        raise errors.LinkWithdrawn
+    job = get_file(user, job_id)
+    try:
+        return job, storage.open_local(job.file_key)
+    except FileNotFoundError:
+        raise errors.NotFound("Its file was deleted.") from None
 
 
 # What was fetched

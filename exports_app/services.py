@@ -148,9 +148,12 @@ def own_export(user: Any, job_id: Any) -> ExportJob:
 
 def download_url(user: Any, job: ExportJob) -> str | None:
     """A fresh link to the file for who may read it now; None where there is none, or the permission is gone."""
-    if job.status != Status.COMPLETED or not job.file_key or not may_read(user, job):
+    over = job.expires_at is not None and job.expires_at <= timezone.now()
+    if job.status != Status.COMPLETED or over or not job.file_key or not may_read(user, job):
         return None
-    return storage.download_url(job.file_key, job.file_name, content_type(job))
+    if storage.is_local():
+        return storage.signed_url(job.pk, user.pk, job.file_name)
+    return storage.presigned_url(job.file_key, job.file_name, content_type(job))
 
 
 def may_read(user: Any, job: ExportJob) -> bool:

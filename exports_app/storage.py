@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+from typing import BinaryIO
 from urllib.parse import quote
+from uuid import UUID
 
 from django.core.files.storage import FileSystemStorage, Storage, storages
+from django.core.signing import TimestampSigner
+from django.urls import reverse
 
 from exports_app import conf
 from exports_app.pipeline.sinks.local import LocalStore
@@ -50,15 +54,40 @@ def check() -> None:
         raise PermissionError(storage.location)
 
 
-def download_url(key: str, file_name: str, content_type: str, seconds: int = LINK_SECONDS) -> str | None:
-    """A link that needs no login, valid for ``seconds``; None where the storage makes none by itself."""
-    storage = exports_storage()
-    if isinstance(storage, FileSystemStorage):
-        return None
+def is_local() -> bool:
+    """Whether the files are this machine's own, which the site itself hands out."""
+    return isinstance(exports_storage(), FileSystemStorage)
+
+
+def presigned_url(key: str, file_name: str, content_type: str, seconds: int = LINK_SECONDS) -> str:
+    """A link to S3 that needs no login, valid for ``seconds``."""
     from exports_app import s3  # as above
 
     disposition = content_disposition(file_name)
-    return s3.presigned_url(storage, key, disposition=disposition, content_type=content_type, seconds=seconds)
+    return s3.presigned_url(exports_storage(), key, disposition=disposition, content_type=content_type, seconds=seconds)
+
+
+def signed_url(job_id: UUID, user_id: object, file_name: str) -> str:
+    """The same for a local file: a link to this site with the right of one user, valid for ``LINK_SECONDS``.
+
+    It names the export, never a path: what is read is what the export's row says then.
+    """
+    path = reverse("exports:file", args=[job_id, file_name])
+    return f"{conf.settings.SITE_URL}{path}?signature={_signer(job_id).sign_object(str(user_id))}"
+
+
+def signed_for(job_id: UUID, signature: str) -> str:
+    """Id of the user whose right such a link has. Raises ``SignatureExpired``, a ``BadSignature``."""
+    return str(_signer(job_id).unsign_object(signature, max_age=LINK_SECONDS))
+
+
+def open_local(key: str) -> BinaryIO:
+    """A local file to read. Raises ``FileNotFoundError``."""
+    return exports_storage().open(key, "rb").file  # type: ignore[return-value]  # Django wraps it
+
+
+def _signer(job_id: UUID) -> TimestampSigner:
+    return TimestampSigner(salt=f"exports.file.{job_id}", sep=".")
 
 
 def content_disposition(file_name: str) -> str:

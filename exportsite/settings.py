@@ -266,5 +266,6 @@ LOGGING = {
         "django_structlog": {"level": "WARNING"},
         "botocore": {"level": "WARNING"},
         "boto3": {"level": "WARNING"},
+        "uvicorn.access": {"handlers": ["console"], "propagate": False},  # else past our formatter, with its tokens
     },
 }

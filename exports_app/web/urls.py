@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from exports_app.web import links, views
+from exports_app.web import files, links, views
 
 app_name = "exports"
 
@@ -16,6 +16,7 @@ urlpatterns = [
     path("<uuid:id>/", views.detail, name="detail"),
     path("<uuid:id>/progress/", views.progress, name="progress"),
     path("<uuid:id>/download/", views.download, name="download"),
+    path("<uuid:id>/file/<str:name>", files.file, name="file"),
     path("<uuid:id>/link/", links.link, name="link"),
     path("<uuid:id>/links/", links.make, name="make-link"),
     path("<uuid:id>/links/withdraw/", links.withdraw, name="withdraw-links"),

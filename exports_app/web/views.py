@@ -51,10 +51,10 @@ def page(view: View) -> View:
             services.require_enabled()
             return view(request, *args, **kwargs)
         except errors.ExportError as error:
-            return HttpResponseClientRefresh() if is_fragment else _refusal(error, request)
+            return HttpResponseClientRefresh() if is_fragment else refusal(error, request)
         except (OperationalError, InterfaceError):
             log.exception("export.page.database_away")
-            return _refusal(errors.Unavailable("The database is away at the moment.", retry_after=5))
+            return refusal(errors.Unavailable("The database is away at the moment.", retry_after=5))
 
     return guarded
 
@@ -210,7 +210,7 @@ def _to_login(request: HttpRequest) -> HttpResponse:
     return redirect_to_login(request.get_full_path() if is_page else reverse("exports:home"))
 
 
-def _refusal(error: errors.ExportError, request: HttpRequest | None = None) -> HttpResponse:
+def refusal(error: errors.ExportError, request: HttpRequest | None = None) -> HttpResponse:
     """The error as a page; without the request nothing of it reads the database."""
     content = render_to_string("exports/error.html", {"error": error}, request)
     response = HttpResponse(content, status=error.status)
