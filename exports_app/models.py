@@ -131,6 +131,10 @@ class ExportJob(models.Model):
     def __str__(self) -> str:
         return f"{self.resource}.{self.format} {self.status}"
 
+    def names(self) -> dict[str, str]:
+        """What stands in every log line about it."""
+        return {"job": str(self.pk), "resource": self.resource, "request_id": self.request_id}
+
 
 class ExportPart(models.Model):
     """A checkpoint: one stored part of a job's upload, and all that is needed to go on behind it."""

@@ -42,7 +42,7 @@ def prune() -> Pruned:
     now = timezone.now()
     for job in ExportJob.objects.filter(status=Status.COMPLETED, expires_at__lte=now)[:BATCH]:
         if lifecycle.expire(job):
-            log.info("export.job.expired", job=str(job.pk))
+            log.info("export.job.expired", **job.names())
     unreadable = Q(status=Status.EXPIRED) | Q(status=Status.COMPLETED, deleted_at__isnull=False)
     files = _discard(unreadable)
     old = ExportJob.objects.filter(created_at__lt=now - JOB_LIFE, file_key="").exclude(
@@ -68,6 +68,6 @@ def _discard(which: Q) -> int:
             services.discard_file(job)
             removed += 1
         except PipelineError as error:
-            log.warning("export.leftover", job=str(job.pk), code=error.code)
+            log.warning("export.leftover", **job.names(), code=error.code)
             break  # the storage is away: the next pass comes soon
     return removed

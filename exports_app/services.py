@@ -78,7 +78,7 @@ def cancel_export(job: ExportJob) -> None:
     if not lifecycle.cancel(job.pk):
         job.refresh_from_db()
         raise errors.Conflict(f"This export is {job.status}; only a queued or running one can be cancelled.")
-    log.info("export.job.cancelled", job=str(job.pk))
+    log.info("export.job.cancelled", **job.names())
 
 
 def retry_export(job: ExportJob) -> None:
@@ -87,12 +87,13 @@ def retry_export(job: ExportJob) -> None:
     if not lifecycle.restart(job.pk):
         job.refresh_from_db()
         raise errors.Conflict(f"This export is {job.status}; only a failed or cancelled one can be retried.")
-    transaction.on_commit(lambda: dispatch.ring(job.queue), robust=True)
+    transaction.on_commit(lambda: _announce(job, again=True), robust=True)
 
 
 def delete_export(job: ExportJob) -> None:
     """Cancel if active, and remove the file. The row stays, unseen, until it is pruned."""
-    lifecycle.cancel(job.pk)
+    if lifecycle.cancel(job.pk):
+        log.info("export.job.cancelled", **job.names())
     ExportJob.objects.filter(pk=job.pk).update(deleted_at=timezone.now())
     lifecycle.withdraw_tokens(job.pk)
     job.refresh_from_db()
@@ -287,7 +288,7 @@ def _digest(request: Request, extras: Extras) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def _announce(job: ExportJob) -> None:
-    log.info("export.job.enqueued", job=str(job.pk), resource=job.resource, request_id=job.request_id)
+def _announce(job: ExportJob, *, again: bool = False) -> None:
+    log.info("export.job.enqueued", again=again, queue=str(job.queue), **job.names())
     if dispatch.ring(job.queue):
         ExportJob.objects.filter(pk=job.pk, rung_at=None).update(rung_at=timezone.now())

@@ -6,6 +6,7 @@ import structlog
 
 from exports_app import conf, dispatch, lifecycle, orphans, retention
 from exports_app.choices import Status
+from exports_app.pipeline.errors import WorkerLost
 from workers import memory
 
 log = structlog.get_logger("exports")
@@ -14,7 +15,8 @@ log = structlog.get_logger("exports")
 def sweep() -> None:
     """Take back what lost workers had, ring for what waits, clean up after cancelled and failed jobs."""
     for job in lifecycle.take_back_lost():
-        log.warning("export.job.retrying", job=str(job.pk), code="worker_lost", worker=job.worker)
+        event = "export.job.failed" if job.status == Status.FAILED else "export.job.retrying"
+        log.warning(event, **job.names(), code=WorkerLost.code, worker=job.worker)
         if job.status == Status.FAILED:
             advice = "Perhaps it needed more memory than there is; see the worker's log and the kernel's."
             memory.tell(f"Export {job.pk} lost its worker {job.crashes} times", advice, alert="worker_lost")
