@@ -50,6 +50,15 @@ def value_of(filter_input: FilterInput, cleaned: Any) -> Any:
     return cleaned
 
 
+def initial_of(filter_input: FilterInput, value: Any) -> Any:
+    """The control's value that says this; what ``value_of`` made of it is undone."""
+    if isinstance(value, list) and not filter_input.choices:
+        return ", ".join(str(each) for each in value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value.removesuffix(END_OF_DAY) if isinstance(value, str) else value
+
+
 def parameter_fields(declared: type[serializers.Serializer[Any]]) -> dict[str, forms.Field]:
     """Controls for the parameters that are plain values; the others keep their defaults here."""
     controls = {name: _parameter_field(name, field) for name, field in declared().fields.items()}

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_safe
 
 from exports_app import downloads, errors
 from exports_app.models import ExportJob
-from exports_app.web.views import refusal
+from exports_app.web.pages import refusal
 
 READ_SIZE = 262_144  # bytes that one read takes from the disk; a slow client makes the next one wait
 ONE_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})", re.ASCII | re.IGNORECASE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import takewhile
@@ -10,18 +11,20 @@ from typing import Any
 from django import forms
 
 from exports_app import errors
-from exports_app.pipeline.formats import FORMATS
+from exports_app.pipeline.formats import FORMATS, get_format
 from exports_app.plan import Request
 from exports_app.resources.base import Resource
 from exports_app.resources.filters import FilterInput, describe
 from exports_app.resources.queries import fields_of
-from exports_app.web import words
-from exports_app.web.controls import filter_field, parameter_fields, value_of
+from exports_app.web import columns, controls, options, words
+from exports_app.web.columns import ColumnRow
 
 FEW_CHOICES = 8
 FILTER = "filter-"
 PARAMETER = "parameter-"
+OPTION = "option-"
 BIGGEST_LIMIT = 2**62
+MAX_IDS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,7 @@ class FilterGroup:
 
 
 class ExportForm(forms.Form):
-    """Format, filters, columns and limit for one resource and one user."""
+    """Rows, columns, format and options for one resource and one user."""
 
     format = forms.ChoiceField(widget=forms.RadioSelect)
     compression = forms.ChoiceField(required=False, choices=[("", "None"), ("gzip", "gzip")], widget=forms.RadioSelect)
@@ -46,40 +49,101 @@ class ExportForm(forms.Form):
         label="Row limit",
         widget=forms.NumberInput(attrs={"placeholder": "No limit", "data-testid": "limit"}),
     )
+    ids = forms.CharField(
+        required=False,
+        label="Only these IDs",
+        help_text="One in a line, or separated by commas.",
+        widget=forms.Textarea(attrs={"rows": 2, "data-testid": "ids", "spellcheck": "false"}),
+    )
     columns = forms.MultipleChoiceField(
         widget=forms.CheckboxSelectMultiple, error_messages={"required": "Choose at least one column."}
     )
+    email = forms.BooleanField(
+        required=False,
+        label="Mail me when it is ready",
+        widget=forms.CheckboxInput(attrs={"data-testid": "notify-email"}),
+    )
 
-    def __init__(self, resource: Resource, user: Any, data: Mapping[str, Any] | None = None) -> None:
-        names = list(resource.formats or FORMATS)
-        columns = resource.visible_columns(user)
-        initial = {"format": names[0], "compression": "", "columns": [column.name for column in columns]}
-        super().__init__(data, initial=initial, label_suffix="")
+    def __init__(
+        self, resource: Resource, user: Any, data: Mapping[str, Any] | None = None, start: Request | None = None
+    ) -> None:
+        """``start``: a request whose settings the form shows at first."""
         self.resource = resource
+        self.formats = sorted(resource.formats or FORMATS, key=words.format_place)
         self.filters = {each.name: each for each in describe(resource)}
-        self._field("format").choices = [(name, words.format_name(name)) for name in names]
+        visible = resource.visible_columns(user)
+        self.fields_of_file = fields_of(resource, user, visible)
+        super().__init__(data, initial=self._initial(start), label_suffix="")
+        self._choices("format", [(name, words.format_name(name)) for name in self.formats])
+        self._choices("columns", [(field.name, field.label) for field in self.fields_of_file])
         if resource.max_rows:
             self.fields["limit"].help_text = f"This data allows {resource.max_rows:,} rows at once."
-        self._field("columns").choices = [(field.name, field.label) for field in fields_of(resource, user, columns)]
-        self.fields.update({FILTER + name: filter_field(each) for name, each in self.filters.items()})
-        parameters = parameter_fields(resource.parameters_class) if resource.parameters_class else {}
-        self.parameters = list(parameters)
+        if resource.model is None or resource.model._meta.pk.attname not in resource.key_paths():
+            del self.fields["ids"]
+        if not getattr(user, "email", ""):
+            del self.fields["email"]
+        parameters = controls.parameter_fields(resource.parameters_class) if resource.parameters_class else {}
+        offered = options.option_fields(self.formats)
+        self.parameters, self.options = list(parameters), list(offered)
+        self.fields.update(columns.column_fields(self.fields_of_file))
+        self.fields.update({FILTER + name: controls.filter_field(each) for name, each in self.filters.items()})
         self.fields.update({PARAMETER + name: field for name, field in parameters.items()})
+        self.fields.update({OPTION + name: field for name, field in offered.items()})
 
-    def _field(self, name: str) -> forms.ChoiceField:
+    def _choices(self, name: str, choices: list[tuple[str, str]]) -> None:
         field = self.fields[name]
         assert isinstance(field, forms.ChoiceField)  # noqa: S101 - declared above
-        return field
+        field.choices = choices
 
-    def formats(self) -> Iterator[tuple[forms.boundfield.BoundWidget, str, bool]]:
+    def _initial(self, start: Request | None) -> dict[str, Any]:
+        every: list[str | Mapping[str, str]] = [field.name for field in self.fields_of_file]
+        if start is None:
+            return {"format": self.formats[0], "compression": ""} | columns.initial_columns(every)
+        known = {each if isinstance(each, str) else each["name"] for each in every}
+        wanted = [each for each in start.columns or every if (each if isinstance(each, str) else each["name"]) in known]
+        filters = {
+            FILTER + name: controls.initial_of(self.filters[name], value)
+            for name, value in start.filters.items()
+            if name in self.filters
+        }
+        return {
+            "format": start.format,
+            "compression": start.compression or "",
+            "limit": start.limit,
+            "ids": "\n".join(map(str, start.ids or ())),
+            **columns.initial_columns(wanted or every),
+            **filters,
+            **{PARAMETER + name: value for name, value in start.parameters.items()},
+            **{OPTION + name: options.initial_of(name, value) for name, value in start.options.items()},
+        }
+
+    # What the template shows
+
+    def format_boxes(self) -> Iterator[tuple[forms.boundfield.BoundWidget, str, bool]]:
         """Each format's radio button, what the format is good for, and whether it can be compressed."""
         for box in self["format"]:
             name = box.data["value"]
             yield box, words.format_use(name), name in words.TEXT_FORMATS
 
+    def column_rows(self) -> list[ColumnRow]:
+        return columns.column_rows(self, self.fields_of_file)
+
     def parameter_fields(self) -> list[forms.BoundField]:
         """What decides about rows that are not read from a table."""
         return [self[PARAMETER + name] for name in self.parameters]
+
+    def option_fields(self) -> list[tuple[forms.BoundField, str, str]]:
+        """Each option's control, the formats that heed it, and the same in words where not all do."""
+        shown = []
+        for name in self.options:
+            heeding = options.heeding(name, self.formats)
+            said = ", ".join(map(words.format_name, heeding)) if len(heeding) < len(self.formats) else ""
+            shown.append((self[OPTION + name], " ".join(heeding), said))
+        return shown
+
+    def changed_options(self) -> bool:
+        """Whether an option is set, so that the folded list should be open."""
+        return any(self[OPTION + name].value() for name in self.options)
 
     def filter_groups(self) -> Iterator[FilterGroup]:
         """The filters in the order of the filterset, neighbours that are one range together."""
@@ -95,26 +159,38 @@ class ExportForm(forms.Form):
                 bound.label = end.label[len(shared) :].strip().capitalize()
             yield FilterGroup(shared, [bound for _, bound in ends], "range")
 
+    # What it says
+
     def to_request(self) -> Request:
         """The cleaned form in the engine's words."""
         given = self.cleaned_data
-        filters = {name: value_of(each, given[FILTER + name]) for name, each in self.filters.items()}
+        filters = {name: controls.value_of(each, given[FILTER + name]) for name, each in self.filters.items()}
         parameters = {name: given[PARAMETER + name] for name in self.parameters}
+        heeded = get_format(given["format"]).options
+        said = {name: options.value_of(name, given[OPTION + name]) for name in self.options if name in heeded}
         return Request(
             resource=self.resource.name,
             format=given["format"],
             compression=(given["compression"] or None) if given["format"] in words.TEXT_FORMATS else None,
-            columns=given["columns"],
+            columns=columns.chosen_columns(given, self.fields_of_file),
             filters={name: value for name, value in filters.items() if value is not None},
+            ids=[each for each in re.split(r"[\s,;]+", given.get("ids", "")) if each] or None,
             limit=given["limit"],
             parameters={name: value for name, value in parameters.items() if value != ""},
-            options={},
+            options={name: value for name, value in said.items() if value is not None},
         )
+
+    def clean_ids(self) -> str:
+        """Refuse more than a request may name."""
+        given: str = self.cleaned_data["ids"]
+        if len(re.split(r"[\s,;]+", given)) > MAX_IDS:
+            raise forms.ValidationError(f"{MAX_IDS:,} IDs are the most; narrow by filters instead.")
+        return given
 
     def add_refusal(self, error: errors.ExportError) -> None:
         """Show a service's refusal at the fields it names, or above all of them."""
         nested = dict(error.errors or {})
-        for group, prefix in (("filters", FILTER), ("parameters", PARAMETER)):
+        for group, prefix in (("filters", FILTER), ("parameters", PARAMETER), ("options", OPTION)):
             if isinstance(nested.get(group), Mapping):
                 nested |= {prefix + name: texts for name, texts in nested.pop(group).items()}
         known = {name: texts for name, texts in nested.items() if name in self.fields}

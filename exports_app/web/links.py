@@ -19,7 +19,7 @@ from exports_app import downloads, errors, services
 from exports_app.models import ExportToken
 from exports_app.web import words
 from exports_app.web.jobs import JobView
-from exports_app.web.views import page
+from exports_app.web.pages import page
 
 
 @dataclass(frozen=True, slots=True)

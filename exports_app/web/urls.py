@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from django.urls import path
 
-from exports_app.web import files, links, views
+from exports_app.web import create, files, keys, links, listing, views
 
 app_name = "exports"
 
 urlpatterns = [
-    path("", views.home, name="home"),
-    path("rows/", views.rows, name="rows"),
-    path("new/", views.new, name="new"),
-    path("new/<str:name>/", views.create, name="create"),
+    path("", listing.home, name="home"),
+    path("rows/", listing.rows, name="rows"),
+    path("new/", create.new, name="new"),
+    path("new/<str:name>/", create.create, name="create"),
+    path("new/<str:name>/preview/", create.preview, name="preview"),
+    path("presets/<uuid:id>/delete/", create.delete_preset, name="preset-delete"),
+    path("keys/", keys.keys, name="keys"),
+    path("keys/<str:key>/revoke/", keys.revoke, name="key-revoke"),
     path("<uuid:id>/", views.detail, name="detail"),
     path("<uuid:id>/progress/", views.progress, name="progress"),
     path("<uuid:id>/download/", views.download, name="download"),

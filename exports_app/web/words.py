@@ -26,6 +26,11 @@ def format_name(name: str) -> str:
     return FORMATS[name][0] if name in FORMATS else name
 
 
+def format_place(name: str) -> int:
+    """Where it stands in a list: what most people want first, formats that this page does not know last."""
+    return list(FORMATS).index(name) if name in FORMATS else len(FORMATS)
+
+
 def format_use(name: str) -> str:
     """``Typed cells and real dates, ready to read.`` for ``xlsx``"""
     return FORMATS[name][1] if name in FORMATS else ""

@@ -9,6 +9,7 @@ document.addEventListener("submit", (event) => {
   event.preventDefault();
   const { action } = event.target;
   dialog.querySelector("#confirm-text").textContent = question;
+  dialog.querySelector("[value=yes]").textContent = event.target.dataset.yes || "Delete";
   dialog.returnValue = "no";
   dialog.onclose = () => {
     if (dialog.returnValue !== "yes") return;
@@ -39,11 +40,12 @@ document.querySelectorAll("[data-all]").forEach((group) => {
     button.textContent = text;
     button.dataset.testid = checked ? "columns-all" : "columns-none";
     button.addEventListener("click", () => {
-      group.querySelectorAll("input[type=checkbox]").forEach((box) => { box.checked = checked; });
+      group.querySelectorAll("li:not([hidden]) input[type=checkbox]").forEach((box) => { box.checked = checked; });
+      group.dispatchEvent(new Event("change", { bubbles: true }));
     });
     line.append(button);
   });
-  group.querySelector(".boxes").before(line);
+  group.querySelector(".boxes, .column-rows").before(line);
 });
 
 // A long list of choices can be searched.
@@ -62,6 +64,36 @@ document.querySelectorAll("[data-find]").forEach((list) => {
   input.addEventListener("keydown", (event) => { if (event.key === "Enter") event.preventDefault(); });
   list.before(input);
 });
+
+// What can only be seen once, or is long, is copied by one click.
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (!button) return;
+  const field = document.getElementById(button.dataset.copy);
+  field.select();
+  try {
+    await navigator.clipboard.writeText(field.value);
+    window.toast("Copied.");
+  } catch {
+    window.toast("Press Ctrl+C to copy it."); // no clipboard without HTTPS
+  }
+});
+
+// Choosing in a list is enough; its button is for browsers without scripts.
+document.querySelectorAll("[data-auto]").forEach((form) => {
+  form.querySelector("button").hidden = true;
+  form.addEventListener("change", () => form.requestSubmit());
+});
+
+// A short word in the corner, also for screen readers.
+window.toast = (text) => {
+  const place = document.getElementById("toasts");
+  const said = document.createElement("p");
+  said.className = "toast";
+  said.textContent = text;
+  place.append(said);
+  setTimeout(() => said.remove(), 8000);
+};
 
 // A page that refreshes itself says so once per change of state, in its title and to screen readers.
 document.addEventListener("htmx:afterSwap", () => {

@@ -1,0 +1,143 @@
+"""The pages of a new export: what there is, the form, its preview, and presets."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from babel import Locale
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from exports_app import errors, presets, request_id, services
+from exports_app.plan import Request
+from exports_app.resources import registry
+from exports_app.resources.base import Resource
+from exports_app.web import options, words
+from exports_app.web.forms import ExportForm
+from exports_app.web.pages import page
+from exports_app.web.preview import Preview
+
+
+@page
+@require_safe
+def new(request: HttpRequest) -> HttpResponse:
+    """What there is to export."""
+    declared = [resource() for resource in registry.every()]
+    allowed = [each for each in declared if each.is_allowed(request.user)]
+    cards = [
+        {"resource": each, "columns": len(each.visible_columns(request.user)), "max_rows": _max_rows(each)}
+        for each in allowed
+    ]
+    saved = [presets.shown(request.user, each) for each in presets.visible_presets(request.user)]
+    return render(request, "exports/new.html", {"cards": cards, "presets": saved})
+
+
+@page
+@require_http_methods(["GET", "HEAD", "POST"])
+def create(request: HttpRequest, name: str) -> HttpResponseBase:
+    """Choose rows, columns and format; by POST: start the export, show the first rows, or save a preset."""
+    resource = _resource(request.user, name)
+    if request.method != "POST":
+        form = ExportForm(resource, request.user, start=_start(request, name))
+        return _show(request, resource, form)
+    form = ExportForm(resource, request.user, request.POST)
+    if "preview" in request.POST:
+        return _show(request, resource, form, preview=Preview.of(request.user, form))
+    if not form.is_valid():
+        return _show(request, resource, form, status=400)
+    try:
+        if "save" in request.POST:
+            return _save(request, form)
+        return _export(request, form)
+    except errors.ExportError as error:
+        form.add_refusal(error)
+        return _show(request, resource, form, status=error.status)
+
+
+@page
+@require_POST
+def preview(request: HttpRequest, name: str) -> HttpResponse:
+    """What the form as it stands comes to, for its refresh."""
+    form = ExportForm(_resource(request.user, name), request.user, request.POST)
+    return render(request, "exports/_preview.html", {"preview": Preview.of(request.user, form)})
+
+
+@page
+@require_POST
+def delete_preset(request: HttpRequest, id: UUID) -> HttpResponse:
+    preset = presets.own_preset(request.user, id)
+    preset.delete()
+    messages.success(request, f"The preset {preset.name} is deleted.")
+    return redirect("exports:new")
+
+
+def _export(request: HttpRequest, form: ExportForm) -> HttpResponseBase:
+    wanted = form.to_request()
+    extras = services.Extras(
+        request_id=request_id.current(),
+        notify={"email": True} if form.cleaned_data.get("email") else None,
+    )
+    job, _ = services.request_export(request.user, wanted, extras)
+    return redirect("exports:detail", id=job.pk)
+
+
+def _save(request: HttpRequest, form: ExportForm) -> HttpResponse:
+    name = request.POST.get("preset-name", "").strip()
+    if not name:
+        raise errors.Invalid("Give the preset a name.")
+    wanted = form.to_request()
+    values = {each: getattr(wanted, each) for each in presets.FIELDS}
+    preset = presets.create_preset(request.user, values | {"name": name[:100]})
+    messages.success(request, f"The preset {preset.name} is saved.")
+    return redirect(f"{reverse('exports:create', args=[form.resource.name])}?preset={preset.pk}")
+
+
+def _start(request: HttpRequest, name: str) -> Request | None:
+    """The settings to begin with: of a preset, or of an earlier export."""
+    user = request.user
+    if preset := _uuid(request.GET.get("preset", "")):
+        shown = presets.shown(user, presets.get_preset(user, preset))
+        return Request(**{field: shown[field] for field in presets.FIELDS}) if shown["resource"] == name else None
+    if again := _uuid(request.GET.get("again", "")):
+        return services.stored_request(services.get_export(user, again))
+    return None
+
+
+def _show(
+    request: HttpRequest, resource: Resource, form: ExportForm, *, preview: Preview | None = None, status: int = 200
+) -> HttpResponse:
+    mine = [preset for preset in presets.visible_presets(request.user) if preset.resource == resource.name]
+    context: dict[str, Any] = {
+        "form": form,
+        "resource": resource,
+        "preview": preview,
+        "presets": mine,
+        "preset_id": _uuid(request.GET.get("preset", "")),
+        "locales": [(code, Locale.parse(code).english_name) for code in options.LOCALES],
+    }
+    return render(request, "exports/create.html", context, status=status)
+
+
+def _resource(user: Any, name: str) -> Resource:
+    declared = registry.get(name)
+    if declared is None:
+        raise errors.NotFound("There is no such data to export.")
+    resource = declared()
+    if not resource.is_allowed(user):
+        raise errors.PermissionDenied(f"You may not export {resource.get_title()}.")
+    return resource
+
+
+def _max_rows(resource: Resource) -> str:
+    return words.number(resource.max_rows) if resource.max_rows else ""
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

@@ -1,0 +1,84 @@
+"""The home page: my exports, newest first, narrowed by state and data."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+
+from django.core.paginator import Paginator
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from exports_app import progress, services
+from exports_app.choices import Status
+from exports_app.models import ExportJob
+from exports_app.resources import registry
+from exports_app.web.jobs import JobView
+from exports_app.web.pages import page
+
+PAGE_SIZE = 20
+
+
+@page
+@require_safe
+def home(request: HttpRequest) -> HttpResponse:
+    """My exports and those shared with me; for staff, everybody's."""
+    return render(request, "exports/home.html", _exports(request))
+
+
+@page
+@require_safe
+def rows(request: HttpRequest) -> HttpResponse:
+    """The list of the home page alone, for its refresh."""
+    return render(request, "exports/_list.html", _exports(request))
+
+
+def _exports(request: HttpRequest) -> dict[str, Any]:
+    user: Any = request.user
+    everybody = user.is_staff and request.GET.get("scope") == "all"
+    status = request.GET.get("status", "")
+    status = status if status in Status.values else ""
+    resource = request.GET.get("resource", "")
+    found = Paginator(_narrowed(_jobs(user, everybody), status, resource), PAGE_SIZE).get_page(request.GET.get("page"))
+    now, places = timezone.now(), progress.places(found)
+    shown = [JobView(job, request.user, now, places) for job in found]
+    kept = {"scope": "all" if everybody else "", "status": status, "resource": resource}
+    query = urlencode({name: value for name, value in kept.items() if value} | {"page": ""})
+    return {
+        "jobs": shown,
+        "found": found,
+        "everybody": everybody,
+        "narrowed": bool(status or resource),
+        "statuses": [(value, label, value == status) for value, label in Status.choices],
+        "resources": _resources(resource),
+        "query": query,
+        "here": f"{reverse('exports:home')}?{query}{found.number}",
+        "refresh": f"{reverse('exports:rows')}?{query}{found.number}",
+        "is_live": any(each.is_active for each in shown),
+    }
+
+
+def _jobs(user: Any, everybody: bool) -> QuerySet[ExportJob]:
+    jobs = services.visible_exports(user)
+    if everybody:
+        return jobs
+    shared = ExportJob.shared_with.through.objects.filter(user_id=user.pk).values("exportjob_id")
+    return jobs.filter(Q(owner_id=user.pk) | Q(pk__in=shared))
+
+
+def _narrowed(jobs: QuerySet[ExportJob], status: str, resource: str) -> QuerySet[ExportJob]:
+    """A file whose time is over counts as expired, whether or not the sweep came by; as the list shows it."""
+    over = Q(status=Status.COMPLETED, expires_at__lte=timezone.now())
+    if status == Status.EXPIRED:
+        jobs = jobs.filter(Q(status=status) | over)
+    elif status:
+        jobs = jobs.filter(status=status).exclude(over)
+    return jobs.filter(resource=resource) if resource else jobs
+
+
+def _resources(chosen: str) -> list[tuple[str, str, bool]]:
+    return [(each.name, each().get_title(), each.name == chosen) for each in registry.every()]

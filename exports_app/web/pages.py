@@ -1,0 +1,64 @@
+"""What every page has in common: who may see it, and how a refusal looks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import structlog
+from django.contrib.auth.views import redirect_to_login
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.cache import never_cache
+from django_htmx.http import HttpResponseClientRefresh
+
+from exports_app import errors, services
+
+log = structlog.get_logger("exports")
+
+View = Callable[..., HttpResponseBase]
+
+
+def page(view: View) -> View:
+    """Signed-in users only; refusals become pages. A fragment's answer to either is to load the page anew."""
+
+    @never_cache
+    @wraps(view)
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        is_fragment = "HX-Request" in request.headers
+        try:
+            if not request.user.is_authenticated:
+                return HttpResponseClientRefresh() if is_fragment else _to_login(request)
+            services.require_enabled()
+            return view(request, *args, **kwargs)
+        except errors.ExportError as error:
+            return HttpResponseClientRefresh() if is_fragment else refusal(error, request)
+        except (OperationalError, InterfaceError):
+            log.exception("export.page.database_away")
+            return refusal(errors.Unavailable("The database is away at the moment.", retry_after=5))
+
+    return guarded
+
+
+def back(request: HttpRequest, otherwise: str) -> str:
+    """The page the form stood on, if it is one of ours."""
+    wanted = request.POST.get("next", "")
+    return wanted if url_has_allowed_host_and_scheme(wanted, allowed_hosts=None) else otherwise
+
+
+def refusal(error: errors.ExportError, request: HttpRequest | None = None) -> HttpResponse:
+    """The error as a page; without the request nothing of it reads the database."""
+    content = render_to_string("exports/error.html", {"error": error}, request)
+    response = HttpResponse(content, status=error.status)
+    if error.retry_after:
+        response["Retry-After"] = str(error.retry_after)
+    return response
+
+
+def _to_login(request: HttpRequest) -> HttpResponse:
+    is_page = request.method in ("GET", "HEAD")
+    return redirect_to_login(request.get_full_path() if is_page else reverse("exports:home"))

@@ -1,0 +1,100 @@
+"""What the form as it stands comes to, in words: how much, how it comes, its first rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from exports_app import errors
+from exports_app.choices import Strategy
+from exports_app.pipeline.types import Kind
+from exports_app.plan import make_plan
+from exports_app.previews import Forecast, forecast
+from exports_app.web import words
+from exports_app.web.forms import ExportForm
+
+NUMBERS = (Kind.INTEGER, Kind.FLOAT, Kind.DECIMAL)
+ROWS_PER_SECOND = 250_000
+"""What the time is guessed from: the slowest format on a machine like docs/benchmarks.md's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    text: str
+    kind: str
+    """``number``, ``null`` or nothing: how it is set."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """Everything that the template asks for."""
+
+    problems: list[str] = field(default_factory=list)
+    """Why there would be no file; then nothing else is said."""
+    rows: str = ""
+    how: str = ""
+    action: str = ""
+    is_direct: bool = False
+    warnings: list[str] = field(default_factory=list)
+    titles: list[Cell] = field(default_factory=list)
+    cells: list[list[Cell]] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, user: Any, form: ExportForm) -> Self:
+        """Of the form as it stands, whether or not it is ready to be sent."""
+        if not form.is_valid():
+            return cls(problems=list(_form_problems(form)))
+        try:
+            found = forecast(make_plan(form.to_request(), user))
+        except errors.ExportError as error:
+            return cls(problems=[*_texts(error.errors)] or [str(error)])
+        shown = found.preview
+        kinds = [each.kind for each in shown.columns] if shown else []
+        is_direct = found.estimate.strategy == Strategy.DIRECT
+        return cls(
+            rows=("" if found.estimate.exact else "About ") + words.counted(found.estimate.rows, "row"),
+            how=_how(found),
+            action="Download" if is_direct else "Start export",
+            is_direct=is_direct,
+            warnings=found.warnings,
+            titles=[_cell(each.label, each.kind) for each in shown.columns] if shown else [],
+            cells=[[_cell(*each) for each in zip(row, kinds, strict=True)] for row in shown.rows] if shown else [],
+        )
+
+
+def _how(found: Forecast) -> str:
+    """``About 1.2 MB. Comes at once.``"""
+    size = f"About {words.size(found.bytes)}. " if found.bytes is not None else ""
+    if found.estimate.strategy == Strategy.DIRECT:
+        return size + "Comes at once."
+    seconds = found.estimate.rows / ROWS_PER_SECOND
+    when = "in a moment" if seconds < 3 else f"in about {words.duration(round(seconds))}"
+    return f"{size}Made in the background, {when}."
+
+
+def _cell(value: Any, kind: Kind) -> Cell:
+    if value is None:
+        return Cell("", "null")
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return Cell(text, "number" if kind in NUMBERS else "")
+
+
+def _form_problems(form: ExportForm) -> Iterator[str]:
+    for name, texts in form.errors.items():
+        label = form.fields[name].label if name in form.fields else None
+        for text in texts:
+            yield f"{label}: {text}" if label else str(text)
+
+
+def _texts(nested: Any) -> Iterator[str]:
+    """The sentences of an error, however deep they stand."""
+    if isinstance(nested, str):
+        yield nested
+    elif isinstance(nested, dict):
+        for each in nested.values():
+            yield from _texts(each)
+    elif nested:
+        for each in nested:
+            yield from _texts(each)
