@@ -29,7 +29,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="chaos-", ignore_cleanup_errors=True) as folder:
         site = sites.Site(given.logs or Path(folder))
         try:
-            _prepare(given.rows)
+            _prepare()
             site.start()
             return _run(site, given, seed)
         finally:
@@ -47,7 +47,7 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _prepare(rows: int) -> None:
+def _prepare() -> None:
     from django.contrib.auth import get_user_model
     from django.core.management import call_command
 
@@ -64,8 +64,6 @@ def _prepare(rows: int) -> None:
         username="demo", defaults={"is_staff": True, "is_superuser": True, "email": "demo@example.com"}
     )
     os.environ["CHAOS_TOKEN"] = _token(user)
-    _fill(rows)
-    print(f"{rows:,} customers")
 
 
 def _token(user: object) -> str:
@@ -74,9 +72,13 @@ def _token(user: object) -> str:
     return str(ApiToken.objects.create(user=user)[1])
 
 
-def _fill(rows: int) -> None:
+def _fill(site: sites.Site, rows: int) -> None:
+    """Have so many customers."""
     from django.db import connection
 
+    if site.rows == rows:
+        return
+    site.rows = rows
     with connection.cursor() as cursor:
         cursor.execute("TRUNCATE samples_customer RESTART IDENTITY CASCADE")
         cursor.execute(
@@ -89,10 +91,11 @@ def _fill(rows: int) -> None:
             [rows],
         )
         cursor.execute("ANALYZE samples_customer")
+    print(f"{rows:,} customers", flush=True)
 
 
 def _run(site: sites.Site, given: argparse.Namespace, seed: int) -> int:
-    from chaos import processes, scenarios, stores  # noqa: F401 - they add their faults
+    from chaos import files, processes, replica, scenarios, stores  # noqa: F401 - they add their faults
     from chaos.catalogue import FAULTS
     from chaos.report import Report
 
@@ -101,6 +104,7 @@ def _run(site: sites.Site, given: argparse.Namespace, seed: int) -> int:
     report = Report(seed)
     for number in range(given.rounds):
         for each in faults:
+            _fill(site, each.rows or given.rows)
             began = time.monotonic()
             outcome, notes = _one(site, each, random.Random(f"{seed}-{number}-{each.name}"))
             report.add(each, outcome, time.monotonic() - began, notes)

@@ -17,8 +17,12 @@ class Fault:
     what: str
     holds: str
     act: Act
-    long: bool = False
-    """Only run when asked for by name, or in long runs."""
+    rows: int = 0
+    """Rows of the table that it needs; such faults take long, and are run when asked for by name."""
+
+    @property
+    def long(self) -> bool:
+        return self.rows > 0
 
     @property
     def order(self) -> tuple[str, int]:
@@ -29,11 +33,11 @@ class Fault:
 FAULTS: dict[str, Fault] = {}
 
 
-def fault(name: str, what: str, holds: str, *, long: bool = False) -> Callable[[Act], Act]:
+def fault(name: str, what: str, holds: str, *, rows: int = 0) -> Callable[[Act], Act]:
     """Add a fault: it breaks something under jobs of its own; the invariants are checked after it."""
 
     def add(act: Act) -> Act:
-        FAULTS[name] = Fault(name, what, holds, act, long)
+        FAULTS[name] = Fault(name, what, holds, act, rows)
         return act
 
     return add

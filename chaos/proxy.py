@@ -35,7 +35,8 @@ class Rule:
 
     head: re.Pattern[bytes]
     act: str
-    """``lose``: the answer never comes; ``answer``: the server is not asked; ``hold``: sent on only after release."""
+    """``lose``: reset in place of the server's answer; ``silence``: no answer at all; ``answer``: this one, the server
+    is not asked; ``hold``: sent on only after release."""
     answer: bytes = b""
     left: int = 1
     every: int = 1
@@ -122,9 +123,9 @@ class Proxy:
             return
         pair = {writer, back}
         self._writers |= pair
-        answers = {"lost": False}
-        up = self._pump(reader, back, lambda data: self._up(data, writer, answers))
-        down = self._pump(there, writer, lambda data: self._down(data, writer, answers))
+        acts: list[str] = []
+        up = self._pump(reader, back, lambda data: self._up(data, writer, acts))
+        down = self._pump(there, writer, lambda data: self._down(data, writer, acts))
         with suppress(OSError, asyncio.IncompleteReadError):
             await asyncio.gather(up, down)
         self._writers -= pair
@@ -140,7 +141,7 @@ class Proxy:
                 await writer.drain()
         writer.close()
 
-    async def _up(self, data: bytes, writer: asyncio.StreamWriter, answers: dict[str, bool]) -> bool:
+    async def _up(self, data: bytes, writer: asyncio.StreamWriter, acts: list[str]) -> bool:
         if self.mode is Mode.RESET:
             _abort(writer)
             return False
@@ -159,12 +160,13 @@ class Proxy:
         if rule.act == "hold":
             await asyncio.to_thread(rule.released.wait, 120)
             return True
-        answers["lost"] = True
+        acts.append(rule.act)
         return True
 
-    async def _down(self, data: bytes, writer: asyncio.StreamWriter, answers: dict[str, bool]) -> bool:
-        if answers["lost"]:
+    async def _down(self, data: bytes, writer: asyncio.StreamWriter, acts: list[str]) -> bool:
+        if "lose" in acts:
             _abort(writer)
+        if acts:
             return False
         return self.mode not in (Mode.HOLE, Mode.HOLE_DOWN)
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 
+from exports_app.pipeline.sinks.s3 import client_config
 from exportsite.settings import *  # noqa: F403
-from exportsite.settings import CELERY_BROKER_TRANSPORT_OPTIONS
+from exportsite.settings import CELERY_BROKER_TRANSPORT_OPTIONS, STORAGES
 
+STORAGES["exports"]["OPTIONS"]["client_config"] = client_config(read_timeout=10)
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 2.0
 if seconds := os.environ.get("CHAOS_VISIBILITY_SECONDS"):
     CELERY_BROKER_TRANSPORT_OPTIONS["visibility_timeout"] = int(seconds)

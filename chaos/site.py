@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -48,7 +49,7 @@ class Process:
     def start(self) -> Process:
         with self.log.open("wb") as log:
             self.popen = subprocess.Popen(
-                [sys.executable, *self.arguments],
+                self.arguments,
                 env=self.env,
                 cwd=PROJECT,
                 stdin=subprocess.DEVNULL,
@@ -102,6 +103,8 @@ class Site:
     s3: Proxy = field(init=False)
     workers: list[Process] = field(default_factory=list)
     others: list[Process] = field(default_factory=list)
+    rows: int = 0
+    """Of the table that is exported."""
     started: list[Process] = field(default_factory=list)
     """Everything that ever was, to be ended at the end."""
 
@@ -109,7 +112,7 @@ class Site:
         self.pg, self.redis, self.s3 = (
             _proxy(os.environ[name]) for name in ("DATABASE_URL", "REDIS_URL", "AWS_ENDPOINT_URL_S3")
         )
-        self.web_port = int(_free_port())
+        self.web_port = int(free_port())
 
     @property
     def proxies(self) -> tuple[Proxy, Proxy, Proxy]:
@@ -187,6 +190,16 @@ class Site:
         self.others[0] = self._upkeep(more)
         self.others[0].await_ready()
 
+    def adopt(self, process: Process) -> Process:
+        """Start it; it is ended with the site."""
+        self.started.append(process)
+        return process.start()
+
+    def dismiss(self, name: str) -> None:
+        for each in self.started:
+            if each.name == name:
+                each.kill_group()
+
     def stop(self) -> None:
         for each in self.started:
             each.kill_group()
@@ -224,9 +237,7 @@ class Site:
 
     def _process(self, name: str, arguments: list[str], more: dict[str, str] | None = None, **how: Any) -> Process:
         log = self.folder / f"{name}-{len(self.started)}.log"
-        process = Process(name, arguments, self.env() | (more or {}), log, **how)
-        self.started.append(process)
-        return process.start()
+        return self.adopt(Process(name, [sys.executable, *arguments], self.env() | (more or {}), log, **how))
 
 
 def service_pid(name: str) -> int:
@@ -246,9 +257,7 @@ def _behind(url: str, proxy: Proxy) -> str:
     return urlunsplit(parts._replace(netloc=f"{login}127.0.0.1:{proxy.port}"))
 
 
-def _free_port() -> str:
-    import socket
-
+def free_port() -> str:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return str(free.getsockname()[1])

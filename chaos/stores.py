@@ -170,13 +170,14 @@ def stuttering(scene: Scene) -> None:
     no_attempt_used(scene)
 
 
-@fault("C20", "Complete done, its answer lost", "proven by token and ETag: completed, not run again")
+@fault("C20", "Complete done, its answer lost, or never sent", "proven by token and ETag: completed, not run again")
 def silent_complete(scene: Scene) -> None:
-    rule = scene.site.s3.add(COMPLETE, "lose")
-    job = scene.ask()
-    completed(scene)
-    scene.expect(rule.done == 1, "no answer was lost")
-    scene.expect(scene.now(job).claim == 1, f"{scene.now(job).claim} claims")
+    for act in ("lose", "silence"):
+        rule = scene.site.s3.add(COMPLETE, act)
+        job = scene.ask()
+        completed(scene)
+        scene.expect(rule.done == 1, "no answer was lost")
+        scene.expect(scene.now(job).claim == 1, f"{scene.now(job).claim} claims")
 
 
 @fault("C21", "Complete answered by 200 with an error in its body, then by 503", "tried again, completed once")

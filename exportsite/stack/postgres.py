@@ -62,7 +62,7 @@ class Postgres(Service):
         shutil.rmtree(self.data, ignore_errors=True)  # an initdb that was cut short
         self.data.mkdir(mode=0o700)
         if os.geteuid() == 0:
-            user = _unprivileged_user()
+            user = unprivileged_user()
             os.chown(self.data, user.pw_uid, user.pw_gid)
         password = self.folder.write("initdb-password", self.folder.secret("database_owner"))
         try:
@@ -119,7 +119,7 @@ class Postgres(Service):
         path = find_binary(DISTRIBUTION, f"pginstall18/bin/{binary}")
         return Program(
             name=binary,
-            argv=[*_as_owner(self.data), str(path), *arguments],
+            argv=[*as_owner(self.data), str(path), *arguments],
             env={"PATH": os.defpath},  # no PGDATA, no locale of the person's shell
             cwd=self.data,
             is_service=True,
@@ -129,7 +129,7 @@ class Postgres(Service):
         )
 
 
-def _unprivileged_user() -> pwd.struct_passwd:
+def unprivileged_user() -> pwd.struct_passwd:
     for name in UNPRIVILEGED_USERS:
         try:
             return pwd.getpwnam(name)
@@ -138,7 +138,7 @@ def _unprivileged_user() -> pwd.struct_passwd:
     raise StackError(f"PostgreSQL does not run as root, and there is none of the users {UNPRIVILEGED_USERS}")
 
 
-def _as_owner(data: Path) -> list[str]:
+def as_owner(data: Path) -> list[str]:
     """The words before a command that make root the folder's owner: PostgreSQL refuses to run as root.
 
     The one capability kept lets it pass through folders that only root may enter, as a clone below /root;
