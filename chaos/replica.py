@@ -21,6 +21,12 @@ from exportsite.stack.postgres import DISTRIBUTION, as_owner, unprivileged_user
 UP_SECONDS = 30.0
 DELAY = "max_standby_streaming_delay=300ms"
 TABLE = "samples_customer"
+# So much that it is not all on its way when the conflict comes.
+MORE = f"""
+INSERT INTO {TABLE} (id, name, email, signup_date, country_code, subscription_tier, lifetime_value)
+SELECT n * 10000000 + id, name, email, signup_date, country_code, subscription_tier, lifetime_value
+  FROM {TABLE}, generate_series(1, 2) AS n
+"""
 
 
 @dataclass
@@ -110,6 +116,7 @@ def _pair(scene: Scene) -> tuple[Server, Server]:
         ):
             for block in out:
                 to.write(block)
+        there.execute(MORE)
         there.execute(f"VACUUM ANALYZE {TABLE}")
     replica.make_folder()
     replica.run("pg_basebackup", "-d", primary.url, "-D", str(replica.folder), "-R", "-c", "fast", "--no-sync")
