@@ -66,6 +66,9 @@ class ExportsSettings:
     METRICS_TOKEN: str = ""
     """Bearer token that opens ``/metrics``; empty: staff only (and everybody with ``DEBUG``)."""
 
+    WEBHOOK_ALLOW_PRIVATE: bool = False
+    """Webhooks may lead to private addresses and to http://; with DEBUG alone."""
+
     def __getattribute__(self, name: str) -> Any:
         if name == "ENABLED":
             return getattr(django_settings, "ENABLE_EXPORTS", ExportsSettings.ENABLED)

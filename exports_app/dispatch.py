@@ -10,15 +10,27 @@ import structlog
 log = structlog.get_logger("exports")
 
 RUN_NEXT = "exports.run_next"
+NOTIFY_NEXT = "exports.notify_next"
+NOTIFICATIONS = "notifications"
+"""Queue of mails and webhooks."""
 BELL_TIMEOUT = 0.5
 """Seconds that one command to a broker may take, of which a silent one costs a request two; the sweep rings again."""
 
 
 def ring(queue: str) -> bool:
     """Say that there is work in ``queue``. False where the broker could not be reached, which loses nothing."""
+    return _send(RUN_NEXT, queue, args=[queue])
+
+
+def ring_for_notifications(delay: float = 0) -> bool:
+    """Say that there is something to be told, now or after ``delay`` seconds. False as above."""
+    return _send(NOTIFY_NEXT, NOTIFICATIONS, countdown=delay or None)
+
+
+def _send(task: str, queue: str, **how: Any) -> bool:
     try:
-        _producer().send_task(RUN_NEXT, args=[queue], queue=queue, retry=False, ignore_result=True)
-    except Exception as error:  # whatever the broker's client raises: the job's row is what counts
+        _producer().send_task(task, queue=queue, retry=False, ignore_result=True, **how)
+    except Exception as error:  # whatever the broker's client raises: the row is what counts
         log.warning("export.bell.unheard", queue=queue, error=type(error).__name__)
         return False
     return True

@@ -15,8 +15,8 @@ from django.db import connection, models, transaction
 from django.db.models import F
 from django.db.models.functions import Coalesce, Greatest, Least, Now
 
-from exports_app import conf, metrics, turns
-from exports_app.choices import ACTIVE, TRANSITIONS, EventKind, Queue, Status
+from exports_app import conf, metrics, notifications, turns
+from exports_app.choices import ACTIVE, TRANSITIONS, EventKind, Queue, Status, WebhookEvent
 from exports_app.models import ExportEvent, ExportJob, ExportPart, ExportToken
 from exports_app.pipeline.errors import WorkerLost
 from exports_app.pipeline.types import StoredPart
@@ -137,6 +137,7 @@ def complete(job: ExportJob, *, ttl: int, **proof: Any) -> None:
             **proof,
         )
         _event(job, EventKind.COMPLETED, {key: proof[key] for key in ("row_count", "file_size", "crc32")})
+        notifications.record(job.pk, WebhookEvent.COMPLETED)
         metrics.job_ended(job, "completed")
 
 
@@ -155,6 +156,7 @@ def fail(job: ExportJob, *, code: str, detail: str, trace: str = "") -> None:
             error_trace=trace,
         )
         _event(job, EventKind.FAILED, {"code": code})
+        notifications.record(job.pk, WebhookEvent.FAILED)
         metrics.job_ended(job, "failed", code=code)
 
 
@@ -220,6 +222,7 @@ def cancel(job_id: Any) -> bool:
         if not _try(rows, ACTIVE, Status.CANCELLED, **ended):
             return False
         _event_id(job_id, EventKind.CANCELLED, {})
+        notifications.record(job_id, WebhookEvent.CANCELLED)
         metrics.job_ended(rows.only("resource", "format").get(), "cancelled")
         return True
 
@@ -313,6 +316,7 @@ def _take_back(job: ExportJob) -> bool:
         _event(job, EventKind.LOST, {"worker": job.worker})
         if failed:
             _event(job, EventKind.FAILED, {"code": WorkerLost.code})
+            notifications.record(job.pk, WebhookEvent.FAILED)
             metrics.job_ended(job, "failed", code=WorkerLost.code)
         else:
             metrics.job_retried(WorkerLost.code)
@@ -327,6 +331,7 @@ def expire(job: ExportJob) -> bool:
         if not _try(rows, Status.COMPLETED, Status.EXPIRED):
             return False
         _event(job, EventKind.EXPIRED, {})
+        notifications.record(job.pk, WebhookEvent.EXPIRED)
     return True
 
 

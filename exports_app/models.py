@@ -251,6 +251,10 @@ class ExportWebhook(models.Model):
     active = models.BooleanField(default=True)
     secret = models.CharField(max_length=100)
     """``whsec_…``: signs each delivery, so it cannot be stored as a digest."""
+    failures = models.PositiveSmallIntegerField(default=0)
+    """Deliveries in a row that were given up."""
+    note = models.CharField(max_length=300, blank=True, default="")
+    """Why it was switched off, where its owner did not do that."""
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -264,7 +268,7 @@ class ExportNotification(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     """Also the ``webhook-id`` and the mail's Message-ID: the same at each try."""
     job = models.ForeignKey(ExportJob, on_delete=models.CASCADE, null=True, related_name="notifications")
-    """None: a webhook's test."""
+    """None: a webhook's test, or a mail to the operators."""
     channel = models.CharField(max_length=10, choices=Channel.choices)
     webhook = models.ForeignKey(ExportWebhook, on_delete=models.CASCADE, null=True, related_name="deliveries")
     event = models.CharField(max_length=40)
@@ -272,6 +276,8 @@ class ExportNotification(models.Model):
     status = models.CharField(max_length=10, choices=Delivery.choices, default=Delivery.PENDING)
     attempts = models.PositiveSmallIntegerField(default=0)
     next_attempt_at = models.DateTimeField(null=True, blank=True)
+    lease_expires_at = models.DateTimeField(null=True, blank=True)
+    """Until then it is on its way; a worker that was killed with it does not hold it any longer."""
     response_status = models.PositiveSmallIntegerField(null=True, blank=True)
     error = models.TextField(blank=True, default="")
     created_at = models.DateTimeField(auto_now_add=True)

@@ -235,7 +235,10 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",  # its files come from a package, not from a CDN
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    "ENUM_NAME_OVERRIDES": {"JobStatus": "exports_app.choices.Status"},
+    "ENUM_NAME_OVERRIDES": {
+        "JobStatus": "exports_app.choices.Status",
+        "DeliveryStatus": "exports_app.choices.Delivery",
+    },
 }
 
 # Exports: read through exports_app.conf, which holds the defaults.
@@ -264,6 +267,9 @@ for _name in ("MEMORY_SOFT_LIMIT_MB", "MEMORY_HARD_LIMIT_MB"):
         globals()[f"EXPORTS_{_name}"] = env.int(f"EXPORT_{_name}")
 if "EXPORTS_RATE" in env.dump() or env.str("EXPORTS_RATE", None) is not None:
     EXPORTS_RATE = env.str("EXPORTS_RATE")
+EXPORTS_WEBHOOK_ALLOW_PRIVATE = env.bool("EXPORTS_WEBHOOK_ALLOW_PRIVATE", False)
+if EXPORTS_WEBHOOK_ALLOW_PRIVATE and not DEBUG:
+    raise ImproperlyConfigured("EXPORTS_WEBHOOK_ALLOW_PRIVATE is set: webhooks would reach into your own network.")
 
 EXPORTS_METRICS_TOKEN = env.str("EXPORTS_METRICS_TOKEN", "")
 

@@ -7,10 +7,11 @@ from typing import Any
 from celery import Task, shared_task
 from celery.signals import heartbeat_sent, worker_process_init, worker_ready, worker_shutting_down
 
-from exports_app.dispatch import RUN_NEXT
+from exports_app.dispatch import NOTIFY_NEXT, RUN_NEXT
 from exports_app.pipeline import errors
 from exports_app.pipeline.errors import PipelineError
-from workers import lease, memory, presence, run, upkeep
+from workers import lease, memory, notify, presence, run, upkeep
+from workers.notify.base import TIME_LIMIT
 
 TERMINAL = tuple(
     each
@@ -26,6 +27,12 @@ def run_next(self: Task[Any, Any], queue: str) -> None:
     decision = run.run_next(queue)
     if decision is not None:
         raise self.retry(countdown=decision.delay, exc=PipelineError(decision.code))
+
+
+@shared_task(name=NOTIFY_NEXT, ignore_result=True, soft_time_limit=TIME_LIMIT, time_limit=TIME_LIMIT + 10)
+def notify_next() -> None:
+    """Send the notification whose turn it is; the message is only the doorbell."""
+    notify.notify_next()
 
 
 @shared_task(name="exports.sweep", ignore_result=True)

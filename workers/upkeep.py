@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import structlog
 
-from exports_app import conf, dispatch, lifecycle, orphans, retention
+from exports_app import conf, dispatch, lifecycle, notifications, orphans, retention
 from exports_app.choices import Status
 from exports_app.pipeline.errors import WorkerLost
 from workers import memory
@@ -24,6 +24,8 @@ def sweep() -> None:
         # Each run rings for the next one, so a queue needs no more bells than there may be runs.
         for _ in range(min(jobs, conf.settings.SOURCE_MAX_RUNNING)):
             dispatch.ring(queue)
+    if notifications.is_waiting():
+        dispatch.ring_for_notifications()  # each delivery rings for the next one
     retention.clean_leftovers()
 
 

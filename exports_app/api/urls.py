@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from exports_app.api import downloads, estimates, performance, presets, views
+from exports_app.api import downloads, estimates, performance, presets, views, webhooks
 
 app_name = "api"
 
@@ -23,4 +23,8 @@ urlpatterns = [
     path("exports/<uuid:id>/downloads/", downloads.DownloadListView.as_view(), name="export-downloads"),
     path("presets/", presets.PresetListView.as_view(), name="preset-list"),
     path("presets/<uuid:id>/", presets.PresetView.as_view(), name="preset-detail"),
+    path("webhooks/", webhooks.WebhookListView.as_view(), name="webhook-list"),
+    path("webhooks/<uuid:id>/", webhooks.WebhookView.as_view(), name="webhook-detail"),
+    path("webhooks/<uuid:id>/test/", webhooks.WebhookTestView.as_view(), name="webhook-test"),
+    path("webhooks/<uuid:id>/deliveries/", webhooks.DeliveryListView.as_view(), name="webhook-deliveries"),
 ]

@@ -24,12 +24,13 @@ PING_SECONDS = 1.0
 STREAMS_SECONDS = 2  # open event streams may hold up the end of the web process this long
 
 # One line per kind of worker process: its queues, and how many of them it does at once. Small exports never
-# wait behind large ones, and the upkeep that rescues both waits behind neither.
+# wait behind large ones, and the upkeep that rescues both waits behind neither. Webhooks may have to wait for
+# addresses that are slow to answer, so no export waits behind them.
 WORKERS = {
-    "worker": ("exports,notifications", 2),
+    "worker": ("exports", 2),
     "worker-large": ("exports.large", 1),
 }
-MAINTENANCE = {"maintenance": ("maintenance", 1)}
+MAINTENANCE = {"maintenance": ("maintenance,notifications", 2)}
 
 MALLOC = {"MALLOC_ARENA_MAX": "2", "MALLOC_MMAP_THRESHOLD_": "1048576"}
 """glibc gives large blocks back at once: a worker's growth over 3,000,000 rows is 51 MB in place of 76."""

@@ -1,0 +1,132 @@
+"""The outbox of mails and webhooks: written with the move that it tells of, worked off by whoever hears the bell.
+
+A notification that is being sent has a lease; one whose worker was killed is due again once that has ended. What is
+written about a try is fenced by its number. All times are the database's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from django.db import connection, models, transaction
+from django.db.models import Q
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from exports_app import dispatch
+from exports_app.choices import Channel, Delivery, WebhookEvent
+from exports_app.models import ExportJob, ExportNotification, ExportWebhook
+
+CLAIM_LOCK = 0x6578706E
+"""Advisory lock (transaction) under which claims are made one by one."""
+ERROR_LENGTH = 500
+
+CLAIM = """
+UPDATE exports_app_exportnotification
+   SET attempts = attempts + 1,
+       lease_expires_at = clock_timestamp() + %(lease)s * interval '1 second'
+ WHERE id = (
+       SELECT notice.id
+         FROM exports_app_exportnotification AS notice
+         LEFT JOIN exports_app_exportwebhook AS webhook ON webhook.id = notice.webhook_id
+        WHERE notice.status = 'pending'
+          AND notice.next_attempt_at <= clock_timestamp()
+          AND (notice.lease_expires_at IS NULL OR notice.lease_expires_at < clock_timestamp())
+          AND NOT EXISTS (
+              SELECT 1
+                FROM exports_app_exportnotification AS other
+                JOIN exports_app_exportwebhook AS same ON same.id = other.webhook_id
+               WHERE other.status = 'pending'
+                 AND other.lease_expires_at >= clock_timestamp()
+                 AND same.owner_id = webhook.owner_id)
+        ORDER BY notice.webhook_id IS NOT NULL, notice.next_attempt_at, notice.id
+        LIMIT 1
+          FOR UPDATE OF notice SKIP LOCKED)
+RETURNING id
+"""
+"""Mails first. One webhook of an owner at a time, so that one with slow addresses holds up nobody else's."""
+
+
+def record(job_id: Any, event: WebhookEvent) -> None:
+    """Note whom to tell of a move; call it in the transaction of the move. Rings once that is committed."""
+    job = ExportJob.objects.filter(pk=job_id, deleted_at=None).first()
+    if job is None or not any(job.notify.values()):
+        return
+    targets: list[dict[str, Any]] = []
+    if job.notify.get("webhooks"):
+        webhooks = ExportWebhook.objects.filter(owner=job.owner_id, active=True, events__contains=event.value)
+        targets += [{"channel": Channel.WEBHOOK, "webhook": webhook} for webhook in webhooks]
+    common = {"job": job, "event": event.value, "body": event_body(job, event), "next_attempt_at": Now()}
+    notices = [ExportNotification(**common, **target) for target in targets]
+    if notices:
+        ExportNotification.objects.bulk_create(notices)
+        transaction.on_commit(dispatch.ring_for_notifications, robust=True)
+
+
+def event_body(job: ExportJob, event: WebhookEvent) -> dict[str, Any]:
+    """What is told: the job as it is now."""
+    error = {"code": job.error_code, "detail": job.error_detail} if job.error_code else None
+    return {
+        "type": event.value,
+        "timestamp": timezone.now().isoformat(),
+        "data": {
+            "id": str(job.pk),
+            "resource": job.resource,
+            "status": job.status,
+            "row_count": job.row_count,
+            "file_size": job.file_size,
+            "error": error,
+        },
+    }
+
+
+# A worker takes, sends and settles
+
+
+def claim(lease_seconds: float) -> ExportNotification | None:
+    """Take the notification whose turn it is; None: nothing is due that nobody has."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [CLAIM_LOCK])
+        cursor.execute(CLAIM, {"lease": lease_seconds})
+        row = cursor.fetchone()
+        if row is None:
+            return None
+        return ExportNotification.objects.select_related("job__owner", "webhook__owner").get(pk=row[0])
+
+
+def hold(notice: ExportNotification) -> bool:
+    """Lock the row until the transaction ends. False where it is somebody else's by now, or settled."""
+    return _ours(notice).select_for_update(skip_locked=True).exists()
+
+
+def sent(notice: ExportNotification, *, response_status: int | None = None) -> bool:
+    """It arrived. False where the try is not the latest any more."""
+    return _settle(notice, Delivery.SENT, sent_at=Now(), response_status=response_status, error="")
+
+
+def failed(notice: ExportNotification, error: str, *, response_status: int | None = None) -> bool:
+    """It is given up. False as above."""
+    return _settle(notice, Delivery.FAILED, response_status=response_status, error=error[:ERROR_LENGTH])
+
+
+def retry_later(notice: ExportNotification, error: str, *, delay: float, response_status: int | None = None) -> bool:
+    """It is tried again after ``delay`` seconds. False as above."""
+    due = Now() + timedelta(seconds=delay)
+    values: Mapping[str, Any] = {"next_attempt_at": due, "response_status": response_status}
+    return _settle(notice, Delivery.PENDING, error=error[:ERROR_LENGTH], **values)
+
+
+def is_waiting() -> bool:
+    """Whether anything is due that nobody has."""
+    free = Q(lease_expires_at=None) | Q(lease_expires_at__lt=Now())
+    return ExportNotification.objects.filter(free, status=Delivery.PENDING, next_attempt_at__lte=Now()).exists()
+
+
+def _ours(notice: ExportNotification) -> models.QuerySet[ExportNotification]:
+    return ExportNotification.objects.filter(pk=notice.pk, status=Delivery.PENDING, attempts=notice.attempts)
+
+
+def _settle(notice: ExportNotification, status: Delivery, **values: Any) -> bool:
+    return _ours(notice).update(status=status, lease_expires_at=None, **values) == 1

@@ -1,0 +1,139 @@
+"""Addresses that people want to be told at when their exports end."""
+
+from __future__ import annotations
+
+import base64
+import ipaddress
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.db import connection, transaction
+from django.db.models import F, QuerySet
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from exports_app import conf, dispatch, errors
+from exports_app.choices import Channel, Delivery, WebhookEvent
+from exports_app.models import ExportNotification, ExportWebhook
+
+MAX_WEBHOOKS = 20
+"""Webhooks that one user may have."""
+MAX_TESTS = 10
+"""Tests that one user may send in a minute."""
+MAX_FAILURES = 10
+"""Deliveries given up in a row, each after all its tries, after which a webhook is switched off."""
+SECRET_BYTES = 32
+TEST_EVENT = "webhook.test"
+WEBHOOK_LOCK = 0x65787077
+"""Advisory lock (transaction, with the user's id) under which one user's webhooks and tests are counted."""
+
+
+def own_webhooks(user: Any) -> QuerySet[ExportWebhook]:
+    """The user's webhooks, newest first; nobody sees another's."""
+    return ExportWebhook.objects.filter(owner=user)
+
+
+def get_webhook(user: Any, webhook_id: Any) -> ExportWebhook:
+    """One of them. Raises ``errors.NotFound``."""
+    webhook = own_webhooks(user).filter(pk=webhook_id).first()
+    if webhook is None:
+        raise errors.NotFound("There is no such webhook.")
+    return webhook
+
+
+def create_webhook(user: Any, *, url: str, events: list[str] | None = None, active: bool = True) -> ExportWebhook:
+    """A new webhook, for all events where none are named. Raises ``errors.Invalid`` and ``errors.Conflict``."""
+    check_url(url)
+    with _counting(user):
+        if own_webhooks(user).count() >= MAX_WEBHOOKS:
+            raise errors.Conflict(f"You have {MAX_WEBHOOKS} webhooks. Delete one of them first.")
+        return ExportWebhook.objects.create(
+            owner=user, url=url, events=events or WebhookEvent.values, active=active, secret=new_secret()
+        )
+
+
+def update_webhook(webhook: ExportWebhook, values: Mapping[str, Any]) -> None:
+    """Change what ``values`` name. One that is switched on again begins without the failures of before."""
+    if "url" in values:
+        check_url(values["url"])
+    afresh = {"failures": 0, "note": ""} if values.get("active") else {}
+    for name, value in {**values, **afresh}.items():
+        setattr(webhook, name, value)
+    webhook.save(update_fields=[*values, *afresh])
+
+
+def send_test(webhook: ExportWebhook) -> ExportNotification:
+    """Have a test delivered, once, also where the webhook is switched off. Raises ``errors.Throttled``."""
+    with _counting(webhook.owner):
+        lately = ExportNotification.objects.filter(
+            webhook__owner=webhook.owner_id, job=None, created_at__gt=timezone.now() - timedelta(minutes=1)
+        )
+        if lately.count() >= MAX_TESTS:
+            raise errors.Throttled(f"{MAX_TESTS} tests in a minute are enough. Wait a moment.", retry_after=60)
+        keys = ("id", "resource", "status", "row_count", "file_size", "error")
+        body = {"type": TEST_EVENT, "timestamp": timezone.now().isoformat(), "data": dict.fromkeys(keys)}
+        notice = ExportNotification.objects.create(
+            webhook=webhook, channel=Channel.WEBHOOK, event=TEST_EVENT, body=body, next_attempt_at=Now()
+        )
+        transaction.on_commit(dispatch.ring_for_notifications, robust=True)
+    notice.refresh_from_db()
+    return notice
+
+
+def count_failure(webhook: ExportWebhook) -> None:
+    """A delivery was given up; too many in a row switch the webhook off."""
+    ExportWebhook.objects.filter(pk=webhook.pk).update(failures=F("failures") + 1)
+    if ExportWebhook.objects.filter(pk=webhook.pk, active=True, failures__gte=MAX_FAILURES).exists():
+        switch_off(webhook, f"Switched off: {MAX_FAILURES} deliveries in a row failed, each after all its tries.")
+
+
+def clear_failures(webhook: ExportWebhook) -> None:
+    """A delivery arrived."""
+    ExportWebhook.objects.filter(pk=webhook.pk, failures__gt=0).update(failures=0)
+
+
+def switch_off(webhook: ExportWebhook, note: str) -> None:
+    """Send nothing more to it until its owner switches it on again; what waits is given up."""
+    ExportWebhook.objects.filter(pk=webhook.pk).update(active=False, note=note)
+    waiting = ExportNotification.objects.filter(webhook=webhook, status=Delivery.PENDING, lease_expires_at=None)
+    waiting.update(status=Delivery.FAILED, error=note)
+
+
+def new_secret() -> str:
+    """``whsec_`` and random bytes, as Standard Webhooks has it."""
+    return "whsec_" + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
+
+
+def check_url(url: str) -> None:
+    """Raises ``errors.Invalid`` for an address that could never be sent to; its host is looked up when it is used."""
+    if problem := _url_problem(url):
+        raise errors.Invalid("The webhook is not valid.", errors={"url": [problem]})
+
+
+def _url_problem(url: str) -> str | None:
+    anywhere = conf.settings.WEBHOOK_ALLOW_PRIVATE
+    parts = urlsplit(url)
+    if parts.scheme not in (("http", "https") if anywhere else ("https",)):
+        return "Give an address that begins with https://."
+    if parts.username is not None or parts.password is not None:
+        return "Leave user name and password out: each delivery is signed."
+    if parts.fragment:
+        return "Leave out what stands behind #: it would not be sent."
+    try:
+        address = ipaddress.ip_address((parts.hostname or "").strip("[]"))
+    except ValueError:
+        return None if anywhere or parts.hostname != "localhost" else "Give an address on the internet."
+    return None if anywhere or address.is_global else "Give an address on the internet, not a private one."
+
+
+@contextmanager
+def _counting(user: Any) -> Iterator[None]:
+    """A transaction in which nobody else counts and makes rows of this user."""
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [WEBHOOK_LOCK, user.pk])
+        yield

@@ -1,0 +1,452 @@
+"""Webhooks on their way: signed, tried again under the same id, and never into a private network."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import socket
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import pytest
+from celery.exceptions import SoftTimeLimitExceeded
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.utils import timezone
+from standardwebhooks import Webhook
+
+from exports_app import lifecycle, notifications, services, webhooks
+from exports_app.choices import Delivery, Status, WebhookEvent
+from exports_app.models import ExportJob, ExportNotification, ExportWebhook
+from tests.receiver import Receiver
+from tests.test_lifecycle import claim, make_job
+from workers import notify, upkeep
+from workers.notify import webhook as webhook_module
+from workers.notify.base import Schedule, Undelivered
+
+SECRET = "whsec_" + base64.b64encode(b"0123456789abcdef0123456789abcdef").decode()
+PROOF = {"row_count": 1_000, "file_size": 65_536, "crc32": "00000000"}
+
+
+@pytest.fixture
+def receiver(settings: Any) -> Iterator[Receiver]:
+    settings.EXPORTS_WEBHOOK_ALLOW_PRIVATE = True
+    with Receiver() as server:
+        yield server
+
+
+def webhook_of(owner: User, url: str, **values: Any) -> ExportWebhook:
+    return ExportWebhook.objects.create(
+        owner=owner, url=url, **{"events": WebhookEvent.values, "secret": SECRET} | values
+    )
+
+
+def completed(owner: User) -> ExportJob:
+    """A job that ended with a file a moment ago."""
+    make_job(owner, notify={"email": False, "webhooks": True}, request_id="r-1")
+    job = claim()
+    lifecycle.complete(job, ttl=3_600, **PROOF)
+    job.refresh_from_db()
+    return job
+
+
+def only_notice() -> ExportNotification:
+    return ExportNotification.objects.get()
+
+
+def make_due() -> None:
+    ExportNotification.objects.update(next_attempt_at=timezone.now())
+
+
+@pytest.mark.django_db
+def test_a_completed_export_is_told_with_the_body_of_the_contract(alice: User, receiver: Receiver) -> None:
+    webhook_of(alice, receiver.url)
+    job = completed(alice)
+    assert notify.notify_next()
+    [got] = receiver.received
+    body = json.loads(got.body)
+    assert datetime.fromisoformat(body.pop("timestamp")).utcoffset() is not None
+    assert body == {
+        "type": "export.completed",
+        "data": {
+            "id": str(job.pk),
+            "resource": "customers",
+            "status": "completed",
+            "row_count": 1_000,
+            "file_size": 65_536,
+            "error": None,
+        },
+    }
+    assert (got.path, got.headers["content-type"]) == ("/hook", "application/json")
+    notice = only_notice()
+    assert (notice.status, notice.attempts, notice.response_status, notice.error) == ("sent", 1, 204, "")
+    assert notice.sent_at is not None
+    assert not notify.notify_next(), "it is told once"
+
+
+@pytest.mark.django_db
+def test_the_signature_is_that_of_standard_webhooks(alice: User, receiver: Receiver) -> None:
+    webhook_of(alice, receiver.url)
+    completed(alice)
+    before = int(time.time())
+    notify.notify_next()
+    [got] = receiver.received
+    sent_at = got.headers["webhook-timestamp"]
+    signed = f"{only_notice().pk}.{sent_at}.".encode() + got.body
+    digest = hmac.new(b"0123456789abcdef0123456789abcdef", signed, hashlib.sha256).digest()
+    assert got.headers["webhook-signature"] == "v1," + base64.b64encode(digest).decode()
+    assert got.headers["webhook-id"] == str(only_notice().pk)
+    assert before <= int(sent_at) <= int(time.time())
+    Webhook(SECRET).verify(got.body, got.headers)
+
+
+@pytest.mark.django_db
+def test_each_end_of_an_export_has_its_event(alice: User, receiver: Receiver) -> None:
+    webhook_of(alice, receiver.url)
+    wants = {"webhooks": True}
+    lifecycle.cancel(make_job(alice, notify=wants).pk)
+    make_job(alice, notify=wants)
+    lifecycle.fail(claim(), code="bad_query", detail="The database refused the query behind this export.")
+    done = completed(alice)
+    ExportJob.objects.filter(pk=done.pk).update(expires_at="2020-01-01T00:00:00Z")
+    lifecycle.expire(done)
+    make_job(alice, notify=wants)
+    lost = claim()
+    ExportJob.objects.filter(pk=lost.pk).update(lease_expires_at="2020-01-01T00:00:00Z", crashes=2)
+    lifecycle.take_back_lost()
+    while notify.notify_next():
+        pass
+    told = [(body["type"], body["data"]["status"], body["data"]["error"]) for body in map(body_of, receiver.received)]
+    assert sorted(told, key=str) == [
+        ("export.cancelled", "cancelled", None),
+        ("export.completed", "completed", None),
+        ("export.expired", "expired", None),
+        (
+            "export.failed",
+            "failed",
+            {"code": "bad_query", "detail": "The database refused the query behind this export."},
+        ),
+        (
+            "export.failed",
+            "failed",
+            {"code": "worker_lost", "detail": "The worker that made this export stopped again and again."},
+        ),
+    ]
+
+
+def body_of(received: Any) -> dict[str, Any]:
+    body: dict[str, Any] = json.loads(received.body)
+    return body
+
+
+@pytest.mark.django_db
+def test_told_are_the_owners_active_webhooks_that_want_the_event(alice: User, bob: User, receiver: Receiver) -> None:
+    wanted = webhook_of(alice, receiver.url)
+    webhook_of(alice, receiver.url, active=False)
+    webhook_of(alice, receiver.url, events=["export.failed", "export.cancelled", "export.expired"])
+    webhook_of(bob, receiver.url)
+    completed(alice)
+    assert only_notice().webhook == wanted
+    make_job(alice)  # does not ask to be told
+    lifecycle.complete(claim(), ttl=60, **PROOF)
+    assert ExportNotification.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_move_that_is_undone_tells_nobody(alice: User, silent_bell: list[str]) -> None:
+    webhook_of(alice, "https://hooks.example/")
+    job = make_job(alice, notify={"webhooks": True})
+    with transaction.atomic():
+        lifecycle.cancel(job.pk)
+        transaction.set_rollback(True)
+    assert (ExportNotification.objects.count(), silent_bell) == (0, [])
+    lifecycle.cancel(job.pk)
+    assert (ExportNotification.objects.count(), silent_bell) == (1, ["notifications"])
+
+
+@pytest.mark.django_db
+def test_a_failing_address_is_tried_again_under_the_same_id_with_a_new_time(
+    alice: User, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receiver.answers = [(500, {}), (503, {"retry-after": "120"}), (200, {})]
+    webhook_of(alice, receiver.url)
+    completed(alice)
+    notify.notify_next()
+    notice = only_notice()
+    assert (notice.status, notice.attempts, notice.response_status) == ("pending", 1, 500)
+    assert notice.error == "The address answered 500."
+    assert 3.0 < seconds_until(notice) <= 5.0
+    assert not notify.notify_next(), "it is not due yet"
+    make_due()
+    notify.notify_next()
+    assert 115 < seconds_until(only_notice()) <= 120, "the address asked to be left alone"
+    make_due()
+    monkeypatch.setattr(time, "time", lambda: 4_000_000_000.0)
+    notify.notify_next()
+    notice = only_notice()
+    assert (notice.status, notice.attempts, notice.error) == ("sent", 3, "")
+    assert {got.headers["webhook-id"] for got in receiver.received} == {str(notice.pk)}
+    assert len({got.body for got in receiver.received}) == 1
+    for got in receiver.received:
+        signed = f"{notice.pk}.{got.headers['webhook-timestamp']}.".encode() + got.body
+        digest = hmac.new(b"0123456789abcdef0123456789abcdef", signed, hashlib.sha256).digest()
+        assert got.headers["webhook-signature"] == "v1," + base64.b64encode(digest).decode()
+
+
+def seconds_until(notice: ExportNotification) -> float:
+    assert notice.next_attempt_at is not None
+    return (notice.next_attempt_at - timezone.now()).total_seconds()
+
+
+def test_eight_tries_take_a_day() -> None:
+    schedule = webhook_module.WebhookChannel.schedule
+    delays = [schedule.delay(attempt, chance=lambda: 0.0) for attempt in range(1, 9)]
+    assert delays == [5.0, 30.0, 180.0, 1_080.0, 6_480.0, 38_880.0, 43_200.0, None]
+    assert schedule.delay(1, chance=lambda: 1.0) == 4.0, "a fifth at most is taken off"
+    assert Schedule(tries=3, first=1.0, factor=2.0, longest=9.0).delay(3) is None
+
+
+@pytest.mark.django_db
+def test_after_the_last_try_the_delivery_has_failed_and_the_export_has_not(alice: User, receiver: Receiver) -> None:
+    receiver.answers = [(500, {})]
+    webhook = webhook_of(alice, receiver.url)
+    job = completed(alice)
+    for _ in range(8):
+        make_due()
+        assert notify.notify_next()
+    notice = only_notice()
+    assert (notice.status, notice.attempts, len(receiver.received)) == ("failed", 8, 8)
+    job.refresh_from_db()
+    webhook.refresh_from_db()
+    assert (job.status, webhook.active, webhook.failures) == (Status.COMPLETED, True, 1)
+
+
+@pytest.mark.django_db
+def test_endless_failure_switches_a_webhook_off_and_one_success_forgives(alice: User, receiver: Receiver) -> None:
+    webhook = webhook_of(alice, receiver.url, failures=9)
+    completed(alice)
+    notify.notify_next()
+    webhook.refresh_from_db()
+    assert webhook.failures == 0
+    ExportWebhook.objects.update(failures=9)
+    receiver.answers = [(500, {})]
+    completed(alice)
+    ExportNotification.objects.filter(status=Delivery.PENDING).update(attempts=7)
+    notify.notify_next()
+    webhook.refresh_from_db()
+    assert (webhook.active, webhook.note) == (
+        False,
+        "Switched off: 10 deliveries in a row failed, each after all its tries.",
+    )
+    completed(alice)
+    assert not notify.notify_next()
+
+
+@pytest.mark.django_db
+def test_an_address_that_is_gone_is_switched_off_at_once(alice: User, receiver: Receiver) -> None:
+    receiver.answers = [(410, {})]
+    webhook = webhook_of(alice, receiver.url)
+    completed(alice)
+    completed(alice)
+    assert notify.notify_next()
+    assert not notify.notify_next()
+    webhook.refresh_from_db()
+    assert (webhook.active, webhook.note) == (False, "Switched off: the address answered 410 Gone.")
+    assert list(ExportNotification.objects.values_list("status", flat=True)) == ["failed", "failed"]
+    assert len(receiver.received) == 1
+
+
+@pytest.mark.django_db
+def test_a_redirect_is_a_failure_and_is_not_followed(alice: User, receiver: Receiver) -> None:
+    with Receiver() as other:
+        receiver.answers = [(307, {"location": other.url})]
+        webhook_of(alice, receiver.url)
+        completed(alice)
+        notify.notify_next()
+        assert other.received == []
+    notice = only_notice()
+    assert (notice.status, notice.error) == ("pending", "The address answered 307: redirects are not followed.")
+
+
+@pytest.mark.django_db
+def test_an_address_that_does_not_answer_costs_only_its_time_out(
+    alice: User, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhook_module, "READ_SECONDS", 0.2)
+    receiver.before_answer = lambda handler: time.sleep(1.0)
+    webhook_of(alice, receiver.url)
+    completed(alice)
+    began = time.monotonic()
+    notify.notify_next()
+    assert time.monotonic() - began < 0.9
+    assert (only_notice().status, only_notice().response_status) == ("pending", None)
+
+
+@pytest.mark.django_db
+def test_an_endless_answer_is_read_to_its_bound(alice: User, receiver: Receiver) -> None:
+    written: list[int] = []
+
+    def endless(handler: Any) -> None:
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n")
+        try:
+            while True:
+                written.append(handler.wfile.write(b"x" * 65_536))
+        except OSError:
+            handler.wfile = open("/dev/null", "wb")  # noqa: SIM115 - what the server writes behind it
+
+    receiver.before_answer = endless
+    webhook_of(alice, receiver.url)
+    completed(alice)
+    began = time.monotonic()
+    notify.notify_next()
+    assert time.monotonic() - began < 5
+    assert (only_notice().status, only_notice().response_status) == ("sent", 200)
+
+
+@pytest.mark.django_db
+def test_a_delivery_that_takes_too_long_in_all_is_tried_again(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(*_: Any) -> None:
+        raise SoftTimeLimitExceeded
+
+    monkeypatch.setattr(webhook_module, "_post", slow)
+    webhook_of(alice, "https://hooks.example/")
+    completed(alice)
+    notify.notify_next()
+    assert (only_notice().status, only_notice().error) == ("pending", "It took longer than 30 seconds.")
+
+
+PRIVATE = [
+    "127.0.0.1", "127.9.9.9", "0.0.0.0", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1",
+    "198.18.0.1", "192.0.0.8", "192.88.99.1", "224.0.0.1", "240.0.0.1", "255.255.255.255",
+    "::", "::1", "::127.0.0.1", "::ffff:127.0.0.1", "::ffff:169.254.169.254", "::ffff:0:127.0.0.1", "fe80::1",
+    "fc00::1", "fd00:ec2::254", "fec0::1", "ff02::1", "64:ff9b::7f00:1", "64:ff9b:1::1", "2002:7f00:1::",
+    "2001:0:7f00:1::", "2001:db8::1",
+]  # fmt: skip
+
+
+def resolving(addresses: dict[str, list[str]], monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names lead where the test says, one answer after the other; whom a connection was tried to."""
+    looked_up: list[str] = []
+    real = socket.getaddrinfo
+
+    def lookup(host: str, port: Any, *arguments: Any, **values: Any) -> Any:
+        looked_up.append(str(host))
+        if host not in addresses:
+            raise OSError(f"nobody shall connect to {host}")
+        known = addresses[host]
+        return real(known.pop(0) if len(known) > 1 else known[0], port, *arguments, **values)
+
+    monkeypatch.setattr(socket, "getaddrinfo", lookup)
+    return looked_up
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("address", PRIVATE)
+def test_a_name_that_leads_to_a_private_address_is_not_connected_to(
+    alice: User, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    webhook_of(alice, "https://hooks.example/")
+    completed(alice)
+    looked_up = resolving({"hooks.example": [address], "localhost": ["127.0.0.1"]}, monkeypatch)
+    monkeypatch.setattr(socket.socket, "connect", lambda *_: pytest.fail("it was connected to"))
+    notice = ExportNotification.objects.get()
+    with pytest.raises(Undelivered, match="The address is a private one") as refused:
+        webhook_module.WebhookChannel().send(notice)
+    assert refused.value.final
+    assert looked_up == ["hooks.example"]
+
+
+@pytest.mark.django_db
+def test_a_name_that_changes_its_mind_is_connected_to_where_it_was_checked(
+    alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    webhook_of(alice, "https://hooks.example/")
+    completed(alice)
+    notice = ExportNotification.objects.get()
+    looked_up = resolving({"hooks.example": ["93.184.216.34", "127.0.0.1"]}, monkeypatch)
+    with pytest.raises(Undelivered, match="No connection"):
+        webhook_module.WebhookChannel().send(notice)
+    assert looked_up == ["hooks.example", "93.184.216.34"], "the name is asked once, then its address is used"
+
+
+@pytest.mark.django_db
+def test_a_proxy_of_the_environment_is_not_used(
+    alice: User, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Receiver() as proxy:
+        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.port}")
+        monkeypatch.setenv("NO_PROXY", "")
+        webhook_of(alice, receiver.url)
+        completed(alice)
+        notify.notify_next()
+        assert (len(receiver.received), proxy.received) == (1, [])
+
+
+@pytest.mark.django_db
+def test_a_delivery_whose_worker_was_killed_is_due_again_with_the_same_id(alice: User, receiver: Receiver) -> None:
+    webhook_of(alice, receiver.url)
+    completed(alice)
+    lost = notifications.claim(60)
+    assert lost is not None
+    assert notifications.claim(60) is None, "it is on its way"
+    ExportNotification.objects.update(lease_expires_at="2020-01-01T00:00:00Z")
+    assert notify.notify_next()
+    assert not notifications.sent(lost), "the first worker, waking up late, writes nothing"
+    notice = only_notice()
+    assert (notice.status, notice.attempts) == ("sent", 2)
+    assert [got.headers["webhook-id"] for got in receiver.received] == [str(notice.pk)]
+
+
+@pytest.mark.django_db
+def test_one_owner_with_slow_addresses_holds_up_nobody_else(alice: User, bob: User) -> None:
+    for _ in range(3):
+        webhook_of(alice, "https://slow.example/")
+    webhook_of(bob, "https://hooks.example/")
+    completed(alice)
+    completed(bob)
+    first, second = notifications.claim(60), notifications.claim(60)
+    assert first is not None
+    assert second is not None
+    assert {first.webhook.owner, second.webhook.owner} == {alice, bob}  # type: ignore[union-attr]
+    assert notifications.claim(60) is None
+
+
+@pytest.mark.django_db
+def test_the_sweep_rings_for_what_nobody_took(alice: User, silent_bell: list[str]) -> None:
+    webhook_of(alice, "https://hooks.example/")
+    completed(alice)
+    silent_bell.clear()
+    upkeep.sweep()
+    assert silent_bell == ["notifications"]
+    notifications.claim(60)
+    upkeep.sweep()
+    assert silent_bell == ["notifications"], "it is on its way"
+
+
+@pytest.mark.django_db
+def test_a_test_is_sent_once_also_to_a_webhook_that_is_switched_off(alice: User, receiver: Receiver) -> None:
+    receiver.answers = [(500, {})]
+    webhook = webhook_of(alice, receiver.url, active=False)
+    webhooks.send_test(webhook)
+    assert notify.notify_next()
+    [got] = receiver.received
+    assert json.loads(got.body)["type"] == "webhook.test"
+    assert (only_notice().status, only_notice().attempts, only_notice().response_status) == ("failed", 1, 500)
+    webhook.refresh_from_db()
+    assert webhook.failures == 0
+
+
+@pytest.mark.django_db
+def test_an_export_deleted_by_its_owner_is_told_as_cancelled_and_not_as_expired(alice: User) -> None:
+    webhook_of(alice, "https://hooks.example/")
+    services.delete_export(make_job(alice, notify={"webhooks": True}))
+    done = completed(alice)
+    services.delete_export(done)
+    ExportJob.objects.filter(pk=done.pk).update(expires_at="2020-01-01T00:00:00Z")
+    lifecycle.expire(done)
+    events = sorted(ExportNotification.objects.values_list("event", flat=True))
+    assert events == ["export.cancelled", "export.completed"]
