@@ -13,7 +13,9 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from exports_app import downloads, errors, services
+from exports_app.choices import Status
 from exports_app.models import ExportJob
+from exports_app.web.fetched import Fetched
 from exports_app.web.jobs import JobView
 from exports_app.web.pages import back, page
 
@@ -72,4 +74,10 @@ def _change(request: HttpRequest, id: UUID, service: Callable[[ExportJob], None]
 
 def _export(request: HttpRequest, id: UUID) -> dict[str, Any]:
     view = JobView(services.get_export(request.user, id), request.user)
-    return {"export": view, "is_live": view.is_active, "here": reverse("exports:detail", args=[id])}
+    fetched = Fetched.of(view.job) if view.may_change and view.status in (Status.COMPLETED, Status.EXPIRED) else None
+    return {
+        "export": view,
+        "is_live": view.is_active,
+        "fetched": fetched,
+        "here": reverse("exports:detail", args=[id]),
+    }

@@ -1,0 +1,63 @@
+// One-time links: what opens one, and what makes one. All of it works without a script, one page more each.
+"use strict";
+
+async function pageOf(form, fields) {
+  const answer = await fetch(form.action, { method: "POST", body: new URLSearchParams(fields) });
+  return new DOMParser().parseFromString(await answer.text(), "text/html");
+}
+
+// The token stands behind the #: shows what the link leads to. Only the button uses it up.
+async function look(form, token) {
+  const field = form.elements.token;
+  field.value = token;
+  field.disabled = true;
+  try {
+    const page = await pageOf(form, { token });
+    document.getElementById("link").replaceChildren(...page.getElementById("link").children);
+    document.title = page.title;
+  } catch {
+    field.disabled = false; // the button does the same
+  }
+}
+
+const asking = document.querySelector("[data-look]");
+if (asking && location.hash.length > 1) look(asking, location.hash.slice(1));
+
+// A file that comes as a download leaves the page where it is.
+document.addEventListener("submit", (event) => {
+  if (!("redeem" in event.target.dataset)) return;
+  event.target.querySelector("[data-before]").hidden = true;
+  event.target.querySelector("[data-after]").hidden = false;
+});
+
+// A new link appears beside its button, ready to be copied.
+document.addEventListener("submit", async (event) => {
+  const form = event.target;
+  if (!("makeLink" in form.dataset)) return;
+  event.preventDefault();
+  try {
+    const page = await pageOf(form, new FormData(form));
+    const made = page.querySelector("[data-link-made]");
+    form.parentElement.querySelector("[data-made]").replaceChildren(made);
+    offerCopy(made);
+    made.querySelector("input").select();
+  } catch {
+    form.submit();
+  }
+});
+
+// Browsers let a page copy where the connection is secure.
+function offerCopy(part) {
+  if (!navigator.clipboard) return;
+  part.querySelectorAll("[data-copy]").forEach((button) => { button.hidden = false; });
+}
+offerCopy(document);
+
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (!button) return;
+  const field = document.getElementById(button.dataset.copy);
+  field.select();
+  await navigator.clipboard.writeText(field.value);
+  button.querySelector("[data-copied]").textContent = "Copied";
+});

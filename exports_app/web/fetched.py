@@ -1,0 +1,48 @@
+"""Who fetched a file, and which links to it are out, as its owner sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from exports_app import downloads
+from exports_app.models import ExportEvent, ExportJob, ExportToken
+
+SHOWN = 20
+"""Downloads on the page; the API has all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """One line of the list."""
+
+    by: str
+    is_link: bool
+    at: datetime
+    address: str
+
+    @classmethod
+    def of(cls, event: ExportEvent) -> Download:
+        data: dict[str, Any] = event.data
+        is_link = data.get("via") == downloads.BY_TOKEN
+        return cls(data.get("by", ""), is_link, event.at, data.get("address", ""))
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What the section of the page shows."""
+
+    downloads: Sequence[Download]
+    more: int
+    """Downloads before those."""
+    links: Sequence[ExportToken]
+    """Given out and not used yet."""
+
+    @classmethod
+    def of(cls, job: ExportJob) -> Fetched:
+        events = downloads.downloads_of(job)
+        shown = [Download.of(event) for event in events[:SHOWN]]
+        more = events.count() - SHOWN if len(shown) == SHOWN else 0
+        return cls(shown, more, list(downloads.waiting_tokens(job)))
