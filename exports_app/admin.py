@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.contrib import admin, messages
@@ -18,6 +18,15 @@ from exports_app.choices import Status
 from exports_app.models import ApiToken, ExportEvent, ExportJob, ExportPart, ExportPerformance
 from exports_app.pipeline import errors as pipeline_errors
 from exports_app.pipeline.errors import PipelineError
+
+if TYPE_CHECKING:  # Django's classes are generic in the stubs alone
+    JobAdmin = admin.ModelAdmin[ExportJob]
+    JobInline = admin.TabularInline[Any, ExportJob]
+    PerformanceAdmin = admin.ModelAdmin[ExportPerformance]
+    TokenAdmin = admin.ModelAdmin[ApiToken]
+else:
+    JobAdmin = PerformanceAdmin = TokenAdmin = admin.ModelAdmin
+    JobInline = admin.TabularInline
 
 SHOWN = 100
 """Parts and events of one export on its page; a large export has thousands of parts."""
@@ -95,7 +104,7 @@ class ReadOnly:
         return False
 
 
-class LastRows(ReadOnly, admin.TabularInline[Any, ExportJob]):
+class LastRows(ReadOnly, JobInline):
     """The newest rows that belong to an export."""
 
     extra = 0
@@ -123,7 +132,7 @@ class EventInline(LastRows):
 
 
 @admin.register(ExportJob)
-class ExportJobAdmin(ReadOnly, admin.ModelAdmin[ExportJob]):
+class ExportJobAdmin(ReadOnly, JobAdmin):
     list_display = (
         "created_at",
         "owner",
@@ -231,7 +240,7 @@ class ExportJobAdmin(ReadOnly, admin.ModelAdmin[ExportJob]):
 
 
 @admin.register(ExportPerformance)
-class ExportPerformanceAdmin(ReadOnly, admin.ModelAdmin[ExportPerformance]):
+class ExportPerformanceAdmin(ReadOnly, PerformanceAdmin):
     list_display = (
         "created_at",
         "owner",
@@ -275,7 +284,7 @@ class ExportPerformanceAdmin(ReadOnly, admin.ModelAdmin[ExportPerformance]):
 
 
 @admin.register(ApiToken)
-class ApiTokenAdmin(admin.ModelAdmin[ApiToken]):
+class ApiTokenAdmin(TokenAdmin):
     """Tokens can be withdrawn here; they are made where they can be shown once."""
 
     list_display = ("token_key", "name", "user", "created", "expiry")

@@ -6,16 +6,12 @@
 from __future__ import annotations
 
 import logging
-import re
-from collections.abc import MutableMapping
+from functools import cached_property
 from typing import Any
 
-import structlog
 from django.conf import settings as django_settings
 
 MIB = 1_048_576
-SECRETS = re.compile(r"([?&](?:token|signature|X-Amz-Signature)=)[^&\s\"']+")
-"""What opens a file by itself, as it stands in an address."""
 
 
 class ExportsSettings:
@@ -82,32 +78,21 @@ settings = ExportsSettings()
 
 def log_formatter(json: bool) -> logging.Formatter:
     """Formatter for Django's ``LOGGING``: structlog events and plain records alike, as JSON or for a reader."""
-    shared: list[Any] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
-    structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=True,
-    )
-    last: list[Any] = (
-        [structlog.processors.format_exc_info, hide_links, structlog.processors.JSONRenderer()]
-        if json
-        else [hide_links, structlog.dev.ConsoleRenderer(colors=False)]
-    )
-    return structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=shared,
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
-    )
+    return _LateFormatter(json=json)
 
 
-def hide_links(logger: Any, name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """A structlog processor: one-time tokens and signatures in addresses are not for whoever reads the log."""
-    for key, value in event.items():
-        if isinstance(value, str):
-            event[key] = SECRETS.sub(r"\1***", value)
-    return event
+class _LateFormatter(logging.Formatter):
+    """structlog loads with the first line: it takes longer than Django's own start, and most commands log nothing."""
+
+    def __init__(self, *, json: bool) -> None:
+        super().__init__()
+        self._json = json
+
+    @cached_property
+    def _formatter(self) -> logging.Formatter:
+        from exports_app import logs
+
+        return logs.formatter(json=self._json)
+
+    def format(self, record: logging.LogRecord) -> str:
+        return self._formatter.format(record)

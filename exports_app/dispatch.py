@@ -5,9 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-import structlog
-
-log = structlog.get_logger("exports")
+from exports_app.logs import log
 
 RUN_NEXT = "exports.run_next"
 NOTIFY_NEXT = "exports.notify_next"

@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 from typing import Any, BinaryIO
 from uuid import UUID
 
-import structlog
 from django.contrib.auth import get_user_model
 from django.core import signing
 from django.db import transaction
@@ -22,9 +21,8 @@ from django.urls import reverse
 
 from exports_app import conf, errors, lifecycle, services, storage
 from exports_app.choices import EventKind, Status
+from exports_app.logs import log
 from exports_app.models import ExportEvent, ExportJob, ExportToken
-
-log = structlog.get_logger("exports")
 
 TOKEN_LIFE = timedelta(hours=24)
 LONGEST_LIFE = timedelta(days=7)

@@ -12,17 +12,15 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import structlog
 from django.core.files.storage import FileSystemStorage
 
 from exports_app import storage
 from exports_app.choices import Status
+from exports_app.logs import log
 from exports_app.models import ExportJob
 from exports_app.pipeline.sinks.s3_errors import s3_errors
 from exports_app.pipeline.sinks.s3_object import S3Object
 from exports_app.pipeline.types import Upload
-
-log = structlog.get_logger("exports")
 
 PREFIX = "exports/"
 KEY = re.compile(rf"{PREFIX}[^/]+/([0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}})\.[0-9]+\.")

@@ -12,6 +12,8 @@ from django.http import HttpRequest, HttpResponseBase
 from django.utils.decorators import sync_and_async_middleware
 from structlog.contextvars import get_contextvars
 
+from exports_app import logs  # noqa: F401 - sets structlog up before the next middleware logs
+
 HEADER = "X-Request-ID"
 META = "HTTP_X_REQUEST_ID"
 SANE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:+=@-]{0,99}")

@@ -5,16 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-import structlog
 from django.db.models import Q
 from django.utils import timezone
 
 from exports_app import lifecycle, services
 from exports_app.choices import Status
+from exports_app.logs import log
 from exports_app.models import ExportJob, ExportPerformance, ExportToken
 from exports_app.pipeline.errors import PipelineError
-
-log = structlog.get_logger("exports")
 
 PERFORMANCE_LIFE = timedelta(days=30)
 JOB_LIFE = timedelta(days=90)

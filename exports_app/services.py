@@ -11,7 +11,6 @@ from datetime import timedelta
 from typing import Any
 
 import psycopg
-import structlog
 from django.contrib.auth import get_user_model
 from django.db import connection, transaction
 from django.db.models import Q, QuerySet
@@ -21,13 +20,12 @@ from django.utils import timezone
 from exports_app import conf, dispatch, errors, lifecycle, storage
 from exports_app.choices import ACTIVE, EventKind, Status, Strategy
 from exports_app.estimates import Estimate, estimate_rows
+from exports_app.logs import log
 from exports_app.models import ExportEvent, ExportJob, ExportPerformance
 from exports_app.pipeline.formats import get_format
 from exports_app.pipeline.types import Options, Upload
 from exports_app.plan import Plan, Request, make_plan
 from exports_app.validation import allowed_resource
-
-log = structlog.get_logger("exports")
 
 LINK_LIFE = timedelta(seconds=storage.LINK_SECONDS)
 IDEMPOTENCY_LIFE = timedelta(hours=24)

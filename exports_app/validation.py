@@ -33,7 +33,7 @@ def allowed_resource(name: str, user: User, moment: datetime | None = None) -> R
 
 def parse_parameters(resource: Resource, given: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters with their defaults. Raises ``errors.Invalid``, nested under ``parameters``."""
-    declared = resource.parameters_class
+    declared = resource.get_parameters_class()
     if declared is None:
         if given:
             message = "This data takes no parameters."

@@ -11,17 +11,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import dj_database_url
 import dj_email_url
-import django_stubs_ext
 from django.core.exceptions import ImproperlyConfigured
-from environs import Env
 
-django_stubs_ext.monkeypatch()  # lets classes such as ModelAdmin name their model where types are checked
+from exportsite.environment import Env
 
 env = Env()
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-DEBUG = env.bool("DEBUG", False)
+DEBUG: bool = env.bool("DEBUG", False)
 
 
 def required(name: str, *, desk: str) -> str:
@@ -80,7 +79,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576  # bytes; no request of ours comes near
 # Applications
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "django.contrib.admin.apps.SimpleAdminConfig",  # the URLs load the admin classes, commands need none of them
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -139,7 +138,7 @@ AUTH_PASSWORD_VALIDATORS = [
 
 # Database
 
-DATABASES = {"default": env.dj_db_url("DATABASE_URL", required("DATABASE_URL", desk="postgres://localhost/exportsite"))}
+DATABASES = {"default": dj_database_url.parse(required("DATABASE_URL", desk="postgres://localhost/exportsite"))}
 # A server that is gone without a word is noticed within half a minute, not within the kernel's hours.
 DATABASES["default"].setdefault("OPTIONS", {}).update(
     connect_timeout=5, keepalives_idle=10, keepalives_interval=5, keepalives_count=3, tcp_user_timeout=30_000
@@ -260,13 +259,13 @@ for _name in (
     "STREAM_MAX_ROWS",
     "SOURCE_MAX_RUNNING",
 ):
-    if env.str(f"EXPORTS_{_name}", ""):
-        globals()[f"EXPORTS_{_name}"] = env.int(f"EXPORTS_{_name}")
+    if (_number := env.int(f"EXPORTS_{_name}", None)) is not None:
+        globals()[f"EXPORTS_{_name}"] = _number
 for _name in ("MEMORY_SOFT_LIMIT_MB", "MEMORY_HARD_LIMIT_MB"):
-    if env.str(f"EXPORT_{_name}", ""):
-        globals()[f"EXPORTS_{_name}"] = env.int(f"EXPORT_{_name}")
-if "EXPORTS_RATE" in env.dump() or env.str("EXPORTS_RATE", None) is not None:
-    EXPORTS_RATE = env.str("EXPORTS_RATE")
+    if (_number := env.int(f"EXPORT_{_name}", None)) is not None:
+        globals()[f"EXPORTS_{_name}"] = _number
+if (_rate := env.str("EXPORTS_RATE")) is not None:  # empty: no limit
+    EXPORTS_RATE = _rate
 EXPORTS_WEBHOOK_ALLOW_PRIVATE = env.bool("EXPORTS_WEBHOOK_ALLOW_PRIVATE", False)
 if EXPORTS_WEBHOOK_ALLOW_PRIVATE and not DEBUG:
     raise ImproperlyConfigured("EXPORTS_WEBHOOK_ALLOW_PRIVATE is set: webhooks would reach into your own network.")

@@ -10,6 +10,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 
 from exports_app.api.health import HealthView, MetricsView, ReadyView
 
+admin.autodiscover()
 admin.site.site_header = admin.site.site_title = "Exports"
 
 urlpatterns = [

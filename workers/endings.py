@@ -7,12 +7,12 @@ import traceback
 from collections.abc import Callable
 from typing import TypeVar
 
-import structlog
 from django.db import InterfaceError, OperationalError, connection
 
 from exports_app import conf, lifecycle, storage
 from exports_app.choices import Status
 from exports_app.lifecycle import LeaseLost
+from exports_app.logs import log
 from exports_app.models import ExportJob
 from exports_app.pipeline.errors import MemoryLimit, PipelineError, UploadLost
 from exports_app.pipeline.types import Upload
@@ -20,8 +20,6 @@ from exports_app.resources.retry import RetryPolicy
 from workers import memory, retry
 from workers.lease import draining
 from workers.retry import RetryDecision
-
-log = structlog.get_logger("exports")
 
 T = TypeVar("T")
 LONGEST_PAUSE = 5.0

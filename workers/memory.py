@@ -11,13 +11,11 @@ import os
 import resource
 from pathlib import Path
 
-import structlog
 from django.core.mail import mail_admins
 
 from exports_app import conf, metrics
+from exports_app.logs import log
 from exports_app.pipeline.errors import MemoryLimit
-
-log = structlog.get_logger("exports")
 
 MIB = 1_048_576
 PAGE = resource.getpagesize()

@@ -7,11 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import redis
-import structlog
 
 from exports_app import presence
-
-log = structlog.get_logger("exports")
+from exports_app.logs import log
 
 
 @dataclass(slots=True)

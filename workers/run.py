@@ -19,6 +19,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError
 
 from exports_app import conf, dispatch, errors, lifecycle, metrics, services, storage
 from exports_app.lifecycle import LeaseLost
+from exports_app.logs import log
 from exports_app.models import ExportJob, ExportPart, ExportPerformance
 from exports_app.pipeline import errors as pipeline_errors
 from exports_app.pipeline import loop
@@ -32,8 +33,6 @@ from workers import memory
 from workers.endings import Endings, await_database
 from workers.lease import Drained, Heartbeat, draining
 from workers.retry import RetryDecision
-
-log = structlog.get_logger("exports")
 
 PROGRESS_SECONDS = 1.0
 """Progress and the cancel check are one UPDATE, this often."""

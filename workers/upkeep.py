@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import structlog
-
 from exports_app import conf, dispatch, lifecycle, notifications, orphans, retention
 from exports_app.choices import Status
+from exports_app.logs import log
 from exports_app.pipeline.errors import WorkerLost
 from workers import memory
-
-log = structlog.get_logger("exports")
 
 
 def sweep() -> None:

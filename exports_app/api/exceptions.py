@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import structlog
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
 from django.db import InterfaceError, OperationalError
 from django.http import Http404
@@ -13,8 +12,7 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from exports_app import errors
-
-log = structlog.get_logger("exports")
+from exports_app.logs import log
 
 DATABASE_RETRY_SECONDS = 5
 

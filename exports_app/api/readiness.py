@@ -9,13 +9,11 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
 
-import structlog
 from django.db import connection
 
 from exports_app import presence, storage
 from exports_app.choices import Queue
-
-log = structlog.get_logger("exports")
+from exports_app.logs import log
 
 CHECK_SECONDS = 1.8
 """All checks together; one that takes longer has failed."""

@@ -220,7 +220,8 @@ def _unstorable(data: Any) -> str | None:
 
 
 def _parameters_json(resource: Resource) -> list[dict[str, Any]]:
-    if resource.parameters_class is None:
+    declared = resource.get_parameters_class()
+    if declared is None:
         return []
     return [
         {
@@ -231,7 +232,7 @@ def _parameters_json(resource: Resource) -> list[dict[str, Any]]:
             "default": None if field.default is serializers.empty else field.get_default(),
             "help": str(field.help_text or ""),
         }
-        for name, field in resource.parameters_class().fields.items()
+        for name, field in declared().fields.items()
     ]
 
 

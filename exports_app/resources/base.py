@@ -105,6 +105,11 @@ class Resource:
         """What shall be kept on the job about who asked and why; plain JSON."""
         return {}
 
+    @classmethod
+    def get_parameters_class(cls) -> type[Serializer[Any]] | None:
+        """``parameters_class``; override it where the serializer is to load when it is first needed."""
+        return cls.parameters_class
+
     def get_columns(self) -> Sequence[Column]:
         """All columns, those that need a permission included."""
         declared = self.columns or self._model_columns()

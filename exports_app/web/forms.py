@@ -82,7 +82,8 @@ class ExportForm(forms.Form):
             del self.fields["ids"]
         if not getattr(user, "email", ""):
             del self.fields["email"]
-        parameters = controls.parameter_fields(resource.parameters_class) if resource.parameters_class else {}
+        declared = resource.get_parameters_class()
+        parameters = controls.parameter_fields(declared) if declared else {}
         offered = options.option_fields(self.formats)
         self.parameters, self.options = list(parameters), list(offered)
         self.fields.update(columns.column_fields(self.fields_of_file))

@@ -6,7 +6,6 @@ from datetime import date, datetime, time
 from typing import Any
 
 import django_filters as df
-from babel import Locale
 from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
 from django.forms.utils import from_current_timezone
@@ -32,11 +31,14 @@ from exportsite.samples.models import (
 
 ISO_DATE = ["%Y-%m-%d"]
 NOT_COUNTRIES = {"EU", "EZ", "UN", "XA", "XB", "ZZ"}
-COUNTRIES = sorted(
-    (code, name)
-    for code, name in Locale("en").territories.items()
-    if len(code) == 2 and code.isalpha() and code not in NOT_COUNTRIES
-)
+
+
+def countries() -> list[tuple[str, str]]:
+    """Code and English name; read when a form is filled, not by each command that starts."""
+    from babel import Locale
+
+    names = Locale("en").territories.items()
+    return sorted(each for each in names if len(each[0]) == 2 and each[0].isalpha() and each[0] not in NOT_COUNTRIES)
 
 
 class MomentField(IsoDateTimeField):
@@ -101,7 +103,7 @@ class TransactionFilter(df.FilterSet):
 
 
 class CustomerFilter(df.FilterSet):
-    country_code = AnyOfFilter(choices=COUNTRIES, label="Country")
+    country_code = AnyOfFilter(choices=countries, label="Country")
     subscription_tier = AnyOfFilter(choices=SubscriptionTier.choices)
     lifetime_value_min = df.NumberFilter("lifetime_value", "gte", label="Lifetime value from")
     lifetime_value_max = df.NumberFilter("lifetime_value", "lte", label="Lifetime value to")

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
-from rest_framework import serializers
 
 from exports_app.resources import Column, Resource, RetryPolicy, register
 
 if TYPE_CHECKING:
     from mimesis import Locale
     from mimesis.random import Random
+    from rest_framework.serializers import Serializer
 
 MAX_ROWS = 10_000_000
 MAX_FIELDS = 100
@@ -65,51 +65,6 @@ KINDS = {
 """Type of a schema's field, and the kind of column that it becomes."""
 
 
-class FieldSchema(serializers.Serializer[Any]):
-    """One field of the schema."""
-
-    name = serializers.RegexField(r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")
-    type = serializers.ChoiceField(choices=sorted(KINDS))
-    min = serializers.IntegerField(default=0, min_value=-LARGEST, max_value=LARGEST)
-    max = serializers.IntegerField(default=1_000_000, min_value=-LARGEST, max_value=LARGEST)
-    values = serializers.ListField(child=serializers.CharField(max_length=200), required=False, min_length=1)
-    null_ratio = serializers.FloatField(default=0.0, min_value=0.0, max_value=1.0)
-
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        if attrs["min"] > attrs["max"]:
-            raise serializers.ValidationError({"min": "The least value is above the largest."})
-        if attrs["type"] == "choice" and "values" not in attrs:
-            raise serializers.ValidationError({"values": "A choice needs its values."})
-        return attrs
-
-
-class Schema(serializers.Serializer[Any]):
-    """The snapshot of a schema: it is kept with the job, whatever becomes of the original."""
-
-    fields_: Any = serializers.ListSerializer(child=FieldSchema(), max_length=MAX_FIELDS, allow_empty=False)
-
-    def get_fields(self) -> dict[str, Any]:
-        declared = super().get_fields()
-        return {"fields": declared["fields_"]}  # ``fields`` itself is a property of every serializer
-
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        names = [each["name"] for each in attrs["fields"]]
-        doubled = {name for name in names if names.count(name) > 1 or name == "row"}
-        if doubled:
-            raise serializers.ValidationError({"fields": f"The name {min(doubled)} is taken. Rename the field."})
-        return attrs
-
-
-class TestDataParameters(serializers.Serializer[Any]):
-    """What a request for test data gives."""
-
-    schema = Schema(default=DEFAULT_SCHEMA, help_text='{"fields": [{"name", "type", "min", "max", "values", …}]}')
-    seed = serializers.IntegerField(default=1, min_value=0, max_value=2**63 - 1, help_text="Other seed, other rows")
-    rows = serializers.IntegerField(default=1_000, min_value=1, max_value=MAX_ROWS, help_text="How many rows")
-    locale = serializers.ChoiceField(choices=LOCALES, default="en", help_text="Language of names and places")
-    prompt = serializers.JSONField(default=dict, help_text="What the rows are wanted for; kept on the job")
-
-
 @register("test_data")
 class TestDataExport(Resource):
     """Made-up rows after a schema of your own: the same seed gives the same rows, every time."""
@@ -117,9 +72,14 @@ class TestDataExport(Resource):
     __test__ = False  # its name is the data's, not a test's
 
     key = ("row",)
-    parameters_class = TestDataParameters
     max_rows = MAX_ROWS
     retry = RetryPolicy(attempts=3, first_delay=30.0, max_delay=120.0)  # seconds
+
+    @classmethod
+    def get_parameters_class(cls) -> type[Serializer[Any]]:
+        from exportsite.samples.test_data_parameters import TestDataParameters  # DRF's serializers load slowly
+
+        return TestDataParameters
 
     def get_columns(self) -> Sequence[Column]:
         fields = self.parameters.get("schema", DEFAULT_SCHEMA)["fields"]

@@ -13,13 +13,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
-
-from babel import Locale
-from babel.core import UnknownLocaleError
+from typing import TYPE_CHECKING
 
 from exports_app.pipeline.formats import zones
 from exports_app.pipeline.formats.literals import quote
 from exports_app.pipeline.types import Options
+
+if TYPE_CHECKING:
+    from babel import Locale
 
 NAMED_DATES = ("iso", "short", "medium", "long", "full")
 ISO_DATE = "yyyy-MM-dd"
@@ -68,6 +69,8 @@ def has_own_dates(options: Options) -> bool:
 
 def locale_problem(value: str) -> str | None:
     """Why this is no locale; None if it is one."""
+    from babel import UnknownLocaleError
+
     try:
         _locale(value)
     except (ValueError, UnknownLocaleError, TypeError):
@@ -168,6 +171,8 @@ def python_number(form: Callable[..., str], options: Options) -> Callable[..., s
 
 
 def _locale(name: str) -> Locale:
+    from babel import Locale  # only who asks for a locale needs it
+
     return Locale.parse(name.replace("-", "_"))
 
 
@@ -199,7 +204,7 @@ def _written_out(locale: Locale, form: str) -> str:
 @lru_cache(maxsize=64)
 def _names(locale: str, letters: str) -> Sequence[str]:
     """Names of the months from January, or of the days from Monday."""
-    known, width = Locale.parse(locale), _NAMES[letters]
+    known, width = _locale(locale), _NAMES[letters]
     if letters.startswith("M"):
         return [str(known.months["format"][width][number]) for number in range(1, 13)]
     return [str(known.days["format"][width][number]) for number in range(7)]
