@@ -37,7 +37,9 @@ def make_user(name: str, *, permissions: tuple[str, ...] = (), **values: Any) ->
     return get_user_model().objects.get(pk=user.pk)
 
 
-VIEW_SAMPLES = ("view_transaction", "view_customer", "view_trade", "view_tag", "view_goal")
+VIEW_SAMPLES = (
+    "view_transaction", "view_customer", "view_trade", "view_tag", "view_goal", "view_propevaluation",
+)  # fmt: skip
 
 
 @pytest.fixture

@@ -11,8 +11,9 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.db import connection
-from django.db.models import Count
+from django.db.models import Avg, Count
 
+from exports_app.resources import registry
 from exportsite.samples import loading
 from exportsite.samples.models import Account, Customer, Goal, PropEvaluation, Tag, Trade, Transaction
 
@@ -80,10 +81,10 @@ def schema() -> list[tuple[Any, ...]]:
         (
             "samples_trade",
             [
-                '(1,"2023-01-06 11:31:11+00","2023-01-06 14:04:07+00",LONG,CLOSED,64.2851,164.89053,166.39103,2.62,'
-                "93.84,,2,7)",
-                '(2,"2023-01-06 11:31:11+00","2023-01-06 16:04:40+00",LONG,CLOSED,113.7995,104.56985,105.32275,2.88,'
-                "82.80,,3,13)",
+                '(1,"2023-01-06 11:31:11+00","2023-01-06 14:04:07+00",LONG,CLOSED,64.2851,164.89053,164.93129,2.62,'
+                "0.00,,1,7)",
+                '(2,"2023-01-06 11:31:11+00","2023-01-06 16:04:40+00",LONG,CLOSED,113.7995,104.56985,104.59516,2.88,'
+                "0.00,,1,13)",
             ],
         ),
     ],
@@ -273,6 +274,17 @@ def test_pnl_is_what_the_prices_say() -> None:
     ) == [(0,)]
 
 
+def test_some_trades_made_exactly_nothing() -> None:
+    load()
+    assert 0 < Trade.objects.filter(pnl=0).count() < 20
+
+
+def test_the_tags_tell_something() -> None:
+    load(rows=10_000)
+    means = dict(Tag.objects.filter(pk__lte=24).annotate(mean=Avg("trades__pnl")).values_list("name", "mean"))
+    assert means["Revenge"] < 0 < means["Patient"] < means["A+ setup"]
+
+
 def test_a_trade_has_up_to_a_few_tags() -> None:
     load()
     numbers = set(Trade.objects.annotate(number=Count("tags")).values_list("number", flat=True))
@@ -290,6 +302,16 @@ def test_existing_demo_users_share_the_accounts() -> None:
     assert list(shares) == [(demo.pk, 5), (bob.pk, 5)]
     active = PropEvaluation.objects.filter(status="ACTIVE").values_list("account__user", flat=True)
     assert sorted(active) == [demo.pk, bob.pk]
+
+
+def test_demo_users_may_export_every_sample_and_see_rows_of_their_own() -> None:
+    call_command("demo_users")
+    load(rows=10_000)
+    demo = User.objects.get(username="demo")
+    for declared in registry.every():
+        resource = declared()
+        assert resource.is_allowed(demo), resource.name
+        assert resource.is_python() or resource.get_queryset(demo).exists(), resource.name
 
 
 def test_without_demo_users_the_accounts_are_nobodys() -> None:

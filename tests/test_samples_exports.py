@@ -96,6 +96,9 @@ def of_nobody(db: None) -> Account:
         ),
         ("trades", "opened_at_after opened_at_before tags instrument status direction"),
         ("goals", "status period"),
+        ("daily_pnl", "day_after day_before account"),
+        ("tag_performance", "opened_at_after opened_at_before"),
+        ("prop_evaluation", ""),
         ("tags", "created_at_after created_at_before"),
     ],
 )
@@ -118,6 +121,13 @@ def test_filters(name: str, filters: str) -> None:
             " notes",
         ),
         ("goals", "id account name period status target reached progress starts_on ends_on created_at"),
+        ("daily_pnl", "day account trades wins losses fees pnl cumulative_pnl"),
+        ("tag_performance", "tag trades wins losses win_rate expectancy profit_factor net_pnl"),
+        (
+            "prop_evaluation",
+            "id account phase status starts_on profit_target cumulative_profit progress remaining_daily_loss"
+            " remaining_total_loss alerts",
+        ),
         ("tags", "id name colour usage created_at updated_at"),
     ],
 )

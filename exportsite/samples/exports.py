@@ -17,12 +17,26 @@ from django.db.models import (
     Subquery,
     Sum,
 )
-from django.db.models.functions import Coalesce, Round
+from django.db.models.functions import Coalesce
 
 from exports_app.resources import Column, Resource, Sheet, register
-from exportsite.samples import test_data  # noqa: F401 - registers its resource with those below
-from exportsite.samples.filters import CustomerFilter, GoalFilter, TagFilter, TradeFilter, TransactionFilter
-from exportsite.samples.models import Customer, Goal, Tag, Trade, Transaction
+from exportsite.samples import (
+    figures,
+    test_data,  # noqa: F401 - registers its resource with those below
+)
+from exportsite.samples.filters import (
+    CustomerFilter,
+    DailyPnlFilter,
+    GoalFilter,
+    TagFilter,
+    TagPerformanceFilter,
+    TradeFilter,
+    TransactionFilter,
+)
+from exportsite.samples.models import Customer, EvaluationStatus, Goal, PropEvaluation, Tag, Trade, Transaction
+
+TAGGED = Trade.tags.through._default_manager.all()
+"""Links between a trade and a tag."""
 
 User = AbstractBaseUser | AnonymousUser
 Owned = TypeVar("Owned", bound=Model)
@@ -35,11 +49,11 @@ class Counted(Subquery):
     output_field = IntegerField()
 
 
-def of_own_accounts(rows: QuerySet[Owned], user: User) -> QuerySet[Owned]:
-    """What belongs to the user's accounts; all of it for staff."""
+def of_own_accounts(rows: QuerySet[Owned], user: User, account: str = "account") -> QuerySet[Owned]:
+    """What belongs to the user's accounts; all of it for staff. ``account`` is the path to one."""
     if getattr(user, "is_staff", False) or getattr(user, "is_superuser", False):
         return rows
-    return rows.filter(account__user__isnull=False, account__user=user.pk)
+    return rows.filter(**{f"{account}__user__isnull": False, f"{account}__user": user.pk})
 
 
 @register("transactions")
@@ -123,7 +137,7 @@ class GoalExport(Resource):
         Column("status"),
         Column("target"),
         Column("reached"),
-        Column("progress", Round(F("reached") * 100 / F("target"), 1), label="Progress %"),
+        Column("progress", figures.percent(F("reached"), F("target")), label="Progress %"),
         Column("starts_on"),
         Column("ends_on"),
         Column("created_at"),
@@ -134,13 +148,82 @@ class GoalExport(Resource):
             account=OuterRef("account"), closed_at__date__range=(OuterRef("starts_on"), OuterRef("ends_on"))
         )
         reached = Subquery(trades.order_by().values("account").annotate(total=Sum("pnl")).values("total"))
-        amount = Coalesce(reached, 0, output_field=DecimalField(max_digits=16, decimal_places=2))
-        return of_own_accounts(Goal.objects.annotate(reached=amount), user)
+        return of_own_accounts(Goal.objects.annotate(reached=Coalesce(reached, figures.NOTHING)), user)
+
+
+@register("daily_pnl")
+class DailyPnlExport(Resource):
+    """What your accounts made on each day on which they closed trades, after fees, and in all since the first one."""
+
+    key = ("day", "account_id")
+    filterset_class = DailyPnlFilter
+    permission = "samples.view_trade"
+    title = "Daily P&L"
+    columns = (
+        Column("day"),
+        Column("account", "account__number"),
+        Column("trades"),
+        Column("wins"),
+        Column("losses"),
+        Column("fees", "day_fees"),
+        Column("pnl", "day_pnl", label="P&L"),
+        Column("cumulative_pnl", label="Cumulative P&L"),
+    )
+
+    def get_queryset(self, user: User) -> QuerySet[Any, Any]:
+        return figures.per_day(of_own_accounts(Trade.objects.all(), user))
+
+
+@register("tag_performance")
+class TagPerformanceExport(Resource):
+    """How the closed trades of your accounts went, tag by tag: which setups, sessions and moods pay."""
+
+    key = ("tag_id",)
+    filterset_class = TagPerformanceFilter
+    permission = "samples.view_trade"
+    columns = (
+        Column("tag", "tag__name"),
+        Column("trades"),
+        Column("wins"),
+        Column("losses"),
+        Column("win_rate", label="Win rate %"),
+        Column("expectancy"),
+        Column("profit_factor"),
+        Column("net_pnl", label="Net P&L"),
+    )
+
+    def get_queryset(self, user: User) -> QuerySet[Any, Any]:
+        return figures.per_tag(of_own_accounts(TAGGED, user, "trade__account"))
+
+
+@register("prop_evaluation")
+class PropEvaluationExport(Resource):
+    """Where your active evaluation stands: the way to the profit target, and what may still be lost."""
+
+    model = PropEvaluation
+    permission = "samples.view_propevaluation"
+    columns = (
+        Column("id", label="ID"),
+        Column("account", "account__number"),
+        Column("phase"),
+        Column("status"),
+        Column("starts_on"),
+        Column("profit_target"),
+        Column("cumulative_profit"),
+        Column("progress", label="Progress %"),
+        Column("remaining_daily_loss", label="Daily loss left"),
+        Column("remaining_total_loss", label="Total loss left"),
+        Column("alerts"),
+    )
+
+    def get_queryset(self, user: User) -> QuerySet[Any, Any]:
+        active = PropEvaluation.objects.filter(status=EvaluationStatus.ACTIVE)
+        return figures.with_results(of_own_accounts(active, user), self.moment)
 
 
 @register("tags")
 class TagExport(Resource):
-    """The words that trades are tagged with, and how many trades bear each."""
+    """The words that trades are tagged with, and how many of your own trades bear each."""
 
     model = Tag
     key = ("id",)
@@ -150,7 +233,11 @@ class TagExport(Resource):
         Column("id", label="ID"),
         Column("name"),
         Column("colour"),
-        Column("usage", Counted(Trade.tags.through.objects.filter(tag=OuterRef("pk")))),
+        Column("usage"),
         Column("created_at"),
         Column("updated_at"),
     )
+
+    def get_queryset(self, user: User) -> QuerySet[Any, Any]:
+        own = of_own_accounts(TAGGED.filter(tag=OuterRef("pk")), user, "trade__account")
+        return Tag.objects.annotate(usage=Counted(own))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from datetime import date, datetime, time
 from typing import Any
 
@@ -34,11 +35,12 @@ NOT_COUNTRIES = {"EU", "EZ", "UN", "XA", "XB", "ZZ"}
 
 
 def countries() -> list[tuple[str, str]]:
-    """Code and English name; read when a form is filled, not by each command that starts."""
+    """Code and English name, by name; read when a form is filled, not by each command that starts."""
     from babel import Locale
 
     names = Locale("en").territories.items()
-    return sorted(each for each in names if len(each[0]) == 2 and each[0].isalpha() and each[0] not in NOT_COUNTRIES)
+    found = [each for each in names if len(each[0]) == 2 and each[0].isalpha() and each[0] not in NOT_COUNTRIES]
+    return sorted(found, key=lambda each: unicodedata.normalize("NFD", each[1]))  # Åland Islands beside Albania
 
 
 class MomentField(IsoDateTimeField):
@@ -130,6 +132,30 @@ class TradeFilter(df.FilterSet):
     def tagged(self, rows: QuerySet[Trade], name: str, tags: list[str]) -> QuerySet[Trade]:
         links = Trade.tags.through.objects.filter(tag__in=_keys(Tag.objects.filter(name__in=tags)))
         return rows.filter(pk__in=links.values("trade_id"))
+
+
+class DailyPnlFilter(df.FilterSet):
+    day_after = df.DateFilter("day", "gte", label="Day from", input_formats=ISO_DATE)
+    day_before = df.DateFilter("day", "lte", label="Day until", input_formats=ISO_DATE)
+    account = AnyNameFilter(method="of_accounts", label="Account numbers")
+
+    class Meta:
+        model = Trade
+        fields: list[str] = []
+
+    def of_accounts(self, days: QuerySet[Trade], name: str, numbers: list[str]) -> QuerySet[Trade]:
+        return days.filter(account__in=_keys(Account.objects.filter(number__in=numbers)))
+
+
+class TagPerformanceFilter(df.FilterSet):
+    """Which trades count, before they are summed up."""
+
+    opened_at_after = MomentFilter("trade__opened_at", "gte", label="Opened from")
+    opened_at_before = MomentFilter("trade__opened_at", "lte", last=True, label="Opened until")
+
+    class Meta:
+        model = Trade.tags.through
+        fields: list[str] = []
 
 
 class GoalFilter(df.FilterSet):

@@ -4,11 +4,11 @@ INSERT INTO samples_propevaluation (
 )
 SELECT
     row_number() OVER (ORDER BY account, starts_on),
-    account, phase, status, 100000.00, target, 5000.00, 10000.00, starts_on, ends_on
+    account, phase, status, 10000.00, target, 500.00, 1000.00, starts_on, ends_on
 FROM generate_series(1, %(people)s::bigint) AS account
 CROSS JOIN (
     VALUES
-        ('CHALLENGE', 'FAILED', 10000.00, date '2025-03-03', date '2025-03-21'),
-        ('CHALLENGE', 'PASSED', 10000.00, date '2025-06-02', date '2025-07-11'),
-        ('VERIFICATION', 'ACTIVE', 5000.00, date '2025-07-14', NULL)
+        ('CHALLENGE', 'FAILED', 800.00, date '2025-03-03', date '2025-03-21'),
+        ('CHALLENGE', 'PASSED', 800.00, date '2025-06-02', date '2025-07-11'),
+        ('VERIFICATION', 'ACTIVE', 500.00, date '2025-07-14', NULL)
 ) AS trial (phase, status, target, starts_on, ends_on)

@@ -1,11 +1,12 @@
 -- pnl is exactly (exit - entry) * quantity, turned for shorts, less fees. What would close after 2025 is still open.
+-- Four that follow each other are one session of an account, so that its days have several trades or none.
 INSERT INTO samples_trade (
     id, account_id, instrument_id, opened_at, closed_at, direction, status, quantity, entry_price, exit_price, fees, pnl,
     notes
 )
 SELECT
     i,
-    1 + mod(i, %(accounts)s),
+    1 + mod(i / 4, %(accounts)s),
     instrument,
     opened_at,
     CASE WHEN status = 'CLOSED' THEN closes_at END,
@@ -27,8 +28,12 @@ SELECT
 FROM (
     SELECT
         i, instrument, opened_at, closes_at, sign, quantity, entry_price,
-        round(entry_price * (10000 + sign * move) / 10000, 5) AS exit_price,
-        round(0.50 + entry_price * quantity * 0.0002, 2) AS fees,
+        -- Some were stopped where they had earned their fees: most of those made exactly nothing.
+        CASE
+            WHEN pg_temp.dice(i, %(salt)s + 59, 25) = 0 THEN round(entry_price + sign * fees / quantity, 5)
+            ELSE round(entry_price * (10000 + sign * move) / 10000, 5)
+        END AS exit_price,
+        fees,
         CASE
             WHEN pg_temp.dice(i, %(salt)s + 51, 40) = 0 THEN 'CANCELLED'
             WHEN i = %(trades)s OR closes_at >= timestamptz '2026-01-01 00:00:00+00' THEN 'OPEN'
@@ -62,4 +67,5 @@ FROM (
     CROSS JOIN LATERAL (
         SELECT round((500 + 100 * pg_temp.dice(i, %(salt)s + 58, 300)) / entry_price, 4) AS quantity OFFSET 0
     ) AS sized
+    CROSS JOIN LATERAL (SELECT round(0.50 + entry_price * quantity * 0.0002, 2) AS fees OFFSET 0) AS charged
 ) AS made
