@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import timedelta
 from typing import Any
 
+import psycopg
 import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
@@ -15,6 +17,8 @@ from exports_app.choices import EventKind, Status
 from exports_app.models import ExportJob
 from exports_app.pipeline import errors
 from exports_app.pipeline.errors import PipelineError
+from exports_app.pipeline.sources.sql import Query, SqlSource
+from tests.test_interrupted import LINES, database
 from tests.test_run import fill_customers, request
 from workers import run
 from workers.run import Run
@@ -129,3 +133,37 @@ def test_an_outage_that_does_not_end_ends_the_job(
     assert run.run_next("exports") is None
     job.refresh_from_db()
     assert (job.status, job.error_code, job.failures) == (Status.FAILED, kind.code, 0)
+
+
+FAILING = """
+CREATE FUNCTION fail_at(n int, code text) RETURNS int LANGUAGE plpgsql STABLE AS
+'BEGIN IF n = 700 THEN RAISE EXCEPTION USING ERRCODE = code; END IF; RETURN n; END'
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("40001", errors.DatabaseBusy),  # a recovery conflict on a replica, of any kind
+        ("40P01", errors.DatabaseBusy),  # deadlock
+        ("55P03", errors.DatabaseBusy),  # lock_timeout
+        ("57014", errors.DatabaseBusy),  # cancelled by an operator
+        ("25P03", errors.DatabaseBusy),  # idle_in_transaction_session_timeout
+        ("53200", errors.DatabaseUnavailable),  # out of memory
+        ("57P01", errors.DatabaseUnavailable),  # shut down
+        ("57P04", errors.DatabaseUnavailable),  # dropped, as the replica replays it
+        ("22012", errors.BadQuery),  # division by zero
+        ("42501", errors.BadQuery),  # no privilege
+    ],
+)
+def test_what_postgresql_answers_amid_a_copy_is_an_error_of_the_pipeline(code: str, kind: type[PipelineError]) -> None:
+    text = f"SELECT n, fail_at(n, '{code}'), n FROM generate_series(1, 1000) AS n"
+    query = Query(text=text, columns=2, keys=1, proven_key=True)
+    with psycopg.connect(**database(), autocommit=True) as other:
+        other.execute(FAILING)
+        try:
+            source = SqlSource(psycopg.connect(**database()), query, LINES, chunk_rows=100)
+            with closing(source), pytest.raises(kind):
+                list(iter(lambda: source.read(100), None))
+        finally:
+            other.execute("DROP FUNCTION fail_at")
