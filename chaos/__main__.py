@@ -95,7 +95,7 @@ def _fill(site: sites.Site, rows: int) -> None:
 
 
 def _run(site: sites.Site, given: argparse.Namespace, seed: int) -> int:
-    from chaos import files, processes, replica, scenarios, stores  # noqa: F401 - they add their faults
+    from chaos import files, processes, replica, scenarios, stores, webhooks  # noqa: F401 - they add their faults
     from chaos.catalogue import FAULTS
     from chaos.report import Report
 
