@@ -137,6 +137,7 @@ def _one(site: sites.Site, each: object, rng: random.Random) -> tuple[str, str]:
     finally:
         for proxy in site.proxies:
             proxy.heal()
+        scene.abandon()
         connection.close()
     return "held", ", ".join(scene.notes)
 

@@ -263,7 +263,6 @@ def short_visibility(scene: Scene) -> None:
     scene.until_ended()
     scene.notes.append(f"{again} came again")
     scene.expect(claims(scene, job) == 1, f"{claims(scene, job)} claims")
-    scene.site.restart_workers()
 
 
 def _redeliveries(scene: Scene) -> int:
@@ -283,7 +282,6 @@ def time_limits(scene: Scene) -> None:
         scene.expect(scene.now(job).error_code == code, f"error code {scene.now(job).error_code!r}")
         scene.until_ended()
         scene.expect(scene.now(job).status == Status.COMPLETED, f"it ended as {scene.now(job).status}")
-    scene.site.restart_workers()
 
 
 def _limited(scene: Scene, job: ExportJob) -> bool:
@@ -295,18 +293,14 @@ def skewed(scene: Scene) -> None:
     ahead, behind = _clock("+600"), _clock("-600")
     scene.site.restart_workers(ahead, behind)
     scene.site.restart_upkeep(ahead)
-    try:
-        scene.slow(2)
-        quiet, killed = scene.ask(compression="gzip"), scene.ask()
-        scene.until_parts(killed)
-        os.kill(scene.child_of(killed), signal.SIGKILL)
-        began = time.monotonic()
-        scene.until("another claim", lambda: claims(scene, killed) > 1)
-        waited = time.monotonic() - began
-        scene.until_ended()
-    finally:
-        scene.site.restart_workers()
-        scene.site.restart_upkeep({})
+    scene.slow(2)
+    quiet, killed = scene.ask(compression="gzip"), scene.ask()
+    scene.until_parts(killed)
+    os.kill(scene.child_of(killed), signal.SIGKILL)
+    began = time.monotonic()
+    scene.until("another claim", lambda: claims(scene, killed) > 1)
+    waited = time.monotonic() - began
+    scene.until_ended()
     scene.notes.append(f"taken back {waited:.1f} s after the kill (lease {LEASE} s, sweep {SWEEP} s)")
     scene.expect(waited > LEASE / 2, "it was taken back too early")
     resumed(scene, killed)

@@ -88,7 +88,6 @@ def recovery_conflict(scene: Scene) -> None:
     with replica.connect() as connection:
         conflicts = connection.execute("SELECT sum(confl_snapshot) FROM pg_stat_database_conflicts").fetchone()
         wanted = [row[0] for row in connection.execute(f"SELECT id FROM {TABLE} ORDER BY id")]
-    scene.site.restart_workers()
     for each in (replica, primary):
         scene.site.dismiss(f"postgres-{each.port}")
     scene.notes.append(f"{conflicts[0] if conflicts else 0} conflicts by PostgreSQL's own count")

@@ -17,7 +17,7 @@ from django.contrib.auth import get_user_model
 from django.db import connection
 
 from chaos.site import Site
-from exports_app import orphans, retention, services, storage
+from exports_app import lifecycle, orphans, retention, services, storage
 from exports_app.choices import ACTIVE, EventKind, Status
 from exports_app.models import ExportEvent, ExportJob, ExportPart
 from exports_app.pipeline import errors
@@ -96,6 +96,11 @@ class Scene:
         ids = [job.pk for job in (self.jobs if jobs is None else jobs)]
         running = ExportJob.objects.filter(pk__in=ids, status__in=ACTIVE)
         self.until("the jobs to end", lambda: not running.exists(), seconds)
+
+    def abandon(self) -> None:
+        """Cancel what still runs, so that a broken fault does not get into the next one's way."""
+        for job in self.jobs:
+            lifecycle.cancel(job.pk)
 
     def now(self, job: ExportJob) -> ExportJob:
         return ExportJob.objects.get(pk=job.pk)

@@ -44,6 +44,8 @@ class Process:
     log: Path
     ready: bytes = b""
     """What its log says once it is to be reckoned with."""
+    plain: bool = True
+    """False: it has variables of its own, for one fault."""
     popen: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Process:
@@ -162,11 +164,13 @@ class Site:
         """Have two workers and the others, whatever was broken; all as they are meant to be."""
         for proxy in self.proxies:
             proxy.heal()
-        for worker in [each for each in self.workers if not each.runs]:
+        for worker in [each for each in self.workers if not (each.runs and each.plain)]:
             worker.kill_group()
             self.workers.remove(worker)
         while len(self.workers) < 2:
             self.add_worker()
+        if not self.others[0].plain:
+            self.restart_upkeep({})
         for other in self.others:
             if not other.runs:
                 other.kill_group()
@@ -175,12 +179,12 @@ class Site:
             each.await_ready()
 
     def restart_workers(self, *more: dict[str, str]) -> None:
-        """Two new workers under these variables: the same for both, or each its own."""
+        """New workers in place of those there are, one under each of these variables; until ``revive``."""
         for worker in self.workers:
             worker.kill_group()
         self.workers.clear()
-        for number in range(2):
-            self.add_worker(more[number % len(more)] if more else None)
+        for each in more:
+            self.add_worker(each)
         for worker in self.workers:
             worker.await_ready()
 
@@ -237,7 +241,8 @@ class Site:
 
     def _process(self, name: str, arguments: list[str], more: dict[str, str] | None = None, **how: Any) -> Process:
         log = self.folder / f"{name}-{len(self.started)}.log"
-        return self.adopt(Process(name, [sys.executable, *arguments], self.env() | (more or {}), log, **how))
+        env = self.env() | (more or {})
+        return self.adopt(Process(name, [sys.executable, *arguments], env, log, plain=not more, **how))
 
 
 def service_pid(name: str) -> int:

@@ -129,7 +129,6 @@ def locked(scene: Scene) -> None:
     ended = scene.now(job)
     scene.notes.append(f"ended {ended.status} after {ended.claim} runs")
     scene.expect(ended.status in (Status.COMPLETED, Status.FAILED) and ended.claim <= 3, f"{ended.claim} runs")
-    scene.site.restart_workers()
 
 
 @fault("C18", "inserts, updates, deletes while the export is killed and goes on", "no row twice, none missing")

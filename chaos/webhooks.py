@@ -45,7 +45,6 @@ def told(scene: Scene) -> None:
         broker().flushall()  # the bells are lost; the rows are not
         scene.until("the deliveries", lambda: _settled(settled) and len(calls["/redirect"]) > 1, 90)
         _forget()
-        scene.site.restart_workers()
     scene.notes.append(", ".join(f"{path} {len(ids)}" for path, ids in sorted(calls.items())))
     scene.expect(not calls["/target"], "a redirect was followed")
     scene.expect(all(len(set(ids)) == 1 for ids in calls.values()), f"more than one id: {dict(calls)}")
