@@ -31,6 +31,8 @@ LINK_LIFE = timedelta(seconds=storage.LINK_SECONDS)
 IDEMPOTENCY_LIFE = timedelta(hours=24)
 SETTLING = timedelta(seconds=60)
 """How long the worker of a job that was ended under it may still write."""
+MAX_SHARED = 50
+"""Users that one export may be shared with."""
 USER_LOCK = 0x65787075
 """Advisory lock (transaction, with the user's id) under which one user's requests are counted."""
 
@@ -97,6 +99,27 @@ def delete_export(job: ExportJob) -> None:
     job.refresh_from_db()
     if job.status not in ACTIVE:
         discard_file(job)
+
+
+def share_export(job: ExportJob, name: str) -> None:
+    """Let one more user see the export and fetch its file. Raises ``errors.Invalid`` where that cannot be."""
+    if not name:
+        raise errors.Invalid("Give the name of a user.")
+    try:
+        (person,) = users_named([name])
+    except errors.Invalid as error:
+        raise errors.Invalid(f"There is no user {name}.") from error
+    if person.pk == job.owner_id:
+        raise errors.Invalid(f"{name} owns this export.")
+    if job.shared_with.count() >= MAX_SHARED:
+        raise errors.Invalid(f"An export is shared with {MAX_SHARED} users at most.")
+    job.shared_with.add(person)
+
+
+def unshare_export(job: ExportJob, name: str) -> None:
+    """End it, at once; a name that it is not shared with is no error."""
+    field = get_user_model().USERNAME_FIELD
+    job.shared_with.remove(*job.shared_with.filter(**{field: name}))
 
 
 def discard_file(job: ExportJob) -> None:

@@ -221,7 +221,7 @@ def test_a_failed_export_says_why_and_what_to_do_but_shows_no_traceback(browser:
 def test_the_fragment_of_an_ended_export_stops_asking(browser: Client, alice: User) -> None:
     job = make_job(alice, Status.COMPLETED)
     fragment = browser.get(f"/exports/{job.pk}/progress/", headers={"HX-Request": "true"}).content.decode()
-    assert fragment.startswith('<div id="export" data-announce="Customers: Completed"')
+    assert fragment.startswith('<div id="export" data-state="completed" data-announce="Customers: Completed"')
 
 
 def test_a_fragment_asked_for_after_the_session_ended_loads_the_page_anew(client: Client, alice: User) -> None:

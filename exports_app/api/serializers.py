@@ -20,7 +20,7 @@ from exports_app.resources.filters import describe, forbidden_filters
 from exports_app.resources.queries import fields_of
 
 MAX_IDS = 10_000
-MAX_SHARED = 50
+MAX_SHARED = services.MAX_SHARED
 
 
 class ColumnChoice(serializers.Field[Any, Any, Any, Any]):

@@ -95,8 +95,9 @@ class JobView:
         return " · ".join(parts)
 
     @property
-    def shared_with(self) -> str:
-        return ", ".join(person.get_username() for person in self.job.shared_with.all())
+    def people(self) -> list[str]:
+        """Who it is shared with."""
+        return [person.get_username() for person in self.job.shared_with.all()]
 
     # How it is going
 

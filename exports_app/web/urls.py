@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from exports_app.web import create, files, keys, links, listing, views
+from exports_app.web import create, files, keys, links, listing, sharing, views
 
 app_name = "exports"
 
@@ -24,6 +24,8 @@ urlpatterns = [
     path("<uuid:id>/link/", links.link, name="link"),
     path("<uuid:id>/links/", links.make, name="make-link"),
     path("<uuid:id>/links/withdraw/", links.withdraw, name="withdraw-links"),
+    path("<uuid:id>/share/", sharing.share, name="share"),
+    path("<uuid:id>/unshare/", sharing.unshare, name="unshare"),
     path("<uuid:id>/cancel/", views.cancel, name="cancel"),
     path("<uuid:id>/retry/", views.retry, name="retry"),
     path("<uuid:id>/delete/", views.delete, name="delete"),

@@ -18,6 +18,7 @@ from exports_app.models import ExportJob
 from exports_app.web.fetched import Fetched
 from exports_app.web.jobs import JobView
 from exports_app.web.pages import back, page
+from exports_app.web.timeline import timeline
 
 
 @page
@@ -79,5 +80,6 @@ def _export(request: HttpRequest, id: UUID) -> dict[str, Any]:
         "export": view,
         "is_live": view.is_active,
         "fetched": fetched,
+        "moments": timeline(view.job),
         "here": reverse("exports:detail", args=[id]),
     }

@@ -65,18 +65,19 @@ document.querySelectorAll("[data-find]").forEach((list) => {
   list.before(input);
 });
 
-// What can only be seen once, or is long, is copied by one click.
+// What is shown once, or is long, is copied by a click, where the connection lets a page do that.
+window.offerCopy = (part) => {
+  if (!navigator.clipboard) return;
+  part.querySelectorAll("[data-copy]").forEach((button) => { button.hidden = false; });
+};
+window.offerCopy(document);
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-copy]");
   if (!button) return;
   const field = document.getElementById(button.dataset.copy);
   field.select();
-  try {
-    await navigator.clipboard.writeText(field.value);
-    window.toast("Copied.");
-  } catch {
-    window.toast("Press Ctrl+C to copy it."); // no clipboard without HTTPS
-  }
+  await navigator.clipboard.writeText(field.value);
+  button.querySelector("[data-copied]").textContent = "Copied";
 });
 
 // Choosing in a list is enough; its button is for browsers without scripts.
@@ -102,4 +103,5 @@ document.addEventListener("htmx:afterSwap", () => {
   if (!shown || !status || status.textContent === shown.dataset.announce) return;
   status.textContent = shown.dataset.announce;
   document.title = shown.dataset.title;
+  if (shown.dataset.state === "completed") window.toast(`${shown.dataset.announce}. The file is ready.`);
 });

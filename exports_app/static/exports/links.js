@@ -39,25 +39,9 @@ document.addEventListener("submit", async (event) => {
     const page = await pageOf(form, new FormData(form));
     const made = page.querySelector("[data-link-made]");
     form.parentElement.querySelector("[data-made]").replaceChildren(made);
-    offerCopy(made);
+    window.offerCopy(made);
     made.querySelector("input").select();
   } catch {
     form.submit();
   }
-});
-
-// Browsers let a page copy where the connection is secure.
-function offerCopy(part) {
-  if (!navigator.clipboard) return;
-  part.querySelectorAll("[data-copy]").forEach((button) => { button.hidden = false; });
-}
-offerCopy(document);
-
-document.addEventListener("click", async (event) => {
-  const button = event.target.closest("[data-copy]");
-  if (!button) return;
-  const field = document.getElementById(button.dataset.copy);
-  field.select();
-  await navigator.clipboard.writeText(field.value);
-  button.querySelector("[data-copied]").textContent = "Copied";
 });

@@ -1,0 +1,39 @@
+"""Sharing an export with other users, and ending that."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.views.decorators.http import require_POST
+
+from exports_app import errors, services
+from exports_app.web.pages import page
+
+
+@page
+@require_POST
+def share(request: HttpRequest, id: UUID) -> HttpResponse:
+    name = request.POST.get("username", "").strip()
+    try:
+        services.share_export(services.own_export(request.user, id), name)
+        messages.success(request, f"Shared with {name}.")
+    except errors.Invalid as error:
+        messages.warning(request, str(error))
+    return _back(id)
+
+
+@page
+@require_POST
+def unshare(request: HttpRequest, id: UUID) -> HttpResponse:
+    name = request.POST.get("username", "")
+    services.unshare_export(services.own_export(request.user, id), name)
+    messages.success(request, f"No longer shared with {name}.")
+    return _back(id)
+
+
+def _back(id: UUID) -> HttpResponse:
+    return redirect(f"{reverse('exports:detail', args=[id])}#sharing")

@@ -1,0 +1,92 @@
+"""The page of one export: what happened to it, and whom it is shared with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from exports_app.choices import EventKind
+from exports_app.models import ExportEvent
+from tests.web_pages import controls, make_job, text
+
+
+@pytest.fixture
+def browser(client: Client, alice: User) -> Client:
+    """Alice, signed in."""
+    client.force_login(alice)
+    return client
+
+
+def test_what_happened_is_told_in_order(browser: Client, alice: User) -> None:
+    job = make_job(alice, "completed")
+    happened: list[tuple[EventKind, dict[str, Any]]] = [
+        (EventKind.QUEUED, {}),
+        (EventKind.STARTED, {"attempt": 1}),
+        (EventKind.RETRY, {"code": "storage_unavailable", "delay": 2.5, "counts": False}),
+        (EventKind.RESUMED, {"attempt": 1}),
+        (EventKind.HANDED_ON, {"reason": "drain"}),
+        (EventKind.LOST, {"worker": "w1"}),
+        (EventKind.DOWNLOADED, {"by": "alice"}),
+        (EventKind.COMPLETED, {"row_count": 1_234, "file_size": 1_048_576, "crc32": "9f3a01bc"}),
+    ]
+    for kind, data in happened:
+        ExportEvent.objects.create(job=job, kind=kind, data=data)
+    shown = text(browser.get(f"/exports/{job.pk}/"))
+    told = shown[shown.index("What happened") : shown.index("Shared with")]
+    parts = [
+        "Asked for",
+        "Started",
+        "Interrupted",
+        "Tried again after 2.5 s. No attempt is used.",
+        "Went on",
+        "Handed on",
+        "Its worker stops; another one goes on behind the last stored part.",
+        "Worker lost",
+        "Completed",
+        "1,234 rows, 1.0 MB.",
+    ]
+    places = [told.index(part) for part in parts]
+    assert places == sorted(places)
+    assert "Downloaded" not in told
+
+
+def test_a_failure_is_told_with_its_sentence(browser: Client, alice: User) -> None:
+    job = make_job(alice, "failed", error_code="bad_key", error_detail="The rows cannot be put into a safe order.")
+    ExportEvent.objects.create(job=job, kind=EventKind.FAILED, data={"code": "bad_key"})
+    shown = text(browser.get(f"/exports/{job.pk}/"))
+    assert "The rows cannot be put into a safe order: a value of the key is empty or occurs twice." in shown
+
+
+def test_an_export_is_shared_by_name_and_that_is_ended(browser: Client, alice: User, bob: User) -> None:
+    job = make_job(alice, "completed")
+    assert browser.post(f"/exports/{job.pk}/share/", {"username": "bob"})["Location"] == f"/exports/{job.pk}/#sharing"
+    assert list(job.shared_with.all()) == [bob]
+    assert "Shared with bob." in text(browser.get(f"/exports/{job.pk}/"))
+    browser.post(f"/exports/{job.pk}/unshare/", {"username": "bob"})
+    assert not job.shared_with.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("", "Give the name of a user."),
+        ("dora", "There is no user dora."),
+        ("alice", "alice owns this export."),
+    ],
+)
+def test_who_it_cannot_be_shared_with_is_said(browser: Client, alice: User, name: str, said: str) -> None:
+    job = make_job(alice, "completed")
+    browser.post(f"/exports/{job.pk}/share/", {"username": name})
+    assert said in text(browser.get(f"/exports/{job.pk}/"))
+    assert not job.shared_with.exists()
+
+
+def test_whom_it_is_shared_with_may_not_share_it_on(browser: Client, alice: User, bob: User) -> None:
+    job = make_job(bob, "completed")
+    job.shared_with.add(alice)
+    assert "share" not in controls(browser.get(f"/exports/{job.pk}/"))
+    assert browser.post(f"/exports/{job.pk}/share/", {"username": "charlie"}).status_code == 403
+    assert browser.post(f"/exports/{job.pk}/unshare/", {"username": "alice"}).status_code == 403
