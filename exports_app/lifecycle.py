@@ -15,7 +15,7 @@ from django.db import connection, models, transaction
 from django.db.models import F
 from django.db.models.functions import Coalesce, Greatest, Least, Now
 
-from exports_app import conf, metrics, notifications, turns
+from exports_app import conf, live, metrics, notifications, turns
 from exports_app.choices import ACTIVE, TRANSITIONS, EventKind, Queue, Status, WebhookEvent
 from exports_app.models import ExportEvent, ExportJob, ExportPart, ExportToken
 from exports_app.pipeline.errors import WorkerLost
@@ -221,7 +221,7 @@ def cancel(job_id: Any) -> bool:
         ended = {"completed_at": Now(), "lease_expires_at": None, "next_attempt_at": None}
         if not _try(rows, ACTIVE, Status.CANCELLED, **ended):
             return False
-        _event_id(job_id, EventKind.CANCELLED, {})
+        record_event(job_id, EventKind.CANCELLED, {})
         notifications.record(job_id, WebhookEvent.CANCELLED)
         metrics.job_ended(rows.only("resource", "format").get(), "cancelled")
         return True
@@ -235,7 +235,7 @@ def restart(job_id: Any) -> bool:
             return False
         ExportPart.objects.filter(job_id=job_id).delete()  # it starts over
         withdraw_tokens(job_id)
-        _event_id(job_id, EventKind.QUEUED, {"again": True})
+        record_event(job_id, EventKind.QUEUED, {"again": True})
         return True
 
 
@@ -341,6 +341,12 @@ def queue_for(estimated_rows: int | None) -> Queue:
     return Queue.LARGE if large else Queue.SMALL
 
 
+def record_event(job_id: Any, kind: EventKind, data: dict[str, Any]) -> None:
+    """Store what happened to a job, and tell who watches it once that is committed."""
+    event = ExportEvent.objects.create(job_id=job_id, kind=kind, data=data)
+    transaction.on_commit(lambda: live.announce(job_id, event.pk), robust=True)
+
+
 def record_snapshot(job: ExportJob, *, at: datetime, after_key: Sequence[str] | None, rows_before: int) -> None:
     """Note the moment that rows from here on are read at. Raises ``LeaseLost``.
 
@@ -369,8 +375,4 @@ def _move(rows: models.QuerySet[ExportJob], old: Status, new: Status, **values: 
 
 
 def _event(job: ExportJob, kind: EventKind, data: dict[str, Any]) -> None:
-    _event_id(job.pk, kind, data)
-
-
-def _event_id(job_id: Any, kind: EventKind, data: dict[str, Any]) -> None:
-    ExportEvent.objects.create(job_id=job_id, kind=kind, data=data)
+    record_event(job.pk, kind, data)

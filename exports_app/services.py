@@ -21,7 +21,7 @@ from exports_app import conf, dispatch, errors, lifecycle, storage
 from exports_app.choices import ACTIVE, EventKind, Status, Strategy
 from exports_app.estimates import Estimate, estimate_rows
 from exports_app.logs import log
-from exports_app.models import ExportEvent, ExportJob, ExportPerformance
+from exports_app.models import ExportJob, ExportPerformance
 from exports_app.pipeline.formats import get_format
 from exports_app.pipeline.types import Options, Upload
 from exports_app.plan import Plan, Request, make_plan
@@ -68,7 +68,7 @@ def request_export(user: Any, request: Request, extras: Extras | None = None) ->
         _check_limits(user)
         job = _create(user, request, plan, estimate, extras, digest)
         job.shared_with.set(shared)
-        ExportEvent.objects.create(job=job, kind=EventKind.QUEUED)
+        lifecycle.record_event(job.pk, EventKind.QUEUED, {})
         transaction.on_commit(lambda: _announce(job), robust=True)
     return job, True
 

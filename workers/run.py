@@ -17,7 +17,7 @@ import structlog
 from celery.exceptions import SoftTimeLimitExceeded
 from django.db import DatabaseError, InterfaceError, OperationalError
 
-from exports_app import conf, dispatch, errors, lifecycle, metrics, services, storage
+from exports_app import conf, dispatch, errors, lifecycle, live, metrics, services, storage
 from exports_app.lifecycle import LeaseLost
 from exports_app.logs import log
 from exports_app.models import ExportJob, ExportPart, ExportPerformance
@@ -91,6 +91,7 @@ class Run:
         """Proof that an earlier run made the object, where it was found at the start."""
         self.before = Progress(rows=0, bytes=0)
         """What earlier runs have left in the file."""
+        self.live = live.Reporter(job.pk, job.claim)
         self.chunk_ms: list[float] = []
         self.chunk_logged = float("-inf")
         self.began = time.monotonic()
@@ -210,6 +211,7 @@ class Run:
                 return
             now = time.monotonic()
             rate = pace.update(rows=progress.rows, at=now)
+            self.live.report(rows=progress.rows, bytes=progress.bytes, rows_per_second=rate)
             if progress.parts or now - reported >= PROGRESS_SECONDS:
                 self._record(progress, progress.parts, rate)
                 reported = now

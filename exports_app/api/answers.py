@@ -174,7 +174,7 @@ class SnapshotSerializer(Answer):
 
 class LinksSerializer(Answer):
     self = serializers.CharField()
-    events = serializers.CharField(required=False)
+    events = serializers.CharField()
     cancel = serializers.CharField()
 
 

@@ -155,7 +155,7 @@ def job_json(job: ExportJob, user: Any, places: progress.Places | None = None) -
         "request_id": job.request_id,
         "owner": job.owner.get_username(),
         "shared_with": [person.get_username() for person in job.shared_with.all()],
-        "links": {"self": base, "cancel": f"{base}cancel/"},
+        "links": {"self": base, "events": f"{base}events/", "cancel": f"{base}cancel/"},
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from exports_app.api import downloads, estimates, performance, presets, views, webhooks
+from exports_app.api import downloads, estimates, events, performance, presets, views, webhooks
 
 app_name = "api"
 
@@ -14,8 +14,10 @@ urlpatterns = [
     path("resources/<str:name>/estimate/", estimates.EstimateView.as_view(), name="resource-estimate"),
     path("exports/", views.ExportListView.as_view(), name="export-list"),
     path("exports/performance/", performance.PerformanceView.as_view(), name="export-performance"),
+    path("exports/events/", events.list_events, name="export-list-events"),
     path("exports/<uuid:id>/", views.ExportView.as_view(), name="export-detail"),
     path("exports/<uuid:id>/status/", views.StatusView.as_view(), name="export-status"),
+    path("exports/<uuid:id>/events/", events.export_events, name="export-events"),
     path("exports/<uuid:id>/cancel/", views.CancelView.as_view(), name="export-cancel"),
     path("exports/<uuid:id>/retry/", views.RetryView.as_view(), name="export-retry"),
     path("exports/<uuid:id>/token/", downloads.TokenView.as_view(), name="export-token"),
