@@ -19,6 +19,10 @@ from exports_app import dispatch
 from exports_app.choices import Channel, Delivery, WebhookEvent
 from exports_app.models import ExportJob, ExportNotification, ExportWebhook
 
+MAILED = (WebhookEvent.COMPLETED, WebhookEvent.FAILED)
+"""What an owner who wants mail is told; the rest they did themselves, or know from the first mail."""
+ALERT_EVENT = "alert.failures"
+ALERT_EVERY = timedelta(hours=1)
 CLAIM_LOCK = 0x6578706E
 """Advisory lock (transaction) under which claims are made one by one."""
 ERROR_LENGTH = 500
@@ -55,6 +59,8 @@ def record(job_id: Any, event: WebhookEvent) -> None:
     if job is None or not any(job.notify.values()):
         return
     targets: list[dict[str, Any]] = []
+    if job.notify.get("email") and event in MAILED:
+        targets.append({"channel": Channel.EMAIL})
     if job.notify.get("webhooks"):
         webhooks = ExportWebhook.objects.filter(owner=job.owner_id, active=True, events__contains=event.value)
         targets += [{"channel": Channel.WEBHOOK, "webhook": webhook} for webhook in webhooks]
@@ -82,6 +88,24 @@ def event_body(job: ExportJob, event: WebhookEvent) -> dict[str, Any]:
     }
 
 
+def alert_operators(subject: str, text: str) -> bool:
+    """Have a mail sent to ``ADMINS``. False where there was one within the last hour."""
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [CLAIM_LOCK])
+        lately = ExportNotification.objects.filter(event=ALERT_EVENT, created_at__gt=Now() - ALERT_EVERY)
+        if lately.exists():
+            return False
+        ExportNotification.objects.create(
+            channel=Channel.EMAIL,
+            event=ALERT_EVENT,
+            body={"subject": subject, "text": text},
+            next_attempt_at=Now(),
+        )
+        transaction.on_commit(dispatch.ring_for_notifications, robust=True)
+    return True
+
+
 # A worker takes, sends and settles
 
 
@@ -98,7 +122,7 @@ def claim(lease_seconds: float) -> ExportNotification | None:
 
 def hold(notice: ExportNotification) -> bool:
     """Lock the row until the transaction ends. False where it is somebody else's by now, or settled."""
-    return _ours(notice).select_for_update(skip_locked=True).exists()
+    return bool(_ours(notice).select_for_update(skip_locked=True).values_list("pk")[:1])
 
 
 def sent(notice: ExportNotification, *, response_status: int | None = None) -> bool:

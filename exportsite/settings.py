@@ -277,6 +277,7 @@ EXPORTS_METRICS_TOKEN = env.str("EXPORTS_METRICS_TOKEN", "")
 vars().update(
     dj_email_url.parse(env.str("EMAIL_URL", "console:" if DEBUG else "") or required("EMAIL_URL", desk="console:"))
 )
+EMAIL_TIMEOUT: int = globals().get("EMAIL_TIMEOUT") or 10  # seconds of one command; EMAIL_URL may end with ?timeout=
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", "exports@localhost")
 OPERATORS: list[str] = env.list("ADMINS", [])
 ADMINS = [("Operator", address) for address in OPERATORS]

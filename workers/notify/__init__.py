@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from exports_app.choices import Channel as Name
 from workers.notify.base import Channel, deliver_next
+from workers.notify.email import EmailChannel
 from workers.notify.webhook import WebhookChannel
 
-CHANNELS: dict[str, Channel] = {Name.WEBHOOK: WebhookChannel()}
+CHANNELS: dict[str, Channel] = {Name.EMAIL: EmailChannel(), Name.WEBHOOK: WebhookChannel()}
 
 
 def notify_next() -> bool:

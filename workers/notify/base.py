@@ -13,9 +13,8 @@ from celery.exceptions import SoftTimeLimitExceeded
 from django.db import transaction
 
 from exports_app import dispatch, notifications
+from exports_app.logs import log
 from exports_app.models import ExportNotification
-
-log = structlog.get_logger("exports")
 
 TIME_LIMIT = 30
 """Seconds that one delivery may take in all."""
@@ -110,7 +109,8 @@ def _transaction(channel: Channel) -> AbstractContextManager[object]:
 def _undelivered(notice: ExportNotification, channel: Channel, error: Undelivered) -> None:
     delay = None if error.final else channel.schedule.delay(notice.attempts)
     if delay is None:
-        ours = notifications.failed(notice, str(error), response_status=error.response_status)
+        notice.error = str(error)
+        ours = notifications.failed(notice, notice.error, response_status=error.response_status)
         log.warning("export.notification.failed", channel=notice.channel, reason=str(error), attempt=notice.attempts)
         if ours:
             channel.gave_up(notice)
