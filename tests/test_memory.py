@@ -49,3 +49,26 @@ def test_the_hard_limit_holds_with_arrow_loaded() -> None:
         [sys.executable, "-c", HARD], env=environment, capture_output=True, text=True, timeout=120, check=False
     )
     assert done.stdout.splitlines() == ["fits mimalloc", "refused True", "refused True"], done.stderr
+
+
+FREED = """
+import django; django.setup()
+from workers import memory
+memory.limit_child()
+del (block := [bytearray(20_000_000)])[0]  # the first free teaches glibc to keep blocks of this size
+before = memory.used()
+blocks = []
+for _ in range(5):
+    blocks += [bytearray(20_000_000), bytes(100_000)]  # the small one holds what is below it in the heap
+largest = memory.used()
+del blocks[::2]
+print(largest - before > 95_000_000, memory.used() - before < 10_000_000)
+"""
+
+
+def test_a_child_gives_the_memory_of_freed_parts_back_at_once() -> None:
+    environment = {"DJANGO_SETTINGS_MODULE": "exportsite.settings", "DEBUG": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", FREED], env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.stdout.splitlines() == ["True True"], done.stderr
