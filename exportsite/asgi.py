@@ -6,6 +6,8 @@ import os
 
 from django.core.asgi import get_asgi_application
 
+from exportsite.streams import StreamWithoutThread
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "exportsite.settings")
 
-application = get_asgi_application()
+application = StreamWithoutThread(get_asgi_application())
