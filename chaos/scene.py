@@ -57,7 +57,7 @@ class Scene:
         owner = user or demo()
         wanted: dict[str, Any] = {"resource": "customers", "filters": {}, "parameters": {}, "columns": COLUMNS}
         for _ in range(count):
-            options = {"escape_formulas": False}
+            options = {} if "format" in values else {"escape_formulas": False}  # csv is as COPY has it
             job, _new = services.request_export(owner, Request(**wanted | {"options": options} | values))
             self.jobs.append(job)
         return job
