@@ -53,15 +53,11 @@ def workbook(scene: Scene) -> None:
     scene.until_ended(seconds=600)
     scene.slow(6)
     job = scene.ask(format="xlsx")
-    kills: list[Callable[[int], None]] = [
-        lambda child: os.kill(child, signal.SIGKILL),
-        lambda child: scene.site.worker_of(child).signal(signal.SIGTERM),
-        lambda child: scene.site.worker_of(child).kill_group(),
-    ]
+    kills: list[Callable[[Scene, int], None]] = [_child, _term, _group]
     for rows, kill in zip(ROWS_OF_BOTH_SHEETS, kills, strict=True):
         _until_rows(scene, job, rows)
         claim = scene.now(job).claim
-        kill(scene.child_of(job))
+        kill(scene, scene.child_of(job))
         scene.until("another claim", lambda claim=claim: scene.now(job).claim > claim)  # type: ignore[misc]
         scene.site.revive()
         scene.slow(6)
@@ -72,6 +68,20 @@ def workbook(scene: Scene) -> None:
     scene.expect(max(len(each) for each in sheets) == 2, "the file has one sheet only")
     _same_members(scene, *paths)
     _read_by_all(scene, paths[1])
+
+
+def _child(_: Scene, child: int) -> None:
+    os.kill(child, signal.SIGKILL)
+
+
+def _term(scene: Scene, child: int) -> None:
+    worker = scene.site.worker_of(child)
+    worker.signal(signal.SIGTERM)
+    scene.until("the worker to end", lambda: not worker.runs, 30)
+
+
+def _group(scene: Scene, child: int) -> None:
+    scene.site.worker_of(child).kill_group()
 
 
 def _until_rows(scene: Scene, job: ExportJob, rows: int) -> None:
