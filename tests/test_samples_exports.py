@@ -135,6 +135,14 @@ def test_columns(name: str, columns: str) -> None:
     assert [column.name for column in resource(name).get_columns()] == columns.split()
 
 
+def test_countries_are_offered_by_name() -> None:
+    names = [
+        name for each in describe(resource("customers")) if each.name == "country_code" for _, name in each.choices
+    ]
+    assert names[:4] == ["Afghanistan", "Åland Islands", "Albania", "Algeria"]
+    assert names[-1] == "Zimbabwe"
+
+
 def test_transactions_are_capped_and_customers_are_not() -> None:
     assert resource("transactions").max_rows == 500_000
     assert resource("customers").max_rows is None
@@ -348,6 +356,7 @@ def test_columns_of_tags(alice: User, account: Account) -> None:
 
 def test_the_admin_hides_card_numbers_and_changes_nothing(alice: User, account: Account) -> None:
     transaction = make_transaction(1, account, card_number="9999000000000000")
+    admin.autodiscover()
     page = admin.site.get_model_admin(Transaction)
     request = RequestFactory().get("/")
     request.user = alice

@@ -29,6 +29,26 @@ def test_the_cards_show_what_i_may_export(browser: Client) -> None:
     assert "12 columns · up to 500,000 rows" in text(page)
 
 
+@pytest.mark.parametrize(
+    ("name", "title", "wanted"),
+    [
+        (
+            "daily_pnl",
+            "Daily P&L",
+            ["filter-day_after", "filter-day_before", "filter-account", "column-cumulative_pnl"],
+        ),
+        ("tag_performance", "Tag performance", ["filter-opened_at_after", "column-profit_factor"]),
+        ("prop_evaluation", "Prop evaluation", ["column-remaining_total_loss", "column-alerts"]),
+        ("goals", "Goals", ["filter-status-ACHIEVED", "filter-period-MONTHLY", "column-progress"]),
+        ("tags", "Tags", ["filter-created_at_before", "column-usage"]),
+    ],
+)
+def test_each_dataset_of_the_journal_has_its_form(browser: Client, name: str, title: str, wanted: list[str]) -> None:
+    page = browser.get(f"/exports/new/{name}/")
+    assert set(wanted) <= set(controls(page))
+    assert f"New export {title} " in text(page)
+
+
 def test_without_permissions_there_are_no_cards_of_tables(client: Client, charlie: User) -> None:
     client.force_login(charlie)
     assert "resource-customers" not in controls(client.get("/exports/new/"))

@@ -124,7 +124,7 @@ class TradeExport(Resource):
 
 @register("goals")
 class GoalExport(Resource):
-    """What your own accounts were to earn within a week, month, quarter or year, and how far they came."""
+    """Your profit goals for a week, month, quarter or year, and how far you have come."""
 
     model = Goal
     filterset_class = GoalFilter
@@ -153,7 +153,7 @@ class GoalExport(Resource):
 
 @register("daily_pnl")
 class DailyPnlExport(Resource):
-    """What your accounts made on each day on which they closed trades, after fees, and in all since the first one."""
+    """Profit and loss of your accounts after fees, day by day (UTC), and added up since each one's first trade."""
 
     key = ("day", "account_id")
     filterset_class = DailyPnlFilter
@@ -176,7 +176,7 @@ class DailyPnlExport(Resource):
 
 @register("tag_performance")
 class TagPerformanceExport(Resource):
-    """How the closed trades of your accounts went, tag by tag: which setups, sessions and moods pay."""
+    """Win rate, expectancy and profit factor of your closed trades, tag by tag: which setups and moods pay."""
 
     key = ("tag_id",)
     filterset_class = TagPerformanceFilter
@@ -198,7 +198,7 @@ class TagPerformanceExport(Resource):
 
 @register("prop_evaluation")
 class PropEvaluationExport(Resource):
-    """Where your active evaluation stands: the way to the profit target, and what may still be lost."""
+    """Your active prop firm evaluation: how far to the profit target, what may still be lost, and what to watch."""
 
     model = PropEvaluation
     permission = "samples.view_propevaluation"

@@ -40,7 +40,7 @@ def countries() -> list[tuple[str, str]]:
 
     names = Locale("en").territories.items()
     found = [each for each in names if len(each[0]) == 2 and each[0].isalpha() and each[0] not in NOT_COUNTRIES]
-    return sorted(found, key=lambda each: unicodedata.normalize("NFD", each[1]))  # Åland Islands beside Albania
+    return sorted(found, key=lambda each: unicodedata.normalize("NFD", each[1]).encode("ascii", "ignore"))
 
 
 class MomentField(IsoDateTimeField):
