@@ -124,10 +124,20 @@ def _url_problem(url: str) -> str | None:
     if parts.fragment:
         return "Leave out what stands behind #: it would not be sent."
     try:
-        address = ipaddress.ip_address((parts.hostname or "").strip("[]"))
+        port, host = parts.port, parts.hostname or ""
+        host.encode("idna")
     except ValueError:
-        return None if anywhere or parts.hostname != "localhost" else "Give an address on the internet."
-    return None if anywhere or address.is_global else "Give an address on the internet, not a private one."
+        return "Enter a valid URL: no host has such a name, or no port such a number."
+    if port == 0:
+        return "Enter a valid URL: port 0 leads nowhere."
+    return None if anywhere or _may_be_public(host) else "Give an address on the internet, not a private one."
+
+
+def _may_be_public(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_global
+    except ValueError:  # a name: where it leads is looked at when it is used
+        return host != "localhost"
 
 
 @contextmanager
