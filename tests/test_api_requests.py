@@ -192,3 +192,20 @@ def test_an_unknown_query_parameter_of_the_list_is_an_error(api: APIClient) -> N
     response = api.get("/api/v1/exports/?stauts=queued")
     assert response.status_code == 400
     assert found(response.json()["errors"], "stauts") == "Unknown filter stauts. Did you mean status?"
+
+
+@pytest.mark.parametrize(
+    ("path", "detail"),
+    [
+        ("exports/no-id/", "There is no such address."),
+        ("webhooks/null,null/test/", "There is no such address."),
+        ("exports", "There is no such address. Every path of the API ends with a slash."),
+    ],
+)
+@pytest.mark.parametrize("method", ["get", "post", "delete"])
+def test_a_path_that_does_not_exist_is_refused_as_the_api_refuses(
+    api: APIClient, method: str, path: str, detail: str
+) -> None:
+    response = getattr(api, method)(f"/api/v1/{path}")
+    assert response.status_code == 404
+    assert response.json() == {"code": "not_found", "detail": detail}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.urls import path
+from django.urls import path, re_path
 
 from exports_app.api import downloads, estimates, events, performance, presets, views, webhooks
 
@@ -29,4 +29,5 @@ urlpatterns = [
     path("webhooks/<uuid:id>/", webhooks.WebhookView.as_view(), name="webhook-detail"),
     path("webhooks/<uuid:id>/test/", webhooks.WebhookTestView.as_view(), name="webhook-test"),
     path("webhooks/<uuid:id>/deliveries/", webhooks.DeliveryListView.as_view(), name="webhook-deliveries"),
+    re_path(r"", views.no_such_path),
 ]

@@ -8,6 +8,8 @@ from uuid import UUID
 
 import django_filters as df
 from django.db.models import QuerySet
+from django.http import HttpRequest, JsonResponse
+from django.views.decorators.csrf import csrf_exempt
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import status
@@ -209,3 +211,10 @@ def _filtered(request: Request, jobs: QuerySet[ExportJob]) -> QuerySet[ExportJob
     if wrong:
         raise errors.Invalid("The query is not valid.", errors=wrong)
     return filters.qs
+
+
+@csrf_exempt
+def no_such_path(request: HttpRequest) -> JsonResponse:
+    """Whatever no other path of the API fits, an id that is none included: refused as the API refuses."""
+    hint = "" if request.path.endswith("/") else " Every path of the API ends with a slash."
+    return JsonResponse({"code": errors.NotFound.code, "detail": f"There is no such address.{hint}"}, status=404)
