@@ -13,12 +13,11 @@ from typing import Any
 from uuid import UUID
 
 import redis
-import structlog
 from django.conf import settings
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-log = structlog.get_logger("exports")
+from exports_app.logs import log
 
 CHANNEL = "exports:{id}:events"
 PATTERN = CHANNEL.format(id="*")

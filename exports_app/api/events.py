@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -16,12 +16,18 @@ from django.contrib.auth import get_user
 from django.db import DatabaseError, InterfaceError
 from django.http import HttpRequest, HttpResponseBase, JsonResponse, StreamingHttpResponse
 from django.views.decorators.csrf import csrf_exempt
-from rest_framework.exceptions import APIException, MethodNotAllowed
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework.exceptions import APIException, MethodNotAllowed, NotAcceptable
+from rest_framework.request import Request
+from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from exports_app import errors, services
 from exports_app.api import hub, moments
+from exports_app.api.answers import STATUS
 from exports_app.api.hub import Subscription
+from exports_app.api.schema import refusals
 
 COMMENT_SECONDS = 15.0
 """Proxies end connections that say nothing for long."""
@@ -32,35 +38,33 @@ RETRY_MS = 2_000
 LONGEST_ID = 18
 """Digits that fit the database's numbers."""
 HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+LAST_EVENT_ID = OpenApiParameter(
+    "Last-Event-ID",
+    {"type": "integer", "minimum": 0},
+    OpenApiParameter.HEADER,
+    description="The `id` of the last event that was seen; what was stored since comes behind the snapshot.",
+)
+FIRST = {"type": "progress", "at": "2026-02-26T12:00:01.500000+00:00", **STATUS}
+EXAMPLE = moments.Message(type="progress", id=1_207, data=FIRST).encode().decode()
+STREAM: dict[Any, OpenApiResponse] = {
+    (200, "text/event-stream"): OpenApiResponse(
+        OpenApiTypes.STR,
+        description="Server-sent events. Each `data` is `type`, `at` and the fields of the status object.",
+        examples=[OpenApiExample("progress", value=EXAMPLE, response_only=True)],
+    ),
+    **refusals(400),
+}
 
 
-@csrf_exempt  # a wrong method is refused as elsewhere; nothing here changes anything
-async def export_events(request: HttpRequest, id: UUID) -> HttpResponseBase:
-    """``exports/{id}/events/``: a snapshot, what follows, and the end at ``done``."""
+class EventsView(APIView):
+    """The part of a stream that is DRF's: authentication, permissions, refusals, and its place in the schema."""
 
-    def admit(request: HttpRequest) -> Any:
-        user = _Door().admit(request)
-        services.get_export(user, id)
-        return user
-
-    return await _answer(request, admit, id)
-
-
-@csrf_exempt
-async def list_events(request: HttpRequest) -> HttpResponseBase:
-    """``exports/events/``: the same for every active export of mine or shared with me; it does not end."""
-    return await _answer(request, _Door().admit, None)
-
-
-class _Door(APIView):
-    """DRF's authentication, permissions and errors for a view that is none of its own."""
-
-    def admit(self, request: HttpRequest) -> Any:
+    def admit(self, request: HttpRequest, **_: Any) -> Any:
         """Who asks. Raises what DRF and the services raise."""
         services.require_enabled()
-        self.request = self.initialize_request(request)
         if request.method != "GET":
             raise MethodNotAllowed(str(request.method))
+        self.request = self.initialize_request(request)
         self.perform_authentication(self.request)
         self.check_permissions(self.request)
         return self.request.user
@@ -73,22 +77,56 @@ class _Door(APIView):
         headers = {name: value for name, value in response.headers.items() if name != "Content-Type"}
         return JsonResponse(response.data, status=response.status_code, headers=headers)
 
+    @classmethod
+    def as_plain_view(cls) -> Callable[..., Coroutine[Any, Any, HttpResponseBase]]:
+        """The view to put into the URLs; the schema finds this class by it."""
+
+        @csrf_exempt  # a wrong method is refused as elsewhere, and nothing here changes anything
+        async def view(request: HttpRequest, **found: UUID) -> HttpResponseBase:
+            return await _answer(request, cls(), found)
+
+        view.cls, view.initkwargs = cls, {}  # type: ignore[attr-defined]  # as DRF's own as_view() does
+        return view
+
+
+class ExportEventsView(EventsView):
+    """What happens to one export, as it happens."""
+
+    def admit(self, request: HttpRequest, **found: Any) -> Any:
+        user = super().admit(request)
+        services.get_export(user, found["id"])
+        return user
+
+    @extend_schema(operation_id="exports_events", parameters=[LAST_EVENT_ID], responses=STREAM)
+    def get(self, request: Request, id: UUID) -> Response:
+        """A `snapshot` first, then `progress`, `status` and `retry`; at `done` the stream ends."""
+        raise NotAcceptable  # as_plain_view() answers
+
+
+class ListEventsView(EventsView):
+    """What happens to all active exports that are mine or shared with me."""
+
+    @extend_schema(operation_id="exports_list_events", responses=STREAM)
+    def get(self, request: Request) -> Response:
+        """A `snapshot` of each first; `done` of one does not end the stream."""
+        raise NotAcceptable  # as above
+
 
 REFUSED = (errors.ExportError, APIException, DatabaseError, InterfaceError)
 
 
-async def _answer(request: HttpRequest, admit: Callable[[HttpRequest], Any], job_id: UUID | None) -> HttpResponseBase:
+async def _answer(request: HttpRequest, view: EventsView, found: Mapping[str, UUID]) -> HttpResponseBase:
     def open_door() -> tuple[Any, int | None] | JsonResponse:
         try:
-            return admit(request), _last_event_id(request)
+            return view.admit(request, **found), _last_event_id(request)
         except REFUSED as error:
-            return _Door().refuse(request, error)
+            return view.refuse(request, error)
 
     opened = await hub.in_thread(open_door)
     if isinstance(opened, JsonResponse):
         return opened
     user, after = opened
-    stream = _Stream(request, admit, user.pk, job_id, after)
+    stream = _Stream(request, view, user.pk, found.get("id"), after)
     return StreamingHttpResponse(stream.run(), content_type="text/event-stream", headers=HEADERS)
 
 
@@ -106,14 +144,9 @@ class _Stream:
     """One client's stream."""
 
     def __init__(
-        self,
-        request: HttpRequest,
-        admit: Callable[[HttpRequest], Any],
-        user_id: int,
-        job_id: UUID | None,
-        after: int | None,
+        self, request: HttpRequest, view: EventsView, user_id: int, job_id: UUID | None, after: int | None
     ) -> None:
-        self._request, self._admit, self._job_id, self._after = request, admit, job_id, after
+        self._request, self._view, self._job_id, self._after = request, view, job_id, after
         self._subscription = Subscription(user_id, follows_new=job_id is None)
         self._hub = hub.of_this_loop()
 
@@ -162,7 +195,8 @@ class _Stream:
 
         def look() -> bool:
             try:
-                self._admit(_anew(self._request))
+                found = {"id": self._job_id} if self._job_id else {}
+                self._view.admit(_anew(self._request), **found)
             except (DatabaseError, InterfaceError):
                 return True
             except REFUSED:

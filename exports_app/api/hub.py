@@ -20,7 +20,6 @@ from uuid import UUID
 from weakref import WeakKeyDictionary
 
 import redis.asyncio
-import structlog
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connections
 from redis.asyncio.retry import Retry
@@ -31,8 +30,7 @@ from exports_app import live
 from exports_app.api import moments
 from exports_app.api.moments import Message, Moment, Track
 from exports_app.choices import Status
-
-log = structlog.get_logger("exports")
+from exports_app.logs import log
 
 T = TypeVar("T")
 TICK_SECONDS = 2.0
