@@ -34,7 +34,7 @@ def test_the_cards_show_what_i_may_export(browser: Client) -> None:
     [
         (
             "daily_pnl",
-            "Daily P&L",
+            "Daily P&amp;L",
             ["filter-day_after", "filter-day_before", "filter-account", "column-cumulative_pnl"],
         ),
         ("tag_performance", "Tag performance", ["filter-opened_at_after", "column-profit_factor"]),
