@@ -27,6 +27,8 @@ from exports_app.models import ExportEvent, ExportJob, ExportToken
 TOKEN_LIFE = timedelta(hours=24)
 LONGEST_LIFE = timedelta(days=7)
 """From its completion; tokens extend a file's life to so much in all."""
+MOST_WAITING = 100
+"""Links to one export that are not used yet."""
 SECRET_BYTES = 32
 BY_LOGIN, BY_TOKEN = "login", "token"
 
@@ -76,11 +78,14 @@ def make_token(job: ExportJob, user: Any, *, extends: bool = True) -> Link:
     """A token that fetches the file once, without a login, as long as ``user`` may fetch it.
 
     It lives 24 hours, and ``extends`` has the file live as long (7 days from its completion in all at most) where
-    the user may change the export; else the token ends with the file. Raises what ``get_file`` does.
+    the user may change the export; else the token ends with the file. Raises what ``get_file`` does, and
+    ``Conflict`` where too many wait to be used.
     """
     may_change = user.is_staff or job.owner_id == user.pk
     with transaction.atomic():
         get_file(user, job.pk)
+        if waiting_tokens(job).count() >= MOST_WAITING:
+            raise errors.Conflict(f"{MOST_WAITING} links to this export are not used yet. End them to make others.")
         if extends and may_change:
             lifecycle.extend(job.pk, life=TOKEN_LIFE, longest=LONGEST_LIFE)
         file_ends = ExportJob.objects.values_list("expires_at", flat=True).get(pk=job.pk)

@@ -163,7 +163,7 @@ def test_the_owner_makes_a_link_that_is_shown_once(client: Client, job: ExportJo
     assert "no-store" in made["Cache-Control"]
     found = re.search(rf'value="http://localhost{page(job)}#([^"]+)"', made.content.decode())
     assert found is not None
-    assert "It ends in 23 hours and is not shown again." in text(made)
+    assert "It ends in 23 hours and is not shown again. 1 link not used yet End it" in text(made)
     assert client.get(f"/exports/{job.pk}/").content.decode().count(found[1]) == 0
     assert downloads.look_up(job.pk, found[1]).created_by == alice
 

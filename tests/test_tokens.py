@@ -155,6 +155,19 @@ def test_who_may_not_fetch_the_file_makes_no_token(
     assert not ExportEvent.objects.exists()
 
 
+def test_a_hundred_links_may_wait(
+    api: APIClient, alice: User, ready: ExportJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert downloads.MOST_WAITING == 100
+    monkeypatch.setattr(downloads, "MOST_WAITING", 2)
+    for _ in range(2):
+        assert api.post(f"/api/v1/exports/{ready.pk}/token/").status_code == 201
+    refused = api.post(f"/api/v1/exports/{ready.pk}/token/")
+    assert (refused.status_code, refused.json()["code"]) == (409, "conflict")
+    downloads.withdraw(ready)
+    assert api.post(f"/api/v1/exports/{ready.pk}/token/").status_code == 201
+
+
 # Redeeming it
 
 
@@ -292,6 +305,16 @@ def test_a_deleted_export_takes_its_links_along(stranger: APIClient, alice: User
     services.delete_export(ready)
     assert answer(stranger, ready, token) == (403, "permission_denied")
     assert ExportToken.objects.get().revoked_at is not None
+
+
+def test_an_export_that_starts_again_has_no_links_of_its_former_file(
+    stranger: APIClient, alice: User, ready: ExportJob
+) -> None:
+    token = downloads.make_token(ready, alice).token
+    ExportJob.objects.update(status=Status.CANCELLED)
+    services.retry_export(ready)
+    ExportJob.objects.update(status=Status.COMPLETED, completed_at=Now())
+    assert answer(stranger, ready, token) == (403, "permission_denied")
 
 
 def test_a_token_has_no_more_right_than_its_maker(stranger: APIClient, alice: User, bob: User) -> None:

@@ -18,6 +18,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from exports_app import downloads, errors, services
 from exports_app.models import ExportToken
 from exports_app.web import words
+from exports_app.web.fetched import Fetched
 from exports_app.web.jobs import JobView
 from exports_app.web.pages import page
 
@@ -100,7 +101,13 @@ def make(request: HttpRequest, id: UUID) -> HttpResponse:
     """A new link, shown this once."""
     job = services.get_export(request.user, id)
     made = downloads.make_token(job, request.user)
-    context = {"export": JobView(job, request.user), "link": made, "ends": words.until(made.expires_at, timezone.now())}
+    view = JobView(job, request.user)
+    context = {
+        "export": view,
+        "link": made,
+        "ends": words.until(made.expires_at, timezone.now()),
+        "fetched": Fetched.of(job) if view.may_change else None,
+    }
     return _secret(render(request, "exports/link_made.html", context, status=201))
 
 

@@ -38,10 +38,11 @@ document.addEventListener("submit", async (event) => {
   try {
     const page = await pageOf(form, new FormData(form));
     const made = page.querySelector("[data-link-made]");
+    form.parentElement.querySelector("[data-waiting]").replaceWith(page.querySelector("[data-waiting]"));
     form.parentElement.querySelector("[data-made]").replaceChildren(made);
     window.offerCopy(made);
     made.querySelector("input").select();
   } catch {
-    form.submit();
+    form.submit(); // a refusal is a page of its own
   }
 });
