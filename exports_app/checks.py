@@ -12,6 +12,7 @@ from django.core.exceptions import FieldDoesNotExist
 from django.db.models.constants import LOOKUP_SEP
 from django.db.models.expressions import Combinable
 
+from exports_app import conf
 from exports_app.pipeline.formats import FORMATS
 from exports_app.resources import registry
 from exports_app.resources.base import Resource
@@ -42,6 +43,10 @@ def check_settings(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[Pr
                 id="exports.E008",
             )
         )
+    try:
+        conf.parse_rate(conf.settings.RATE)
+    except ValueError as error:
+        problems.append(checks.Error(str(error), id="exports.E010"))
     vendor = settings.DATABASES.get("default", {}).get("ENGINE", "")
     if "postgresql" not in vendor:
         problems.append(

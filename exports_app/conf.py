@@ -6,12 +6,43 @@
 from __future__ import annotations
 
 import logging
+import re
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from django.conf import settings as django_settings
 
 MIB = 1_048_576
+
+
+PERIODS = {"second": 1, "minute": 60, "hour": 3_600, "day": 86_400}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rate:
+    """So many in a period."""
+
+    count: int
+    period: str
+
+    @property
+    def seconds(self) -> int:
+        """Of the period."""
+        return PERIODS[self.period]
+
+
+def parse_rate(text: str) -> Rate | None:
+    """``10/hour`` and the like; None for the empty text: no limit. Raises ``ValueError`` for anything else."""
+    if not text:
+        return None
+    found = re.fullmatch(rf"([1-9]\d{{0,8}})/({'|'.join(PERIODS)})", text)
+    if found is None:
+        raise ValueError(
+            f"EXPORTS_RATE is {text!r}. Give a number of 1 or more and a period, such as 10/hour "
+            f"({', '.join(PERIODS)}), or leave it empty for no limit."
+        )
+    return Rate(count=int(found[1]), period=found[2])
 
 
 class ExportsSettings:

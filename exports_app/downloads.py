@@ -20,7 +20,7 @@ from django.db.models.functions import Least, Now
 from django.urls import reverse
 
 from exports_app import conf, errors, lifecycle, services, storage
-from exports_app.choices import EventKind, Status
+from exports_app.choices import EventKind, Status, Strategy
 from exports_app.logs import log
 from exports_app.models import ExportEvent, ExportJob, ExportToken
 
@@ -67,7 +67,7 @@ def download(user: Any, job_id: UUID, *, address: str) -> str:
     """A fresh link to the file, for who may fetch it by login. Raises what ``get_file`` does."""
     job = get_file(user, job_id)
     url = _url(user, job)
-    _keep(job, user, via=BY_LOGIN, address=address)
+    keep(job, user, via=BY_LOGIN, address=address)
     return url
 
 
@@ -132,7 +132,7 @@ def redeem(job_id: UUID, token: str, *, address: str) -> str:
             raise errors.LinkUsed
         _check_right(found)
         url = _url(found.created_by, found.job)
-        _keep(found.job, found.created_by, via=BY_TOKEN, address=address, token=found)
+        keep(found.job, found.created_by, via=BY_TOKEN, address=address, token=found)
     return url
 
 
@@ -178,6 +178,15 @@ def open_file(job_id: UUID, signature: str) -> tuple[ExportJob, BinaryIO]:
 # What was fetched
 
 
+def keep(job: ExportJob, user: Any, *, via: str, address: str, token: ExportToken | None = None) -> None:
+    """Note that ``user`` fetched the file, or was sent it."""
+    data = {"by": user.get_username(), "user": user.pk, "via": via, "address": address}
+    if token is not None:
+        data["token"] = str(token.pk)
+    ExportEvent.objects.create(job=job, kind=EventKind.DOWNLOADED, data=data)
+    log.info("export.job.downloaded", job=str(job.pk), user=user.pk, via=via)
+
+
 def downloads_of(job: ExportJob) -> QuerySet[ExportEvent]:
     """Each download of the file, the last one first; ``data``: ``by``, ``via`` (login or token), ``address``."""
     return job.events.filter(kind=EventKind.DOWNLOADED).order_by("-id")
@@ -205,7 +214,8 @@ def _require_file(job: Any) -> None:
     if job.status != Status.COMPLETED:
         raise errors.Conflict(f"This export is {job.status}; it has no file to download.")
     if not job.file_key:
-        raise errors.NotFound("Its file was deleted.")
+        kept = job.strategy == Strategy.BACKGROUND
+        raise errors.NotFound("Its file was deleted." if kept else "Its file was sent at once; no copy was kept.")
 
 
 def _url(user: Any, job: ExportJob) -> str:
@@ -213,14 +223,6 @@ def _url(user: Any, job: ExportJob) -> str:
     if url is None:  # the permission went while we looked
         raise errors.PermissionDenied
     return url
-
-
-def _keep(job: ExportJob, user: Any, *, via: str, address: str, token: ExportToken | None = None) -> None:
-    data = {"by": user.get_username(), "user": user.pk, "via": via, "address": address}
-    if token is not None:
-        data["token"] = str(token.pk)
-    ExportEvent.objects.create(job=job, kind=EventKind.DOWNLOADED, data=data)
-    log.info("export.job.downloaded", job=str(job.pk), user=user.pk, via=via)
 
 
 def _signer(job_id: UUID) -> signing.Signer:

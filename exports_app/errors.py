@@ -81,6 +81,17 @@ class LinkExpired(Gone):
     """This link has expired. Ask for a new one."""
 
 
+class TooLarge(ExportError):
+    """The request is too large."""
+
+    code = "too_large"
+    status = 413
+
+    @classmethod
+    def of(cls, maximum: int) -> TooLarge:
+        return cls(f"The request has more than {maximum:,} bytes.")
+
+
 class TooManyRows(ExportError):
     """The export has more rows than are allowed for this data."""
 
@@ -92,6 +103,13 @@ class TooManyRows(ExportError):
         return cls(
             f"Export would contain {rows:,} rows, which exceeds the maximum of {maximum:,}. Please narrow your filters."
         )
+
+
+class FormatLimit(ExportError):
+    """The data does not fit into the chosen file format."""
+
+    code = "format_limit"
+    status = 422
 
 
 class Throttled(ExportError):

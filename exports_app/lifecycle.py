@@ -16,7 +16,7 @@ from django.db.models import F
 from django.db.models.functions import Coalesce, Greatest, Least, Now
 
 from exports_app import conf, live, metrics, notifications, turns
-from exports_app.choices import ACTIVE, TRANSITIONS, EventKind, Queue, Status, WebhookEvent
+from exports_app.choices import ACTIVE, TRANSITIONS, EventKind, Queue, Status, Strategy, WebhookEvent
 from exports_app.models import ExportEvent, ExportJob, ExportPart, ExportToken
 from exports_app.pipeline.errors import WorkerLost
 from exports_app.pipeline.types import StoredPart
@@ -64,6 +64,18 @@ def _room(queue: str) -> int:
     """How many may run for one more of this queue to start: large ones leave the last place to small ones."""
     most: int = conf.settings.SOURCE_MAX_RUNNING
     return max(1, most - 1) if queue == Queue.LARGE else most
+
+
+def begun_here(worker: str, *, lease: float) -> dict[str, Any]:
+    """Columns of a new job that the process which stores it works on itself; ``lease``: seconds for its first steps."""
+    return {
+        "status": Status.RUNNING,
+        "claim": 1,
+        "worker": worker[:200],
+        "lease_expires_at": Now() + timedelta(seconds=lease),
+        "started_at": Now(),
+        "expires_at": None,  # no file is kept
+    }
 
 
 def renew(job: ExportJob, **values: Any) -> None:
@@ -119,9 +131,9 @@ def keep_parts(job: ExportJob, count: int) -> None:
         ExportPart.objects.filter(job=job, number__gt=count).delete()
 
 
-def complete(job: ExportJob, *, ttl: int, **proof: Any) -> None:
-    """The file is whole and proven. Raises ``LeaseLost``."""
-    expires = Now() + timedelta(seconds=ttl)
+def complete(job: ExportJob, *, ttl: int | None, **proof: Any) -> None:
+    """The file is whole and proven; ``ttl``: seconds it is kept, None: it is not. Raises ``LeaseLost``."""
+    expires = Now() + timedelta(seconds=ttl) if ttl is not None else None
     with transaction.atomic():
         _move(
             _owned(job),
@@ -256,6 +268,7 @@ def withdraw_tokens(job_id: Any) -> int:
 
 
 _AFRESH: dict[str, Any] = {
+    "strategy": Strategy.BACKGROUND,  # nobody waits for the answer to a download any more
     "failures": 0,
     "crashes": 0,
     "outage_since": None,
@@ -305,9 +318,13 @@ def take_back_lost() -> list[ExportJob]:
 def _take_back(job: ExportJob) -> bool:
     rows = _owned(job).filter(lease_expires_at__lt=Now())
     values: dict[str, Any] = {"crashes": F("crashes") + 1, "lease_expires_at": None, "next_attempt_at": None}
-    failed = job.crashes + 1 >= MAX_CRASHES
+    here = job.strategy != Strategy.BACKGROUND  # its client is gone with the process, so that nobody goes on with it
+    failed = here or job.crashes + 1 >= MAX_CRASHES
     if failed:
-        values |= {"completed_at": Now(), "error_code": WorkerLost.code, "error_detail": str(WorkerLost())}
+        error = (
+            WorkerLost("The server stopped while it sent the file. Start the export again.") if here else WorkerLost()
+        )
+        values |= {"completed_at": Now(), "error_code": error.code, "error_detail": str(error)}
     else:
         values["rung_at"] = None
     with transaction.atomic():

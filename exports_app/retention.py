@@ -9,7 +9,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from exports_app import lifecycle, services
-from exports_app.choices import Status
+from exports_app.choices import ACTIVE, Status
 from exports_app.logs import log
 from exports_app.models import ExportJob, ExportNotification, ExportPerformance, ExportToken
 from exports_app.pipeline.errors import PipelineError
@@ -43,9 +43,8 @@ def prune() -> Pruned:
             log.info("export.job.expired", **job.names())
     unreadable = Q(status=Status.EXPIRED) | Q(status=Status.COMPLETED, deleted_at__isnull=False)
     files = _discard(unreadable)
-    old = ExportJob.objects.filter(created_at__lt=now - JOB_LIFE, file_key="").exclude(
-        status__in=(Status.QUEUED, Status.RUNNING, Status.COMPLETED)
-    )
+    unsettled = Q(status__in=ACTIVE) | Q(status=Status.COMPLETED, expires_at__isnull=False)
+    old = ExportJob.objects.filter(created_at__lt=now - JOB_LIFE, file_key="").exclude(unsettled)
     jobs = ExportJob.objects.filter(pk__in=old.values("pk")[:BATCH]).delete()[1].get("exports_app.ExportJob", 0)
     ExportNotification.objects.filter(job=None, created_at__lt=now - PERFORMANCE_LIFE).delete()
     performance = ExportPerformance.objects.filter(created_at__lt=now - PERFORMANCE_LIFE).delete()[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from dataclasses import fields as dataclass_fields
 from datetime import timedelta
@@ -12,12 +12,12 @@ from typing import Any
 
 import psycopg
 from django.contrib.auth import get_user_model
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from exports_app import conf, dispatch, errors, lifecycle, storage
+from exports_app import conf, dispatch, errors, lifecycle, limits, storage
 from exports_app.choices import ACTIVE, EventKind, Status, Strategy
 from exports_app.estimates import Estimate, estimate_rows
 from exports_app.logs import log
@@ -33,8 +33,6 @@ SETTLING = timedelta(seconds=60)
 """How long the worker of a job that was ended under it may still write."""
 MAX_SHARED = 50
 """Users that one export may be shared with."""
-USER_LOCK = 0x65787075
-"""Advisory lock (transaction, with the user's id) under which one user's requests are counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,29 +45,58 @@ class Extras:
     request_id: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """A request that was checked: it may be accepted."""
+
+    request: Request
+    extras: Extras
+    plan: Plan
+    estimate: Estimate
+    shared_with: Sequence[Any]
+
+
 def request_export(user: Any, request: Request, extras: Extras | None = None) -> tuple[ExportJob, bool]:
     """Accept an export. Gives the job, and whether it is new (False: the same ``Idempotency-Key`` again).
 
     Raises the errors of ``exports_app.errors``; then nothing is stored or enqueued.
     """
     extras = extras or Extras()
-    require_enabled()
-    digest = _digest(request, extras)
-    if extras.idempotency_key and (known := _known(user, extras.idempotency_key, digest)):
+    if known := known_export(user, request, extras):
         return known, False
+    return accept(user, check_request(user, request, extras))
+
+
+def known_export(user: Any, request: Request, extras: Extras) -> ExportJob | None:
+    """The export that the same ``Idempotency-Key`` made. Raises ``errors.Conflict``, ``errors.Disabled``."""
+    require_enabled()
+    return _known(user, extras.idempotency_key, _digest(request, extras)) if extras.idempotency_key else None
+
+
+def check_request(user: Any, request: Request, extras: Extras) -> Order:
+    """Everything that needs no lock. Raises the errors of ``exports_app.errors``."""
     plan = make_plan(request, user)
     shared = users_named(extras.shared_with)
-    estimate = _estimate(plan)
+    return Order(request=request, extras=extras, plan=plan, estimate=_estimate(plan), shared_with=shared)
+
+
+def accept(user: Any, order: Order, **begun: Any) -> tuple[ExportJob, bool]:
+    """Store the job, and ring for a worker; gives what ``request_export`` does. Raises ``errors.Throttled``.
+
+    ``begun``: columns of a job that this process works on itself (``lifecycle.begun_here``); nobody is rung for.
+    """
     with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [USER_LOCK, user.pk])
-        if extras.idempotency_key and (known := _known(user, extras.idempotency_key, digest)):
+        limits.lock(user)
+        if known := known_export(user, order.request, order.extras):
             return known, False
-        _check_limits(user)
-        job = _create(user, request, plan, estimate, extras, digest)
-        job.shared_with.set(shared)
-        lifecycle.record_event(job.pk, EventKind.QUEUED, {})
-        transaction.on_commit(lambda: _announce(job), robust=True)
+        limits.check(user)
+        job = _create(user, order, begun)
+        job.shared_with.set(order.shared_with)
+        if begun:
+            lifecycle.record_event(job.pk, EventKind.STARTED, {"attempt": 1})
+        else:
+            lifecycle.record_event(job.pk, EventKind.QUEUED, {})
+            transaction.on_commit(lambda: _announce(job), robust=True)
     return job, True
 
 
@@ -214,9 +241,10 @@ def require_enabled() -> None:
         raise errors.Disabled(retry_after=60)
 
 
-def _create(user: Any, request: Request, plan: Plan, estimate: Estimate, extras: Extras, digest: str) -> ExportJob:
+def _create(user: Any, order: Order, begun: Mapping[str, Any]) -> ExportJob:
+    request, extras, plan, estimate = order.request, order.extras, order.plan, order.estimate
     today = timezone.now()
-    return ExportJob.objects.create(
+    job = ExportJob(
         owner=user,
         resource=request.resource,
         format=request.format,
@@ -232,7 +260,7 @@ def _create(user: Any, request: Request, plan: Plan, estimate: Estimate, extras:
         file_name=f"{request.resource}-{today:%Y-%m-%d}.{plan.extension}",
         request_id=extras.request_id[:100],
         idempotency_key=extras.idempotency_key or None,
-        idempotency_hash=digest,
+        idempotency_hash=_digest(request, extras),
         strategy=Strategy.BACKGROUND,
         queue=lifecycle.queue_for(estimate.rows),
         estimated_rows=estimate.rows,
@@ -240,6 +268,12 @@ def _create(user: Any, request: Request, plan: Plan, estimate: Estimate, extras:
         max_attempts=plan.resource.retry.attempts or conf.settings.MAX_ATTEMPTS,
         expires_at=today + timedelta(seconds=file_ttl(plan)),
     )
+    for name, value in begun.items():
+        setattr(job, name, value)
+    job.save(force_insert=True)
+    if begun:
+        job.refresh_from_db()  # times are the database's
+    return job
 
 
 def resolved_options(plan: Plan) -> dict[str, Any]:
@@ -264,18 +298,6 @@ def _estimate(plan: Plan) -> Estimate:
     if maximum is not None and estimate.exact and estimate.rows > maximum:
         raise errors.TooManyRows.of(estimate.rows, maximum)
     return estimate
-
-
-def _check_limits(user: Any) -> None:
-    if user.is_staff or not conf.settings.MAX_ACTIVE:
-        return
-    active = ExportJob.objects.filter(owner=user, status__in=ACTIVE, deleted_at=None).count()
-    if active >= conf.settings.MAX_ACTIVE:
-        raise errors.Throttled(
-            f"You have {active} exports queued or running; {conf.settings.MAX_ACTIVE} are allowed at once. "
-            "Wait for one of them or cancel it.",
-            retry_after=10,
-        )
 
 
 def users_named(names: Sequence[str]) -> list[Any]:

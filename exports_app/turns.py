@@ -47,7 +47,8 @@ UPDATE exports_app_exportjob
          FROM exports_app_exportjob AS job
          JOIN ({WAITING}) AS turn USING (id)
         WHERE job.status = 'queued'
-          AND (SELECT count(*) FROM exports_app_exportjob WHERE status = 'running') < %(most)s
+          AND (SELECT count(*) FROM exports_app_exportjob WHERE status = 'running' AND strategy = 'background')
+              < %(most)s
         ORDER BY {TURN}
         LIMIT 1
           FOR UPDATE OF job SKIP LOCKED)

@@ -15,6 +15,7 @@ import dj_database_url
 import dj_email_url
 from django.core.exceptions import ImproperlyConfigured
 
+from exports_app.conf import parse_rate
 from exportsite.environment import Env
 
 env = Env()
@@ -222,7 +223,7 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["exports_app.api.parsers.BoundedJSONParser"],
     "DEFAULT_SCHEMA_CLASS": "exports_app.api.schema.ExportsSchema",
     "EXCEPTION_HANDLER": "exports_app.api.exceptions.handle",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
@@ -266,6 +267,10 @@ for _name in ("MEMORY_SOFT_LIMIT_MB", "MEMORY_HARD_LIMIT_MB"):
         globals()[f"EXPORTS_{_name}"] = _number
 if (_rate := env.str("EXPORTS_RATE")) is not None:  # empty: no limit
     EXPORTS_RATE = _rate
+    try:
+        parse_rate(_rate)
+    except ValueError as error:
+        raise ImproperlyConfigured(str(error)) from error
 EXPORTS_WEBHOOK_ALLOW_PRIVATE = env.bool("EXPORTS_WEBHOOK_ALLOW_PRIVATE", False)
 if EXPORTS_WEBHOOK_ALLOW_PRIVATE and not DEBUG:
     raise ImproperlyConfigured("EXPORTS_WEBHOOK_ALLOW_PRIVATE is set: webhooks would reach into your own network.")

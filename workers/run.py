@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import resource
 import secrets
 import socket
-import statistics
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -17,10 +15,10 @@ import structlog
 from celery.exceptions import SoftTimeLimitExceeded
 from django.db import DatabaseError, InterfaceError, OperationalError
 
-from exports_app import conf, dispatch, errors, lifecycle, live, metrics, services, storage
+from exports_app import conf, dispatch, errors, lifecycle, live, metrics, performance, services, storage
 from exports_app.lifecycle import LeaseLost
 from exports_app.logs import log
-from exports_app.models import ExportJob, ExportPart, ExportPerformance
+from exports_app.models import ExportJob, ExportPart
 from exports_app.pipeline import errors as pipeline_errors
 from exports_app.pipeline import loop
 from exports_app.pipeline.errors import PipelineError
@@ -92,7 +90,7 @@ class Run:
         self.before = Progress(rows=0, bytes=0)
         """What earlier runs have left in the file."""
         self.live = live.Reporter(job.pk, job.claim)
-        self.chunk_ms: list[float] = []
+        self.chunk_seconds: list[float] = []
         self.chunk_logged = float("-inf")
         self.began = time.monotonic()
 
@@ -120,7 +118,7 @@ class Run:
     def count_chunks(self) -> None:
         """For the metrics. Figures that cannot be kept now are not worth waiting for."""
         try:
-            metrics.chunks_read(each / 1000 for each in self.chunk_ms)
+            metrics.chunks_read(self.chunk_seconds)
         except (DatabaseError, InterfaceError) as error:
             log.warning("export.metrics.lost", error=type(error).__name__)
 
@@ -297,13 +295,12 @@ class Run:
 
     def _note_chunk(self, progress: Progress) -> None:
         """Keep how long it took; a line each second, since a fast export has a hundred chunks in it."""
-        self.chunk_ms.append(progress.chunk_seconds * 1000)
+        self.chunk_seconds.append(progress.chunk_seconds)
         now = time.monotonic()
         if now - self.chunk_logged >= PROGRESS_SECONDS:
             self.chunk_logged = now
-            log.info(
-                "export.job.chunk", number=len(self.chunk_ms), rows=progress.chunk_rows, ms=round(self.chunk_ms[-1])
-            )
+            milliseconds = round(progress.chunk_seconds * 1000)
+            log.info("export.job.chunk", number=len(self.chunk_seconds), rows=progress.chunk_rows, ms=milliseconds)
 
     def _record_parts(self, parts: Sequence[StoredPart], **values: Any) -> None:
         lifecycle.record_parts(self.job, parts, lasting=self.resumable, **values)
@@ -325,24 +322,12 @@ class Run:
             warnings=list(progress.warnings),
         )
         log.info("export.job.completed", rows=progress.rows, bytes=progress.receipt.size, seconds=round(seconds, 3))
-        self._measure(progress, seconds)
-
-    def _measure(self, progress: Progress, seconds: float) -> None:
-        chunks = sorted(self.chunk_ms)
-        cuts = statistics.quantiles(chunks, n=20, method="inclusive") if len(chunks) > 1 else chunks * 19
-        ExportPerformance.objects.create(
-            job=self.job,
-            owner=self.job.owner,
-            resource=self.job.resource,
-            format=self.job.format,
-            strategy=self.job.strategy,
+        performance.record(
+            job,
             rows=progress.rows - self.before.rows,
-            bytes=progress.receipt.size - self.before.bytes if progress.receipt else 0,
+            size=progress.receipt.size - self.before.bytes,
             seconds=seconds,
-            chunk_p50_ms=cuts[9] if cuts else None,
-            chunk_p95_ms=cuts[18] if cuts else None,
-            chunk_max_ms=chunks[-1] if chunks else None,
-            peak_memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            chunk_seconds=self.chunk_seconds,
         )
 
     def _hand_on(self, sink: Sink, progress: Progress, reason: str) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
+from django.core.exceptions import RequestDataTooBig
 from django.db import InterfaceError, OperationalError
 from django.http import Http404
 from rest_framework import exceptions as drf
@@ -33,6 +35,9 @@ def handle(exc: Exception, context: dict[str, Any]) -> Response | None:
         log.error("export.api.database_away", exc_info=exc)
         away = errors.Unavailable("The database is away at the moment.", retry_after=DATABASE_RETRY_SECONDS)
         return _response(away.status, away.code, str(away), None, away.retry_after)
+    if isinstance(exc, RequestDataTooBig):  # where Django looked at the body before the parser did
+        too_large = errors.TooLarge.of(settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
+        return _response(too_large.status, too_large.code, str(too_large), None, None)
     for seen, known in _CODES:
         if isinstance(exc, seen):
             return _response(known.status, known.code, (known.__doc__ or "").strip(), None, None)

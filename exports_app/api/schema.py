@@ -4,8 +4,8 @@ A view names its own answers and refusals::
 
     @extend_schema(operation_id="exports_cancel", request=None, responses={200: JobSerializer, **refusals(409)})
 
-and gets by itself what the request can always be refused for: 401, 406 and 503, 400 and 415 with a body, 403 where it
-changes something, 404 with a name or an id in its path; and the headers that come with them.
+and gets by itself what the request can always be refused for: 401, 406 and 503, 400, 413 and 415 with a body, 403 where
+it changes something, 404 with a name or an id in its path; and the headers that come with them.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ class ExportsSchema(AutoSchema):
             statuses.append(401)
             statuses += [403] * (self.method in CHANGING)
         if self.method in WITH_BODY and self.get_request_serializer() is not None:
-            statuses += [400, 415]
+            statuses += [400, 413, 415]
         if "{" in self.path:
             statuses.append(404)
         return statuses

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path, re_path
 
-from exports_app.api import downloads, estimates, events, performance, presets, views, webhooks
+from exports_app.api import direct, downloads, estimates, events, performance, presets, views, webhooks
 
 app_name = "api"
 
@@ -13,6 +13,7 @@ urlpatterns = [
     path("resources/<str:name>/", views.ResourceView.as_view(), name="resource-detail"),
     path("resources/<str:name>/estimate/", estimates.EstimateView.as_view(), name="resource-estimate"),
     path("exports/", views.ExportListView.as_view(), name="export-list"),
+    path("exports/download/", direct.DirectDownloadView.as_view(), name="export-direct"),
     path("exports/performance/", performance.PerformanceView.as_view(), name="export-performance"),
     path("exports/events/", events.ListEventsView.as_plain_view(), name="export-list-events"),
     path("exports/<uuid:id>/", views.ExportView.as_view(), name="export-detail"),

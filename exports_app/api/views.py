@@ -19,7 +19,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from exports_app import errors, progress, request_id, services
+from exports_app import errors, plan, progress, request_id, services
 from exports_app.api.answers import (
     GoneJobSerializer,
     JobPageSerializer,
@@ -110,6 +110,24 @@ class ResourceView(APIView):
         return Response(resource_json(declared(), request.user))
 
 
+def read_request(request: Request) -> tuple[plan.Request, services.Extras]:
+    """What an export is asked for with. Raises ``ValidationError``, ``errors.Invalid``."""
+    body = ExportRequestSerializer(data=request.data)
+    body.is_valid(raise_exception=True)
+    key = request.headers.get("Idempotency-Key", "")
+    if len(key) > MAX_KEY:
+        raise errors.Invalid(f"The Idempotency-Key has {MAX_KEY} characters at most.")
+    extras = body.to_extras(idempotency_key=key, request_id=request_id.current())
+    return body.to_request(request.user), extras
+
+
+def answer_job(request: Request, job: ExportJob, created: bool) -> Response:
+    """202 with a new job, 200 with that of an earlier request of the same key."""
+    shown = job_json(job, request.user)
+    code = status.HTTP_202_ACCEPTED if created else status.HTTP_200_OK
+    return Response(shown, status=code, headers={"Location": shown["links"]["self"]})
+
+
 class ExportListView(APIView):
     """My exports and those shared with me; a new one by POST."""
 
@@ -130,16 +148,8 @@ class ExportListView(APIView):
         parameters=[IDEMPOTENCY_KEY, LOCATION],
     )
     def post(self, request: Request) -> Response:
-        body = ExportRequestSerializer(data=request.data)
-        body.is_valid(raise_exception=True)
-        key = request.headers.get("Idempotency-Key", "")
-        if len(key) > MAX_KEY:
-            raise errors.Invalid(f"The Idempotency-Key has {MAX_KEY} characters at most.")
-        extras = body.to_extras(idempotency_key=key, request_id=request_id.current())
-        job, created = services.request_export(request.user, body.to_request(request.user), extras)
-        shown = job_json(job, request.user)
-        code = status.HTTP_202_ACCEPTED if created else status.HTTP_200_OK
-        return Response(shown, status=code, headers={"Location": shown["links"]["self"]})
+        asked, extras = read_request(request)
+        return answer_job(request, *services.request_export(request.user, asked, extras))
 
 
 class ExportView(APIView):

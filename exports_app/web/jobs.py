@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from exports_app import progress, services
-from exports_app.choices import ACTIVE, Status
+from exports_app.choices import ACTIVE, Status, Strategy
 from exports_app.models import ExportJob
 from exports_app.pipeline.types import Options
 from exports_app.resources import registry
@@ -239,6 +239,8 @@ class JobView:
         """Why there is a finished file, but not for this user."""
         if self.status != Status.COMPLETED or self.can_download:
             return ""
+        if self.job.strategy != Strategy.BACKGROUND:
+            return "Its file was sent when it was made; no copy is kept here."
         if not self._may_read:
             return "You can see this export, but its data needs permissions that you do not have."
         return "Its file was deleted."

@@ -1,0 +1,61 @@
+"""How much one user may ask for: exports at once, and exports in a period. Staff may ask for any number."""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+from typing import Any
+
+from django.db import connection
+from django.utils import timezone
+
+from exports_app import conf, errors
+from exports_app.choices import ACTIVE
+from exports_app.models import ExportJob
+
+USER_LOCK = 0x65787075
+"""Advisory lock (transaction, with the user's id) under which one user's requests are counted."""
+ACTIVE_RETRY_SECONDS = 10
+"""When one of several exports may have ended; nobody knows."""
+
+
+def lock(user: Any) -> None:
+    """Have this user's requests come one by one until the transaction ends, so that what is counted stays true."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [USER_LOCK, user.pk])
+
+
+def check(user: Any) -> None:
+    """Raises ``errors.Throttled`` where one more export would be too many. Call it under the user's ``lock``."""
+    if not user.is_staff:
+        _check_active(user)
+        _check_rate(user)
+
+
+def _check_active(user: Any) -> None:
+    most = conf.settings.MAX_ACTIVE
+    if not most:
+        return
+    active = ExportJob.objects.filter(owner=user, status__in=ACTIVE, deleted_at=None).count()
+    if active >= most:
+        raise errors.Throttled(
+            f"You have {active} exports queued or running; {most} are allowed at once. "
+            "Wait for one of them or cancel it.",
+            retry_after=ACTIVE_RETRY_SECONDS,
+        )
+
+
+def _check_rate(user: Any) -> None:
+    """Every export counts, whatever became of it: also those that were deleted, and downloads."""
+    rate = conf.parse_rate(conf.settings.RATE)
+    if rate is None:
+        return
+    now, period = timezone.now(), timedelta(seconds=rate.seconds)
+    asked = ExportJob.objects.filter(owner=user, created_at__gt=now - period).order_by("-created_at")
+    # Once this one has left the period, fewer than the limit are in it.
+    blocking = asked.values_list("created_at", flat=True)[rate.count - 1 : rate.count].first()
+    if blocking is not None:
+        raise errors.Throttled(
+            f"You asked for {rate.count} exports within one {rate.period}, which is all that is allowed.",
+            retry_after=max(1, math.ceil((blocking + period - now).total_seconds())),
+        )
