@@ -15,7 +15,7 @@ from django.utils.html import format_html
 
 from exports_app import errors, services
 from exports_app.choices import Status
-from exports_app.models import ApiToken, ExportEvent, ExportJob, ExportPart, ExportPerformance
+from exports_app.models import ApiToken, ExportEvent, ExportJob, ExportNotification, ExportPart, ExportPerformance
 from exports_app.pipeline import errors as pipeline_errors
 from exports_app.pipeline.errors import PipelineError
 
@@ -131,6 +131,14 @@ class EventInline(LastRows):
     readonly_fields = fields
 
 
+class NotificationInline(LastRows):
+    model = ExportNotification
+    ordering = ("-created_at",)
+    verbose_name_plural = "Mails and webhooks"
+    fields = ("created_at", "channel", "event", "status", "attempts", "response_status", "error", "sent_at")
+    readonly_fields = fields
+
+
 @admin.register(ExportJob)
 class ExportJobAdmin(ReadOnly, JobAdmin):
     list_display = (
@@ -160,7 +168,7 @@ class ExportJobAdmin(ReadOnly, JobAdmin):
     search_fields = ("request_id",)
     search_help_text = "ID of an export, request ID, or the owner's name"
     actions = ("cancel", "retry", "delete_file")
-    inlines = (EventInline, PartInline)
+    inlines = (EventInline, NotificationInline, PartInline)
     readonly_fields = ("id", "created_at", "advice", "trace")
     fieldsets = (
         (None, {"fields": SUMMARY}),

@@ -11,7 +11,15 @@ from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
 from exports_app.choices import EventKind, Status, Strategy
-from exports_app.models import ApiToken, ExportEvent, ExportJob, ExportPart, ExportPerformance
+from exports_app.models import (
+    ApiToken,
+    ExportEvent,
+    ExportJob,
+    ExportNotification,
+    ExportPart,
+    ExportPerformance,
+    ExportWebhook,
+)
 from tests.conftest import make_user
 from tests.web_pages import make_job, text
 
@@ -74,6 +82,16 @@ def test_an_export_is_found_by_its_id_its_request_and_its_owner(operator: Client
     assert found(operator, " bob ") == {str(other.pk)}
     assert found(operator, "nothing") == set()
     assert found(operator, "") == {str(mine.pk), str(other.pk)}
+
+
+def test_the_detail_shows_what_came_of_its_mails_and_webhooks(operator: Client, alice: User) -> None:
+    job = make_job(alice, Status.COMPLETED)
+    refused = {"status": "failed", "attempts": 8, "response_status": 500, "error": "The address answered 500."}
+    webhook = ExportWebhook.objects.create(owner=alice, url="https://hooks.example/", secret="whsec_MTIz")
+    ExportNotification.objects.create(job=job, channel="webhook", webhook=webhook, event="export.completed", **refused)
+    shown = text(operator.get(f"{JOBS}{job.pk}/change/"))
+    assert "Webhook export.completed Failed 8 500 The address answered 500." in shown
+    assert "whsec_" not in shown
 
 
 def test_the_detail_shows_the_traceback_and_what_to_do(operator: Client, alice: User) -> None:
