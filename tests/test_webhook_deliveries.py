@@ -204,7 +204,7 @@ def seconds_until(notice: ExportNotification) -> float:
 
 
 def test_eight_tries_take_a_day() -> None:
-    schedule = webhook_module.WebhookChannel.schedule
+    schedule = webhook_module.A_DAY
     delays = [schedule.delay(attempt, chance=lambda: 0.0) for attempt in range(1, 9)]
     assert delays == [5.0, 30.0, 180.0, 1_080.0, 6_480.0, 38_880.0, 43_200.0, None]
     assert schedule.delay(1, chance=lambda: 1.0) == 4.0, "a fifth at most is taken off"

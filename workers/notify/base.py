@@ -57,9 +57,12 @@ class Schedule:
 class Channel(Protocol):
     """One way to tell somebody something."""
 
-    schedule: Schedule
     holds_row: bool
     """Whether the row stays locked while it is sent, so that it is sent once also where a worker hangs."""
+
+    def schedule(self, notice: ExportNotification) -> Schedule:
+        """How often and when it is tried."""
+        ...
 
     def send(self, notice: ExportNotification) -> int | None:
         """Send it; the status that the other side answered with, if any. Raises ``Undelivered``."""
@@ -90,7 +93,7 @@ def _deliver(notice: ExportNotification, channel: Channel) -> None:
         with _transaction(channel):
             if channel.holds_row and not notifications.hold(notice):
                 return
-            if notice.attempts > channel.schedule.tries:
+            if notice.attempts > channel.schedule(notice).tries:
                 raise Undelivered("Each try ended with the worker.", final=True)
             status = channel.send(notice)
             notifications.sent(notice, response_status=status)
@@ -107,7 +110,8 @@ def _transaction(channel: Channel) -> AbstractContextManager[object]:
 
 
 def _undelivered(notice: ExportNotification, channel: Channel, error: Undelivered) -> None:
-    delay = None if error.final else channel.schedule.delay(notice.attempts)
+    schedule = channel.schedule(notice)
+    delay = None if error.final else schedule.delay(notice.attempts)
     if delay is None:
         notice.error = str(error)
         ours = notifications.failed(notice, notice.error, response_status=error.response_status)
@@ -115,7 +119,7 @@ def _undelivered(notice: ExportNotification, channel: Channel, error: Undelivere
         if ours:
             channel.gave_up(notice)
         return
-    delay = max(delay, min(error.retry_after, channel.schedule.longest))
+    delay = max(delay, min(error.retry_after, schedule.longest))
     notifications.retry_later(notice, str(error), delay=delay, response_status=error.response_status)
     log.warning("export.notification.retrying", channel=notice.channel, reason=str(error), delay=round(delay, 1))
     if delay <= SOON:

@@ -28,6 +28,7 @@ from exports_app.resources import registry
 from exports_app.web.jobs import ADVICE, OPERATORS
 from workers.notify.base import Schedule, Undelivered
 
+A_DAY = Schedule(tries=150, first=5.0, factor=2.0, longest=600.0)
 PERMANENT = range(500, 600)
 """Replies of a mail server that another try would not change."""
 
@@ -46,8 +47,10 @@ class Letter:
 class EmailChannel:
     """One mail through Django's mail settings. A mail server that is away is waited out for a day."""
 
-    schedule = Schedule(tries=150, first=5.0, factor=2.0, longest=600.0)
     holds_row = True
+
+    def schedule(self, notice: ExportNotification) -> Schedule:
+        return A_DAY
 
     def send(self, notice: ExportNotification) -> int | None:
         letter = _to_operators(notice) if notice.job is None else _to_owner(notice.job, notice)

@@ -30,6 +30,9 @@ READ_SECONDS = 10.0
 BODY_SECONDS = 2.0
 MAX_BODY = 65_536
 """Bytes of the answer that are read, to leave the connection as HTTP wants it; nobody is shown them."""
+A_DAY = Schedule(tries=8, first=5.0, factor=6.0, longest=43_200.0)
+"""25 hours in all."""
+ONCE = Schedule(tries=1, first=0.0, factor=1.0, longest=0.0)
 GLOBAL_UNICAST = IPv6Network("2000::/3")
 GONE = 410
 
@@ -48,8 +51,10 @@ class PublicAddresses(IPFilterAdapter):  # type: ignore[misc]  # ships no types
 class WebhookChannel:
     """POST to the address, until it answers with 2xx."""
 
-    schedule = Schedule(tries=8, first=5.0, factor=6.0, longest=43_200.0)  # 25 hours in all
     holds_row = False
+
+    def schedule(self, notice: ExportNotification) -> Schedule:
+        return A_DAY if notice.job_id else ONCE  # a test tells at once what came of it
 
     def send(self, notice: ExportNotification) -> int | None:
         webhook = notice.webhook
@@ -67,7 +72,7 @@ class WebhookChannel:
         if status == GONE and not test:
             webhooks.switch_off(webhook, "Switched off: the address answered 410 Gone.")
         reason = f"The address answered {status}" + (": redirects are not followed." if 300 <= status < 400 else ".")
-        raise Undelivered(reason, final=test or status == GONE, response_status=status, retry_after=retry_after)
+        raise Undelivered(reason, final=status == GONE, response_status=status, retry_after=retry_after)
 
     def gave_up(self, notice: ExportNotification) -> None:
         if notice.webhook is not None and notice.job_id is not None:
@@ -89,7 +94,6 @@ def signed(webhook: ExportWebhook, notice: ExportNotification, at: datetime) -> 
 def _post(webhook: ExportWebhook, notice: ExportNotification) -> tuple[int, float]:
     """Status of the answer, and the seconds for which it wants to be left alone."""
     body, headers = signed(webhook, notice, datetime.now(UTC))
-    once = notice.job_id is None
     try:
         with _session() as session, closing(session.post(webhook.url, data=body, headers=headers, stream=True)) as it:
             _drain(it)
@@ -98,15 +102,15 @@ def _post(webhook: ExportWebhook, notice: ExportNotification) -> tuple[int, floa
     except InvalidIPAddress as error:
         raise Undelivered("The address is a private one, which webhooks do not reach.", final=True) from error
     except requests.exceptions.SSLError as error:
-        raise Undelivered("Its certificate is not valid.", final=once) from error
+        raise Undelivered("Its certificate is not valid.") from error
     except requests.ConnectTimeout as error:
-        raise Undelivered(f"No connection within {CONNECT_SECONDS:.0f} seconds.", final=once) from error
+        raise Undelivered(f"No connection within {CONNECT_SECONDS:.0f} seconds.") from error
     except requests.Timeout as error:
-        raise Undelivered(f"No answer within {READ_SECONDS:.0f} seconds.", final=once) from error
+        raise Undelivered(f"No answer within {READ_SECONDS:.0f} seconds.") from error
     except (requests.exceptions.InvalidURL, UnicodeError) as error:
         raise Undelivered("The address is not a valid one.", final=True) from error
     except requests.RequestException as error:
-        raise Undelivered("No connection, or it broke.", final=once) from error
+        raise Undelivered("No connection, or it broke.") from error
 
 
 def _session() -> requests.Session:
