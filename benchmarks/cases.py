@@ -26,7 +26,7 @@ Case = Callable[[int], int | None]
 """Takes the number of rows; gives the bytes of the file where it counts them."""
 
 
-def ours(format_name: str, *, gzip: bool = False, guard: bool | None = None, s3: bool = False) -> Case:
+def ours(format_name: str, *, gzip: bool = False, s3: bool = False, **options_given: Any) -> Case:
     """The engine's own path: source, encoder, loop, sink."""
     from exports_app.pipeline import loop
     from exports_app.pipeline.formats import get_format
@@ -36,7 +36,7 @@ def ours(format_name: str, *, gzip: bool = False, guard: bool | None = None, s3:
     from exports_app.pipeline.sources.sql import SqlSource
     from exports_app.pipeline.types import Options
 
-    format_, options = get_format(format_name), Options(escape_formulas=guard)
+    format_, options = get_format(format_name), Options(**options_given)
     encoder = format_.encoder(fields(), options, None)
     store = bucket() if s3 else None
 
@@ -165,10 +165,13 @@ def polars_parquet(rows: int) -> None:
 
 CASES: dict[str, Callable[[], Case]] = {
     "csv": lambda: ours("csv"),
-    "csv, guard off": lambda: ours("csv", guard=False),
+    "csv, guard off": lambda: ours("csv", escape_formulas=False),
     "csv.gz": lambda: ours("csv", gzip=True),
+    "csv, German": lambda: ours("csv", locale="de", timezone="Europe/Berlin", delimiter=";"),
     "ndjson": lambda: ours("ndjson"),
+    "ndjson.gz": lambda: ours("ndjson", gzip=True),
     "json": lambda: ours("json"),
+    "json.gz": lambda: ours("json", gzip=True),
     "xlsx": lambda: ours("xlsx"),
     "parquet": lambda: ours("parquet"),
     "csv to S3": lambda: ours("csv", s3=True),

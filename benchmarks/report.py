@@ -7,12 +7,13 @@ import platform
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 
 if TYPE_CHECKING:
     from benchmarks.__main__ import Figure
+    from benchmarks.command import Timing
 
 HEAD = """# Benchmarks
 
@@ -32,23 +33,34 @@ OUR_FORMAT = {
     "polars (ADBC) parquet": "parquet",
 }
 """What a peer is compared with; others with csv."""
+SIZES = """## Ten thousand to ten million rows
+
+CSV; seconds in all, then microseconds per row. A run has a fixed cost, most of it the connection's, and psql has the
+same: it shows at ten thousand rows and nowhere else. What each further row costs, from one size to the next, is what
+grows with the data.
+"""
 
 
-def write(sections: Mapping[str, Sequence[Figure | str]], busy: float) -> str:
+def write(sections: Mapping[str, Sequence[Any]], start: Mapping[str, float], busy: float) -> str:
     """Markdown of all sections; ``busy`` is the machine's load average before the run."""
     return HEAD + "\n".join(
         [
             _machine(busy),
             "## Formats\n\n12 columns (integer, uuid, text with quotes and line ends, decimals with NULLs, datetime, "
-            "date, boolean), about 160 bytes of CSV a row, written to nowhere. gzip is isal's level 1.\n",
+            "date, boolean), about 160 bytes of CSV a row, written to nowhere. gzip is isal's level 1. "
+            "German: decimal commas, dates as 31.12.2024, clocks of Berlin.\n",
             _rows(sections["formats"]),
             "## Into S3\n\nThe same through multipart uploads into SeaweedFS on the same machine, proof included.\n",
             _rows(sections["storage"]),
             "## Peers\n\nSlow ones have fewer rows, so rows per second are compared, with ours of the same format. "
             "DuckDB's PostgreSQL reader is not here: it downloads its extension at run time.\n",
             _peers(sections["peers"], sections["formats"]),
-            "## Ten thousand to ten million rows\n\nCSV; microseconds per row.\n",
+            SIZES,
             _sizes(sections["sizes"]),
+            _start(start),
+            "## The command\n\n`manage.py export customers --output /dev/null` beside `psql \\copy` of the same "
+            "columns and order, both from the prompt to the end of the process; 7 columns. Seconds.\n",
+            _command(sections["command"]),
             "## Memory\n\nThe same at every size.\n",
             _memory(sections["memory"]),
         ]
@@ -107,12 +119,48 @@ def _line(figure: Figure) -> str:
 
 
 def _sizes(figures: Sequence[Figure | str]) -> str:
-    lines = ["| rows | seconds | µs per row | x psql |", "|--:|--:|--:|--:|"]
+    lines = [
+        "| rows | seconds | µs per row | of each further row | psql | of each further row | x psql |",
+        "|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    before: Figure | None = None
+    for each in figures:
+        if isinstance(each, str):
+            lines.append(f"| {each} | | | | | | |")
+            continue
+        ours, psql = _further(each, before)
+        lines.append(
+            f"| {each.rows:,} | {each.seconds:.3f} | {_micros(each.seconds, each.rows)} | {ours} "
+            f"| {_micros(each.psql, each.rows)} | {psql} | {each.ratio:.2f} |"
+        )
+        before = each
+    return "\n".join(lines) + "\n"
+
+
+def _further(figure: Figure, before: Figure | None) -> tuple[str, str]:
+    """Cost of a row beyond those of the size before, ours and psql's."""
+    if before is None:
+        return "", ""
+    rows = figure.rows - before.rows
+    return _micros(figure.seconds - before.seconds, rows), _micros(figure.psql - before.psql, rows)
+
+
+def _micros(seconds: float, rows: int) -> str:
+    return f"{seconds / rows * 1e6:.2f}"
+
+
+def _start(steps: Mapping[str, float]) -> str:
+    lines = ["| step of the smallest | milliseconds |", "|---|--:|"]
+    lines += [f"| {step} | {milliseconds:.1f} |" for step, milliseconds in steps.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _command(timings: Sequence[Timing]) -> str:
+    lines = ["| rows | psql | whole process | x psql | by its own clock | x psql |", "|--:|--:|--:|--:|--:|--:|"]
     lines += [
-        f"| {each} | | | |"
-        if isinstance(each, str)
-        else f"| {each.rows:,} | {each.seconds:.3f} | {each.seconds / each.rows * 1e6:.2f} | {each.ratio:.2f} |"
-        for each in figures
+        f"| {each.rows:,} | {each.psql:.2f} | {each.whole:.2f} | {each.ratio:.2f} | {each.inner:.2f} "
+        f"| {each.inner_ratio:.2f} |"
+        for each in timings
     ]
     return "\n".join(lines) + "\n"
 

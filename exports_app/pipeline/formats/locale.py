@@ -115,11 +115,15 @@ def sql_datetime(column: str, options: Options) -> str:
     shown = conventions(options)
     if shown is None or not has_own_dates(options):
         return zones.sql_iso(column, options.timezone)
-    local = f"({zones.sql_local(column, options.timezone)})"
-    fraction = f"{quote(shown.decimal)} || rtrim(to_char({local}, 'US'), '0')"
-    fraction = f"CASE WHEN {local} = date_trunc('second', {local}) THEN '' ELSE {fraction} END"
-    clock = f"to_char({local}, ' HH24:MI:SS') || {fraction} || {zones.sql_repeated(column, options.timezone)}"
-    return f"coalesce({_sql_pattern(shown, local)} || {clock}, {zones.sql_iso(column, None)})"
+    utc = f"({column}::timestamptz AT TIME ZONE 'UTC')"  # has the same fraction as any zone's clock, and costs least
+    fraction = f"{quote(shown.decimal)} || rtrim(to_char({utc}, 'US'), '0')"
+    fraction = f"CASE WHEN {utc} = date_trunc('second', {utc}) THEN '' ELSE {fraction} END"
+    return zones.sql_clock(
+        column,
+        options.timezone,
+        lambda local: f"{_sql_pattern(shown, local, clock=' HH24:MI:SS')} || {fraction}",
+        otherwise=zones.sql_iso(column, None),
+    )
 
 
 def python_date(options: Options) -> Callable[[date], str]:
@@ -222,8 +226,8 @@ def _tokens(pattern: str) -> list[tuple[str, str]]:
     return tokens
 
 
-def _sql_pattern(shown: Conventions, local: str) -> str:
-    """``to_char`` for runs of numbers and text, arrays for names."""
+def _sql_pattern(shown: Conventions, local: str, clock: str = "") -> str:
+    """``to_char`` for runs of numbers and text, arrays for names; ``clock``: a template of its own behind the date."""
     pieces, template = [], ""
     for letters, text in shown.tokens():
         if letters in _NAMES:
@@ -234,6 +238,7 @@ def _sql_pattern(shown: Conventions, local: str) -> str:
             template = ""
         else:
             template += _NUMERIC[letters] if letters else '"' + re.sub(r'(["\\])', r"\\\1", text) + '"'
+    template += clock
     pieces += [f"to_char({local}, {quote(template)})"] if template else []
     return " || ".join(pieces)
 

@@ -45,28 +45,37 @@ def sql_iso(column: str, zone: str | None) -> str:
     return f"CASE {ordinary} ELSE btrim(to_json({moment})::text, '\"') END"
 
 
-def sql_local(column: str, zone: str | None) -> str:
-    """The timestamp that clocks of the zone showed, UTC's where none did. NULL outside the years 1 to 9999."""
+def sql_clock(column: str, zone: str | None, form: Callable[[str], str], otherwise: str) -> str:
+    """``form`` of the timestamp that clocks of the zone showed, UTC's where none did.
+
+    Where local time came twice because clocks were put back, the offset stands behind it: `` +02:00``.
+    ``otherwise``: for what is outside the years 1 to 9999, and NULL. The zone is looked up as rarely as can be: that
+    is what such a column costs.
+    """
     moment = f"{column}::timestamptz"
-    utc = f"WHEN {moment} {_CALENDAR} THEN {moment} AT TIME ZONE 'UTC'"
-    zoned = f"WHEN {moment} {_ZONED} THEN {moment} AT TIME ZONE {quote(zone)}" if zone else ""
-    return f"CASE {zoned} {utc} END"
+    in_utc = form(f"({moment} AT TIME ZONE 'UTC')")
+    branches = f"WHEN {moment} {_CALENDAR} THEN {in_utc}"
+    if zone is not None:
+        local = f"({moment} AT TIME ZONE {quote(zone)})"
+        branches = f"WHEN {moment} {_ZONED} THEN {form(local)} || {_sql_repeated(moment, zone)} {branches}"
+    return f"CASE {branches} ELSE {otherwise} END"
 
 
-def sql_repeated(column: str, zone: str | None) -> str:
+def _sql_repeated(moment: str, zone: str) -> str:
     """`` +02:00`` for a moment whose local time came twice because clocks were put back, otherwise empty."""
-    shifts = setbacks(zone) if zone else ()
-    if zone is None or not shifts:
-        return "''"
-    moment, name = f"{column}::timestamptz", quote(zone)
+    name = quote(zone)
     local = f"({moment} AT TIME ZONE {name})"
-    others = [
-        f"({moment} {sign} INTERVAL '{shift.total_seconds():.0f} s') AT TIME ZONE {name} = {local}"
-        for shift in shifts
-        for sign in "+-"
-    ]
+    changes, others = [], []
+    for shift in setbacks(zone):
+        seconds = int(shift.total_seconds())
+        later, earlier = (f"({moment} {sign} INTERVAL '{seconds} s') AT TIME ZONE {name}" for sign in "+-")
+        changes.append(f"{later} - {earlier} <> INTERVAL '{2 * seconds} s'")
+        others.append(f"{local} IN ({later}, {earlier})")
+    if not others:
+        return "''"
     offset = f"CASE {_sql_offset(moment, local)} {_sql_cases(zone, before=' ')} ELSE '' END"
-    return f"CASE WHEN {moment} {_ZONED} AND ({' OR '.join(others)}) THEN {offset} ELSE '' END"
+    # Whether clocks were moved at all is asked first: it takes one look-up less, and is false for nearly every row.
+    return f"CASE WHEN ({' OR '.join(changes)}) AND ({' OR '.join(others)}) THEN {offset} ELSE '' END"
 
 
 def _sql_offset(moment: str, local: str) -> str:
@@ -99,7 +108,7 @@ def python_iso(zone: str | None) -> Callable[[datetime], str]:
 
 
 def python_local(zone: str | None) -> Callable[[datetime], datetime]:
-    """What ``sql_local`` gives, without a zone."""
+    """The time on the clock that ``sql_clock`` shows, without a zone."""
     info = ZoneInfo(zone) if zone else UTC
 
     def local(value: datetime) -> datetime:
@@ -110,7 +119,7 @@ def python_local(zone: str | None) -> Callable[[datetime], datetime]:
 
 
 def python_repeated(zone: str | None) -> Callable[[datetime], str]:
-    """What ``sql_repeated`` gives."""
+    """The offset that ``sql_clock`` puts behind it."""
     shifts = setbacks(zone) if zone else ()
     if zone is None or not shifts:
         return lambda value: ""
