@@ -20,9 +20,9 @@ def ring(queue: str) -> bool:
     return _send(RUN_NEXT, queue, args=[queue])
 
 
-def ring_for_notifications(delay: float = 0) -> bool:
-    """Say that there is something to be told, now or after ``delay`` seconds. False as above."""
-    return _send(NOTIFY_NEXT, NOTIFICATIONS, countdown=delay or None)
+def ring_for_notifications() -> bool:
+    """Say that there is something to be told. False as above."""
+    return _send(NOTIFY_NEXT, NOTIFICATIONS)
 
 
 def _send(task: str, queue: str, **how: Any) -> bool:

@@ -79,7 +79,7 @@ def silent_bell(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest)
 
     if "real_bell" not in request.fixturenames:
         monkeypatch.setattr("exports_app.dispatch.ring", ring)
-        monkeypatch.setattr("exports_app.dispatch.ring_for_notifications", lambda delay=0: ring("notifications"))
+        monkeypatch.setattr("exports_app.dispatch.ring_for_notifications", lambda: ring("notifications"))
     return rung
 
 

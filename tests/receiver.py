@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -24,10 +25,15 @@ class Receiver:
     received: list[Received] = field(default_factory=list)
     before_answer: Callable[[Any], None] = lambda handler: None
     """May write to the handler's ``wfile`` itself, or wait."""
+    tls: ssl.SSLContext | None = None
 
     def __enter__(self) -> Receiver:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
+        if self.tls is not None:
+            self._server.socket = self.tls.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
         self._thread.start()
         return self

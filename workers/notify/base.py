@@ -20,8 +20,6 @@ TIME_LIMIT = 30
 """Seconds that one delivery may take in all."""
 LEASE_SECONDS = 2 * TIME_LIMIT
 """After that long, a notification whose worker was killed is due again."""
-SOON = 300.0
-"""Seconds up to which the next try is rung for; the sweep does for the others."""
 
 
 class Undelivered(Exception):
@@ -120,7 +118,6 @@ def _undelivered(notice: ExportNotification, channel: Channel, error: Undelivere
             channel.gave_up(notice)
         return
     delay = max(delay, min(error.retry_after, schedule.longest))
+    # The sweep rings for it: messages that wait for their time would fill the worker that the sweep needs.
     notifications.retry_later(notice, str(error), delay=delay, response_status=error.response_status)
     log.warning("export.notification.retrying", channel=notice.channel, reason=str(error), delay=round(delay, 1))
-    if delay <= SOON:
-        dispatch.ring_for_notifications(delay)
