@@ -14,7 +14,7 @@ INSTALL := $(PYTHON) -m pip install --quiet --disable-pip-version-check
 UV_INSTALL := UV_NATIVE_TLS=1 $(PYTHON) -m uv pip install --quiet --compile-bytecode --python $(PYTHON)
 
 .DEFAULT_GOAL := help
-.PHONY: setup run test check bench chaos help
+.PHONY: setup run test check bench chaos fuzz help
 
 setup: $(INSTALLED)  ## Make .venv and install everything, once per change of the requirements
 
@@ -45,6 +45,11 @@ bench: setup  ## Measure speed and memory beside the peers; writes docs/benchmar
 
 chaos: setup  ## Break workers, database, Redis and S3 under running exports; a few minutes
 	@$(STACK) run --follow-parent --services-only -- $(PYTHON) -m chaos $(ARGS)
+
+fuzz: setup  ## Ask the API of a whole stack for everything its schema allows, and more; ARGS go to schemathesis
+	@EXPORTS_MAX_ACTIVE=0 EXPORTS_METRICS_TOKEN=fuzz $(STACK) run --follow-parent --rows 300 -- sh -c '\
+		.venv/bin/schemathesis run "$$EXPORTSITE_URL/api/schema/" -H "Authorization: Bearer $$EXPORTSITE_TOKEN" \
+		--checks all --continue-on-failure --max-examples 20 --request-timeout 20 $(ARGS)'
 
 help:  ## This list
 	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14

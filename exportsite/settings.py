@@ -225,6 +225,7 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["exports_app.api.parsers.BoundedJSONParser"],
     "DEFAULT_SCHEMA_CLASS": "exports_app.api.schema.ExportsSchema",
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "exports_app.api.negotiation.ByAcceptAlone",
     "EXCEPTION_HANDLER": "exports_app.api.exceptions.handle",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
@@ -235,6 +236,7 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",  # its files come from a package, not from a CDN
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "ENFORCE_NON_BLANK_FIELDS": True,
     "ENUM_NAME_OVERRIDES": {
         "JobStatus": "exports_app.choices.Status",
         "DeliveryStatus": "exports_app.choices.Delivery",

@@ -13,7 +13,6 @@ from django.http import HttpResponse
 from drf_spectacular.utils import extend_schema
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_1_0_0
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication, get_authorization_header
-from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.permissions import AllowAny, BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -22,22 +21,14 @@ from rest_framework.views import APIView
 from exports_app import conf, errors, metrics
 from exports_app.api import readiness
 from exports_app.api.answers import HealthSerializer, ReadinessSerializer
+from exports_app.api.negotiation import AnyAccept
 from exports_app.api.permissions import BearerAuthentication
+from exports_app.api.schema import refusals
 from exports_app.choices import Status
 from exports_app.models import ExportJob, ExportPerformance
 
 SCRAPER = "metrics token"
 """What ``request.auth`` is for who has the token of ``/metrics``."""
-
-
-class AnyAccept(BaseContentNegotiation):
-    """One form of answer, whatever a monitor says that it accepts."""
-
-    def select_parser(self, request: Request, parsers: Any) -> Any:
-        return parsers[0]
-
-    def select_renderer(self, request: Request, renderers: Any, format_suffix: Any = None) -> Any:
-        return renderers[0], renderers[0].media_type
 
 
 class HealthView(APIView):
@@ -117,6 +108,6 @@ class MetricsView(APIView):
     permission_classes = (MayReadMetrics,)
     content_negotiation_class = AnyAccept
 
-    @extend_schema(operation_id="metrics", tags=["health"], responses={(200, "text/plain"): str})
+    @extend_schema(operation_id="metrics", tags=["health"], responses={(200, "text/plain"): str, **refusals(403)})
     def get(self, request: Request) -> HttpResponse:
         return HttpResponse(metrics.page(), content_type=CONTENT_TYPE_PLAIN_1_0_0)

@@ -24,6 +24,7 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiRespo
 from rest_framework.permissions import AllowAny
 
 from exports_app.api.answers import ErrorSerializer
+from exports_app.api.negotiation import AnyAccept
 
 WITH_BODY = ("POST", "PUT", "PATCH")
 CHANGING = (*WITH_BODY, "DELETE")
@@ -123,7 +124,9 @@ class ExportsSchema(AutoSchema):
         return dict(sorted(bodies.items()))
 
     def _usual_refusals(self) -> list[int]:
-        statuses = [406, 503]
+        statuses = [503]
+        if self.view.content_negotiation_class is not AnyAccept:
+            statuses.append(406)
         if not all(isinstance(each, AllowAny) for each in self.view.get_permissions()):
             statuses.append(401)
             statuses += [403] * (self.method in CHANGING)
