@@ -51,7 +51,7 @@ PAIRS = 7
 def workbook(scene: Scene) -> None:
     whole = scene.ask(format="xlsx")
     scene.until_ended(seconds=600)
-    scene.slow(6)
+    scene.slow(2)
     job = scene.ask(format="xlsx")
     kills: list[Callable[[Scene, int], None]] = [_child, _term, _group]
     for rows, kill in zip(ROWS_OF_BOTH_SHEETS, kills, strict=True):
@@ -60,7 +60,7 @@ def workbook(scene: Scene) -> None:
         kill(scene, scene.child_of(job))
         scene.until("another claim", lambda claim=claim: scene.now(job).claim > claim)  # type: ignore[misc]
         scene.site.revive()
-        scene.slow(6)
+        scene.slow(2)
     completed(scene)
     paths = [_fetch(scene, each) for each in (whole, job)]
     sheets = [each.state["sheets"] for each in job.parts.all() if each.state.get("sheets")]

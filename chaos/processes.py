@@ -107,6 +107,7 @@ def zombie(scene: Scene) -> None:
     finally:
         os.kill(child, signal.SIGCONT)
     scene.until("the zombie to take other work", lambda: _served(scene, child), 60)
+    scene.until_ended()
     scene.expect(_trace(job) == before, "the zombie changed something")
 
 
