@@ -332,3 +332,19 @@ def poison(scene: Scene) -> None:
 
 def _claimed(scene: Scene, job: ExportJob, number: int) -> bool:
     return claims(scene, job) == number
+
+
+@fault("C35", "the broker's connection reset at acknowledgements, of sweeps too", "no worker goes deaf")
+def unacknowledged(scene: Scene) -> None:
+    rule = scene.site.redis.add(r".*ZREM", "lose", left=6)
+    scene.ask(4, limit=1_000)
+    scene.until("the resets", lambda: not rule.left, 60)
+    scene.until_ended()
+    scene.slow()
+    job = scene.ask()
+    scene.until_parts(job)
+    scene.site.worker_of(scene.child_of(job)).kill_group()  # only a sweep takes the job back
+    began = time.monotonic()
+    scene.until_ended()
+    scene.notes.append(f"all done {time.monotonic() - began:.1f} s after the last kill")
+    resumed(scene, job)

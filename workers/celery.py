@@ -8,6 +8,8 @@ from typing import Any
 from celery import Celery
 from celery.signals import setup_logging
 
+from workers import broker  # noqa: F401 - mends the transport
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "exportsite.settings")
 
 app = Celery("exports")

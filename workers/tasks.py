@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 from celery import Task, shared_task
-from celery.signals import heartbeat_sent, worker_process_init, worker_ready, worker_shutting_down
+from celery.signals import heartbeat_sent, worker_process_init, worker_ready, worker_shutdown, worker_shutting_down
 
 from exports_app.dispatch import NOTIFY_NEXT, RUN_NEXT
 from exports_app.pipeline import errors
@@ -71,6 +72,12 @@ def drain(**_: object) -> None:
     """Tell the pool's children to give their jobs back at the next part."""
     lease.draining.value = 1
     presence.end()
+
+
+@worker_shutdown.connect
+def end_at_once(**_: object) -> None:
+    """Spare the interpreter looking through everything at its end: half a second of CPU."""
+    gc.freeze()
 
 
 @worker_process_init.connect
