@@ -16,7 +16,8 @@ SERVICES = ("DATABASE_URL", "REDIS_URL", "AWS_ENDPOINT_URL_S3")
 
 
 def pytest_configure() -> None:
-    """Passwords protect nobody here, so their hashes need no second each."""
+    """Passwords protect nobody here, so their hashes need no second each; links begin alike everywhere."""
+    settings.EXPORTS_SITE_URL = "http://localhost"
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 

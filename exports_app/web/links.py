@@ -88,7 +88,8 @@ def link(request: HttpRequest, id: UUID) -> HttpResponse:
     token, address = _token_in(request.POST.get("token", "")), request.META.get("REMOTE_ADDR", "")
     try:
         if "download" in request.POST:
-            return _secret(HttpResponseRedirect(downloads.redeem(id, token, address=address)))
+            url = downloads.redeem(id, token, address=address)
+            return HttpResponseRedirect(url, headers={"Referrer-Policy": "no-referrer"})
         return _link_page(request, id, token=token, offer=Offer.of(downloads.look_up(id, token)))
     except errors.ExportError as error:
         refused = REFUSALS.get(type(error)) or Refused(str(error), "Try it again in a while.", can_paste=True)
@@ -108,7 +109,7 @@ def make(request: HttpRequest, id: UUID) -> HttpResponse:
         "ends": words.until(made.expires_at, timezone.now()),
         "fetched": Fetched.of(job) if view.may_change else None,
     }
-    return _secret(render(request, "exports/link_made.html", context, status=201))
+    return render(request, "exports/link_made.html", context, status=201)
 
 
 @page
@@ -121,12 +122,12 @@ def withdraw(request: HttpRequest, id: UUID) -> HttpResponse:
 
 
 def _link_page(request: HttpRequest, id: UUID, *, status: int = 200, **context: Any) -> HttpResponse:
-    return _secret(render(request, "exports/link.html", {"id": id, **context}, status=status))
+    """A page that search engines leave alone.
 
-
-def _secret(response: HttpResponse) -> HttpResponse:
-    """Neither the address nor what it led to is told to another site or a search engine."""
-    response["Referrer-Policy"] = "no-referrer"
+    Other sites are not told where their visitors came from, as on every page. ``no-referrer`` would say no more, but
+    have browsers send forms with ``Origin: null``, which is refused where it matters, as at signing out.
+    """
+    response = render(request, "exports/link.html", {"id": id, **context}, status=status)
     response["X-Robots-Tag"] = "noindex"
     return response
 
