@@ -43,6 +43,8 @@ STREAMS_RETRY_SECONDS = DATABASE_RETRY_SECONDS = 5
 SPOOL_BYTES = 8 * conf.MIB
 """A built file is in memory up to here, then in a temporary file."""
 BLOCK_BYTES = 65_536
+FIRST_ROWS = 1_000
+"""Of the first chunk, so that the first byte does not wait for thousands; the chunks double from there."""
 RENEW_SECONDS = 1.0
 """Progress, lease and the look whether somebody cancelled are one UPDATE, this often."""
 OPENING_STATEMENTS = 4
@@ -206,7 +208,7 @@ class Making:
 
     def _write(self, sink: Sink) -> None:
         job, plan = self.job, self.plan
-        with closing(plan.open_source()) as source:
+        with closing(plan.open_source(chunk_rows=min(FIRST_ROWS, conf.settings.CHUNK_ROWS))) as source:
             job.last_key = list(source.last) if source.last else None
             lifecycle.record_snapshot(job, at=source.moment, after_key=None, rows_before=0)
             steps = loop.run(

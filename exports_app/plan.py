@@ -67,9 +67,11 @@ class Table:
         after: Cursor | None = None,
         last: Cursor | None = None,
         snapshot: str | None = None,
+        chunk_rows: int | None = None,
     ) -> SqlSource | RowSource:
         """Begin to read, on a connection of its own; the caller closes the source.
 
+        ``chunk_rows``: of the first chunk; the others are adapted to their size. None: ``EXPORTS_CHUNK_ROWS``.
         Raises ``DatabaseUnavailable`` where there is none to be had.
         """
         if self.query is None:
@@ -83,7 +85,7 @@ class Table:
                 format_.sql(self.fields, options),
                 after=after,
                 last=last,
-                chunk_rows=conf.settings.CHUNK_ROWS,
+                chunk_rows=chunk_rows or conf.settings.CHUNK_ROWS,
                 statement_timeout=conf.settings.STATEMENT_TIMEOUT,
                 snapshot=snapshot,
             )
@@ -138,12 +140,12 @@ class Plan:
         return self.tables[0].query
 
     def open_source(
-        self, *, after: Cursor | None = None, last: Cursor | None = None
+        self, *, after: Cursor | None = None, last: Cursor | None = None, chunk_rows: int | None = None
     ) -> SqlSource | RowSource | ChainSource:
         """Begin a snapshot on a connection of its own; the caller closes the source."""
         if len(self.tables) == 1:
-            return self.tables[0].open(self.format, self.options, after=after, last=last)
-        openers = [partial(table.open, self.format, self.options) for table in self.tables]
+            return self.tables[0].open(self.format, self.options, after=after, last=last, chunk_rows=chunk_rows)
+        openers = [partial(table.open, self.format, self.options, chunk_rows=chunk_rows) for table in self.tables]
         return ChainSource(openers, after=after, last=last)
 
     def encoder(self, state: Mapping[str, Any] | None = None) -> Encoder:

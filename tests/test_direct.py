@@ -25,9 +25,11 @@ from django.test import AsyncClient
 from rest_framework.test import APIClient
 
 from exports_app import direct, lifecycle
+from exports_app.api.direct import FILE_TYPES
 from exports_app.choices import EventKind, Status
 from exports_app.models import ApiToken, ExportJob, ExportPerformance
 from exports_app.pipeline.errors import DatabaseUnavailable, FormatLimit
+from exports_app.pipeline.formats import FORMATS, get_format
 from exports_app.pipeline.sinks.pipe import Cut
 from exports_app.resources import Column, Resource, register, registry
 from exportsite.samples.models import Customer
@@ -196,6 +198,11 @@ def test_a_built_file_too_large_for_memory_is_sent_from_a_temporary_one(
     assert only_job().crc32 == f"{zlib.crc32(data):08x}"
 
 
+def test_the_schema_names_the_media_type_of_every_format() -> None:
+    every = {get_format(name).content_type.partition(";")[0] for name in FORMATS}
+    assert {*FILE_TYPES, "application/json"} == every | {"application/gzip"}
+
+
 # What is left of it
 
 
@@ -224,7 +231,9 @@ def test_its_page_says_that_no_copy_is_kept(api: APIClient, client: Any, alice: 
     client.force_login(alice)
     page = client.get(f"/exports/{download(api)['X-Export-Id']}/").content.decode()
     assert "Its file was sent when it was made; no copy is kept here." in page
+    assert "The whole file was read back before its first byte was sent." in page
     assert 'data-testid="download"' not in page
+    assert "2 columns · downloaded at once" in client.get("/exports/").content.decode()
 
 
 def test_downloads_count_for_the_limits(api: APIClient, settings: Any) -> None:

@@ -89,7 +89,8 @@ def test_100_000_rows_begin_within_300_ms_and_leave_the_memory_flat(server: WebS
     assert peak - before < MEMORY_MIB
     assert {job.row_count for job in ExportJob.objects.all()} == {100_000}
     assert sizes == {job.file_size for job in ExportJob.objects.all()}
-    print(f"first byte {statistics.median(firsts[1:]) * 1000:.0f} ms, {before:.0f} to {peak:.0f} MiB")  # noqa: T201
+    best, middle = min(firsts) * 1000, statistics.median(firsts) * 1000
+    print(f"first byte {best:.0f} ms at best, {middle:.0f} ms median; {before:.0f} to {peak:.0f} MiB")  # noqa: T201
 
 
 def test_a_client_that_leaves_frees_the_connection(server: WebServer, headers: dict[str, str]) -> None:

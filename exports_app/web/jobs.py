@@ -32,6 +32,11 @@ ADVICE = {
     "database_unavailable": "Retry it in a few minutes.",
     "storage_unavailable": "Retry it in a few minutes.",
 }
+PROOFS: Mapping[str, str] = {
+    Strategy.BACKGROUND: "The stored file was checked before this export was called complete.",
+    Strategy.DIRECT: "The whole file was read back before its first byte was sent.",
+    Strategy.STREAM: "Its last byte was sent before this export was called complete.",
+}
 OPERATORS = "An operator has to look into it; give them the export's ID below."
 
 
@@ -90,6 +95,8 @@ class JobView:
             parts.append(words.counted(len(self.job.filters), "filter"))
         if self.job.row_limit:
             parts.append(f"first {self.job.row_limit:,}")
+        if self.job.strategy != Strategy.BACKGROUND:
+            parts.append("downloaded at once")
         if not self.is_mine:
             parts.append(f"from {self.job.owner.get_username()}")
         return " · ".join(parts)
@@ -189,6 +196,11 @@ class JobView:
     def advice(self) -> str:
         """What the user can do about a failure."""
         return ADVICE.get(self.job.error_code, OPERATORS)
+
+    @property
+    def proof(self) -> str:
+        """Why the figures can be believed."""
+        return PROOFS[self.job.strategy]
 
     @property
     def snapshots(self) -> list[datetime]:
