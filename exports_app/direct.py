@@ -83,11 +83,11 @@ def request_download(
     strategy = order.estimate.strategy
     if strategy == Strategy.BACKGROUND:
         return services.accept(user, order)
-    make = _stream if strategy == Strategy.STREAM and streams else _build
+    make = _stream if strategy == Strategy.STREAM and streams else build
     return make(user, order, address)
 
 
-def _build(user: Any, order: services.Order, address: str) -> Answer:
+def build(user: Any, order: services.Order, address: str) -> Answer:
     """The whole file, and its proof, before the first byte is sent."""
     job, new = services.accept(user, order, strategy=Strategy.DIRECT, **_begun_here(order))
     if not new:

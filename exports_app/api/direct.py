@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Iterator
-from typing import Any, BinaryIO
+from typing import Any
 
 from django.core.handlers.asgi import ASGIRequest
-from django.http import HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
@@ -16,15 +13,13 @@ from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from exports_app import direct, storage
+from exports_app import attachments, direct
 from exports_app.api.answers import JobSerializer
 from exports_app.api.schema import IDEMPOTENCY_KEY, LOCATION, refusals
 from exports_app.api.serializers import ExportRequestSerializer
 from exports_app.api.views import answer_job, read_request
 from exports_app.pipeline.formats import FORMATS, get_format
-from exports_app.pipeline.sinks.pipe import PipeSink
 
-BLOCK_BYTES = 65_536
 ANY_FILE = ("application/octet-stream", "application/json")
 """What a client may accept without knowing the format; JSON is what jobs and refusals are in."""
 FILE_TYPES = (
@@ -82,12 +77,7 @@ class DirectDownloadView(APIView):
         made = direct.request_download(request.user, asked, extras, address=address, streams=_tells_ends(request))
         if not isinstance(made, direct.Download):
             return answer_job(request, *made)
-        response = _file_response(request, made)
-        response["Content-Disposition"] = storage.content_disposition(made.job.file_name)
-        response["X-Export-Strategy"] = made.job.strategy
-        response["X-Export-Id"] = str(made.job.pk)
-        response["Cache-Control"] = "no-store"
-        return response
+        return attachments.attachment(request._request, made)
 
 
 def _check_accept(request: Request, format_: str, compression: str | None) -> None:
@@ -103,54 +93,3 @@ def _tells_ends(request: Request) -> bool:
     plain = request._request
     version = plain.scope["http_version"] if isinstance(plain, ASGIRequest) else plain.META.get("SERVER_PROTOCOL", "")
     return not str(version).endswith("1.0")
-
-
-def _file_response(request: Request, made: direct.Download) -> HttpResponseBase:
-    kind = {"content_type": made.content_type}
-    if made.size is not None and made.size <= direct.SPOOL_BYTES:
-        assert not isinstance(made.content, PipeSink)  # noqa: S101 - whose size is not known
-        with made.content as file:
-            return HttpResponse(file.read(), headers={"Content-Length": str(made.size)}, **kind)
-    body = AsyncBody(made.content) if isinstance(request._request, ASGIRequest) else Body(made.content)
-    response = StreamingHttpResponse(body, **kind)
-    if made.size is not None:
-        response["Content-Length"] = str(made.size)
-    return response
-
-
-class Body:
-    """What is sent. Django closes it with the response, also where it was never begun."""
-
-    def __init__(self, content: BinaryIO | PipeSink) -> None:
-        self._content = content
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self._content.read() if isinstance(self._content, PipeSink) else _blocks(self._content)
-
-    def close(self) -> None:
-        """Nobody reads any more."""
-        if isinstance(self._content, PipeSink):
-            self._content.leave()
-        else:
-            self._content.close()
-
-
-class AsyncBody:
-    """The same for a server with an event loop, for which a synchronous iterator would be read whole first."""
-
-    def __init__(self, content: BinaryIO | PipeSink) -> None:
-        self._content = content
-        self.close = Body(content).close
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self._content.read_async() if isinstance(self._content, PipeSink) else _blocks_async(self._content)
-
-
-def _blocks(file: BinaryIO) -> Iterator[bytes]:
-    while block := file.read(BLOCK_BYTES):
-        yield block
-
-
-async def _blocks_async(file: BinaryIO) -> AsyncIterator[bytes]:
-    while block := await asyncio.to_thread(file.read, BLOCK_BYTES):
-        yield block
