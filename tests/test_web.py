@@ -151,13 +151,17 @@ def test_the_list_asks_the_database_no_more_often_when_it_is_long(
 def test_a_live_list_refreshes_itself_with_and_without_scripts(browser: Client, alice: User) -> None:
     job = make_job(alice, Status.RUNNING)
     page = browser.get("/exports/").content.decode()
-    assert 'hx-get="/exports/rows/?page=1" hx-trigger="every 2s"' in page
+    assert 'sse-connect="/api/v1/exports/events/"' in page
+    assert 'hx-get="/exports/rows/?page=1" hx-trigger="sse:progress throttle:1s, sse:status' in page
     assert '<noscript><meta http-equiv="refresh" content="5"></noscript>' in page
     fragment = browser.get("/exports/rows/?page=1", headers={"HX-Request": "true"}).content.decode()
     assert fragment.startswith('<div id="exports" hx-get=')
+    assert "every 10s" in fragment
     ExportJob.objects.filter(pk=job.pk).update(status=Status.CANCELLED)
-    assert "hx-get" not in browser.get("/exports/rows/?page=1", headers={"HX-Request": "true"}).content.decode()
-    assert "htmx" not in browser.get("/exports/").content.decode()
+    still = browser.get("/exports/rows/?page=1", headers={"HX-Request": "true"}).content.decode()
+    assert "sse:status" in still  # another tab may start one
+    assert "every 10s" not in still
+    assert 'http-equiv="refresh"' not in browser.get("/exports/").content.decode()
 
 
 def test_staff_see_everybodys_exports_when_they_ask(client: Client, admin_user: User, alice: User) -> None:
@@ -196,7 +200,7 @@ def test_a_running_export_shows_speed_and_time_left(browser: Client, alice: User
     page = browser.get(f"/exports/{job.pk}/")
     assert "41% 417,000 of about 1,000,000 rows" in text(page)
     assert "Speed 291,500 rows/s Time left 2.0 s Written 2.0 KB" in text(page)
-    assert f'hx-get="/exports/{job.pk}/progress/" hx-trigger="every 1s"' in page.content.decode()
+    assert f'hx-get="/exports/{job.pk}/progress/" hx-trigger="sse:progress throttle:1s' in page.content.decode()
 
 
 def test_a_queued_export_says_how_many_come_before_it(browser: Client, alice: User) -> None:

@@ -63,6 +63,13 @@ def test_a_wrong_option_is_said_at_its_control(browser: Client) -> None:
     assert "Mars/Olympus" in text(page)
 
 
+def test_a_small_file_is_kept_where_that_is_asked_for(browser: Client) -> None:
+    answer = browser.post("/exports/new/customers/", PLAIN | {"keep": "1"})
+    job = ExportJob.objects.get()
+    assert answer["Location"] == f"/exports/{job.pk}/"
+    assert (job.strategy, job.status) == ("background", "queued")
+
+
 def test_chosen_ids_narrow_the_rows(browser: Client) -> None:
     browser.post("/exports/new/customers/", PLAIN | {"ids": "7, 9\n11"})
     assert ExportJob.objects.get().ids == ["7", "9", "11"]

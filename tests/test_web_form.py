@@ -94,7 +94,9 @@ def test_the_form_starts_an_export(browser: Client, alice: User) -> None:
         },
     )
     job = ExportJob.objects.get()
-    assert answer["Location"] == f"/exports/{job.pk}/"
+    assert answer["X-Export-Id"] == str(job.pk)  # small, so it is the file itself
+    assert answer["Content-Disposition"] == f'attachment; filename="{job.file_name}"'
+    assert job.strategy == "direct"
     assert (job.owner, job.resource, job.format, job.compression) == (alice, "transactions", "csv", "gzip")
     assert [column["name"] for column in job.columns] == ["id", "amount"]
     assert job.row_limit == 1000

@@ -12,7 +12,8 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from exports_app import errors, presets, request_id, services
+from exports_app import attachments, direct, errors, presets, request_id, services
+from exports_app.choices import Strategy
 from exports_app.plan import Request
 from exports_app.resources import registry
 from exports_app.resources.base import Resource
@@ -76,12 +77,21 @@ def delete_preset(request: HttpRequest, id: UUID) -> HttpResponse:
 
 
 def _export(request: HttpRequest, form: ExportForm) -> HttpResponseBase:
+    """The file itself where it is small; else the page that shows how far it is."""
+    services.require_enabled()
     wanted = form.to_request()
     extras = services.Extras(
         request_id=request_id.current(),
         notify={"email": True} if form.cleaned_data.get("email") else None,
     )
-    job, _ = services.request_export(request.user, wanted, extras)
+    order = services.check_request(request.user, wanted, extras)
+    if order.estimate.strategy == Strategy.DIRECT and not extras.notify and "keep" not in request.POST:
+        made = direct.build(request.user, order, request.META.get("REMOTE_ADDR", ""))
+        if isinstance(made, direct.Download):
+            return attachments.attachment(request, made)
+        job, _ = made
+    else:
+        job, _ = services.accept(request.user, order)
     return redirect("exports:detail", id=job.pk)
 
 

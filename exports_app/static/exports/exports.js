@@ -96,6 +96,17 @@ window.toast = (text) => {
   setTimeout(() => said.remove(), 8000);
 };
 
+// A server that is away is waited for, and said to be.
+document.addEventListener("htmx:sseError", () => {
+  document.getElementById("reconnecting").hidden = false;
+});
+document.addEventListener("htmx:sseOpen", () => {
+  const notice = document.getElementById("reconnecting");
+  if (notice.hidden) return;
+  notice.hidden = true;
+  window.htmx.trigger("#exports, #export", "refresh");
+});
+
 // A page that refreshes itself says so once per change of state, in its title and to screen readers.
 document.addEventListener("htmx:afterSwap", () => {
   const shown = document.getElementById("export");

@@ -122,6 +122,7 @@ document.addEventListener("htmx:afterSwap", (event) => {
   const start = form.querySelector("[data-testid=start]");
   if (told) start.textContent = told.dataset.action;
   form.dataset.direct = told ? told.dataset.direct : "";
+  form.querySelector("[data-testid=keep]").hidden = form.dataset.direct !== "yes";
 });
 
 // A file that comes at once leaves the page as it is: say so, and let the button be pressed again.
