@@ -108,13 +108,21 @@ def cancel_export(job: ExportJob) -> None:
     log.info("export.job.cancelled", **job.names())
 
 
-def retry_export(job: ExportJob) -> None:
-    """Start a failed or cancelled export again. Raises ``errors.Conflict`` in any other state."""
+def retry_export(job: ExportJob, user: Any = None) -> None:
+    """Start a failed or cancelled export again, as a job in the background whatever it was.
+
+    ``user``: who wants it, within their limits; None: operators. Raises ``errors.Conflict`` in any other state,
+    ``errors.Throttled``.
+    """
     require_enabled()
-    if not lifecycle.restart(job.pk):
-        job.refresh_from_db()
-        raise errors.Conflict(f"This export is {job.status}; only a failed or cancelled one can be retried.")
-    transaction.on_commit(lambda: _announce(job, again=True), robust=True)
+    with transaction.atomic():
+        if user is not None:
+            limits.lock(user)
+            limits.check_active(user)
+        if not lifecycle.restart(job.pk):
+            job.refresh_from_db()
+            raise errors.Conflict(f"This export is {job.status}; only a failed or cancelled one can be retried.")
+        transaction.on_commit(lambda: _announce(job, again=True), robust=True)
 
 
 def delete_export(job: ExportJob) -> None:

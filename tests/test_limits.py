@@ -131,6 +131,21 @@ def test_active_exports_are_counted_apart(api: APIClient, settings: Any) -> None
     assert ask(api).status_code == 202
 
 
+def test_a_retry_is_one_more_active_export(api: APIClient, settings: Any, bob: User) -> None:
+    settings.EXPORTS_RATE, settings.EXPORTS_MAX_ACTIVE = "", 1
+    first = ask(api).json()["links"]
+    assert api.post(first["cancel"]).status_code == 200
+    second = ask(api).json()["links"]
+    refused = api.post(f"{first['self']}retry/")
+    assert (refused.status_code, refused["Retry-After"]) == (429, "10")
+    assert api.get(first["self"]).json()["status"] == "cancelled"
+    assert api.post(second["cancel"]).status_code == 200
+    assert api.post(f"{first['self']}retry/").status_code == 200
+    bob.is_staff = True
+    api.force_authenticate(bob)
+    assert api.post(f"{second['self']}retry/").status_code == 200  # staff is asked for no limit
+
+
 def test_a_body_past_the_limit_is_refused_unread(api: APIClient, settings: Any) -> None:
     settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000
     fitting = '{"resource": "customers"}'.ljust(1_000)

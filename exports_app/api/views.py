@@ -191,10 +191,10 @@ class CancelView(APIView):
 class RetryView(APIView):
     """Start a failed or cancelled export again."""
 
-    @extend_schema(operation_id="exports_retry", request=None, responses={200: JobSerializer, **refusals(409)})
+    @extend_schema(operation_id="exports_retry", request=None, responses={200: JobSerializer, **refusals(409, 429)})
     def post(self, request: Request, id: UUID) -> Response:
         job = services.own_export(request.user, id)
-        services.retry_export(job)
+        services.retry_export(job, request.user)
         return _again(request, job)
 
 

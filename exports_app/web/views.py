@@ -53,7 +53,7 @@ def cancel(request: HttpRequest, id: UUID) -> HttpResponse:
 @page
 @require_POST
 def retry(request: HttpRequest, id: UUID) -> HttpResponse:
-    return _change(request, id, services.retry_export)
+    return _change(request, id, lambda job: services.retry_export(job, request.user))
 
 
 @page
@@ -68,7 +68,7 @@ def _change(request: HttpRequest, id: UUID, service: Callable[[ExportJob], None]
     job = services.own_export(request.user, id)
     try:
         service(job)
-    except errors.Conflict as error:  # it ended while the person was looking at the button
+    except (errors.Conflict, errors.Throttled) as error:  # since the person last saw the page
         messages.warning(request, str(error))
     return redirect(back(request, reverse("exports:detail", args=[id])))
 
