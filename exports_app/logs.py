@@ -34,7 +34,11 @@ def formatter(*, json: bool) -> logging.Formatter:
     last: list[Any] = (
         [structlog.processors.format_exc_info, hide_links, structlog.processors.JSONRenderer()]
         if json
-        else [hide_links, structlog.dev.ConsoleRenderer(colors=False)]
+        # A pretty traceback takes seconds of CPU, and shows passwords among its local variables.
+        else [
+            hide_links,
+            structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+        ]
     )
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=_SHARED,
