@@ -46,15 +46,19 @@ ON CONFLICT DO NOTHING
 """
 FILL = """
 INSERT INTO exports_app_exportjob
-SELECT (jsonb_populate_record(model, jsonb_build_object(
+SELECT old.*
+  FROM (SELECT id, row_number() OVER (ORDER BY id) AS place FROM auth_user WHERE username LIKE 'bench%%') AS owner,
+       generate_series(1, {jobs} / {clients}) AS n,
+       exports_app_exportjob AS model,
+       jsonb_populate_record(model, jsonb_build_object(
            'id', gen_random_uuid(), 'owner_id', owner.id, 'status', 'completed', 'idempotency_key', NULL,
-           'created_at', now() - n * interval '70 seconds', 'started_at', now() - n * interval '70 seconds',
-           'completed_at', now() - n * interval '69 seconds', 'expires_at', now() + interval '1 day',
-           'row_count', 1000, 'rows_done', 1000, 'file_size', 100000, 'crc32', '0badcafe', 'next_attempt_at', NULL,
-           'lease_expires_at', NULL, 'file_key', 'exports/bench/' || n))).*
-  FROM generate_series(1, {jobs}) AS n,
-       LATERAL (SELECT id FROM auth_user WHERE username = 'bench' || (n % {clients} + 1)) AS owner,
-       (SELECT job AS model FROM exports_app_exportjob AS job WHERE job.id = %s) AS first
+           'created_at', now() - (n * {clients} + place) * interval '60 seconds',
+           'started_at', now() - (n * {clients} + place) * interval '60 seconds',
+           'completed_at', now() - (n * {clients} + place) * interval '59 seconds',
+           'expires_at', now() + interval '1 day', 'row_count', 1000, 'rows_done', 1000, 'file_size', 100000,
+           'crc32', '0badcafe', 'next_attempt_at', NULL, 'lease_expires_at', NULL,
+           'file_key', 'exports/bench/' || n)) AS old
+ WHERE model.id = %s
 """
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from functools import cache
 from typing import Any
+from urllib.parse import quote
 
 import boto3
+from botocore.auth import S3SigV4QueryAuth
+from botocore.awsrequest import AWSRequest
 from storages.backends.s3 import S3Storage
 
 from exports_app import conf
@@ -27,14 +30,26 @@ def store(storage: Any) -> S3Store:
 
 
 def presigned_url(storage: Any, key: str, *, disposition: str, content_type: str, seconds: int) -> str:
-    """A SigV4 link to an object on the host that browsers reach, valid for ``seconds``."""
-    parameters = {
-        "Bucket": storage.bucket_name,
-        "Key": key,
-        "ResponseContentDisposition": disposition,
-        "ResponseContentType": content_type,
-    }
-    return str(_public_client(storage).generate_presigned_url("get_object", Params=parameters, ExpiresIn=seconds))
+    """A SigV4 link to an object on the host that browsers reach, valid for ``seconds``.
+
+    Signed without the rest of a client's call, which takes several times as long: a list of exports has many links.
+    """
+    client = _public_client(storage)
+    request = AWSRequest(
+        method="GET",
+        url=_public_bucket(storage) + quote(key),
+        params={"response-content-disposition": disposition, "response-content-type": content_type},
+    )
+    signer = S3SigV4QueryAuth(client._get_credentials(), "s3", client.meta.region_name, expires=seconds)
+    signer.add_auth(request)
+    return str(request.url)
+
+
+@cache
+def _public_bucket(storage: Any) -> str:
+    """Where the bucket's objects are for browsers, as the client's addressing style has it; ends with a slash."""
+    link = _public_client(storage).generate_presigned_url("get_object", {"Bucket": storage.bucket_name, "Key": "key"})
+    return str(link).partition("?")[0].removesuffix("key")
 
 
 @cache

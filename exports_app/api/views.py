@@ -135,7 +135,7 @@ class ExportListView(APIView):
         operation_id="exports_list", parameters=LIST_PARAMETERS, responses={200: JobPageSerializer, **refusals(400)}
     )
     def get(self, request: Request) -> Response:
-        jobs = _filtered(request, services.visible_exports(request.user))
+        jobs = _filtered(request, services.listed_exports(request.user, everybodys=True))
         pages = Pages()
         page = pages.paginate_queryset(jobs, request, view=self) or []
         places = progress.places(page)

@@ -43,7 +43,8 @@ def _exports(request: HttpRequest) -> dict[str, Any]:
     status = request.GET.get("status", "")
     status = status if status in Status.values else ""
     resource = request.GET.get("resource", "")
-    found = Paginator(_narrowed(_jobs(user, everybody), status, resource), PAGE_SIZE).get_page(request.GET.get("page"))
+    jobs = _narrowed(services.listed_exports(user, everybodys=everybody), status, resource)
+    found = Paginator(jobs, PAGE_SIZE).get_page(request.GET.get("page"))
     now, places = timezone.now(), progress.places(found)
     shown = [JobView(job, request.user, now, places) for job in found]
     kept = {"scope": "all" if everybody else "", "status": status, "resource": resource}
@@ -60,14 +61,6 @@ def _exports(request: HttpRequest) -> dict[str, Any]:
         "refresh": f"{reverse('exports:rows')}?{query}{found.number}",
         "is_live": any(each.is_active for each in shown),
     }
-
-
-def _jobs(user: Any, everybody: bool) -> QuerySet[ExportJob]:
-    jobs = services.visible_exports(user)
-    if everybody:
-        return jobs
-    shared = ExportJob.shared_with.through.objects.filter(user_id=user.pk).values("exportjob_id")
-    return jobs.filter(Q(owner_id=user.pk) | Q(pk__in=shared))
 
 
 def _narrowed(jobs: QuerySet[ExportJob], status: str, resource: str) -> QuerySet[ExportJob]:
