@@ -30,6 +30,8 @@ LONGEST_LIFE = timedelta(days=7)
 MOST_WAITING = 100
 """Links to one export that are not used yet."""
 SECRET_BYTES = 32
+IS_OVER = ExpressionWrapper(Q(expires_at__lte=Now()), output_field=BooleanField())
+"""The time of a file or token has passed by the database's clock, whether or not the sweep came by."""
 BY_LOGIN, BY_TOKEN = "login", "token"
 
 
@@ -54,7 +56,7 @@ def get_file(user: Any, job_id: UUID) -> ExportJob:
     Raises ``NotFound``, ``Conflict`` before there is a file, ``Gone`` after, ``PermissionDenied``, ``Disabled``.
     """
     services.require_enabled()
-    job = _with_expiry(services.visible_exports(user)).filter(pk=job_id).first()
+    job = services.visible_exports(user).annotate(is_over=IS_OVER).filter(pk=job_id).first()
     if job is None:
         raise errors.NotFound("There is no such export.")
     _require_file(job)
@@ -145,7 +147,7 @@ def withdraw(job: ExportJob) -> int:
 
 def waiting_tokens(job: ExportJob) -> QuerySet[ExportToken]:
     """Links that were given out and still work."""
-    return job.tokens.filter(redeemed_at=None, revoked_at=None, expires_at__gt=Now()).select_related("created_by")
+    return job.tokens.filter(redeemed_at=None, revoked_at=None, expires_at__gt=Now())
 
 
 # By a link to a local file
@@ -202,12 +204,6 @@ def file_headers(job: ExportJob) -> dict[str, str]:
     }
 
 
-def _with_expiry(jobs: QuerySet[ExportJob]) -> QuerySet[ExportJob]:
-    """``is_over``: the file's time has passed by the database's clock, whether or not the sweep came by."""
-    over = ExpressionWrapper(Q(expires_at__lte=Now()), output_field=BooleanField())
-    return jobs.annotate(is_over=over)
-
-
 def _require_file(job: Any) -> None:
     if job.status == Status.EXPIRED or (job.status == Status.COMPLETED and job.is_over):
         raise errors.Gone("The file of this export has expired. Start a new export to have it again.")
@@ -245,7 +241,7 @@ def _find(job_id: UUID, token: str) -> ExportToken:
     found = (
         ExportToken.objects.filter(job_id=job_id, digest=_digest(token))
         .select_related("job__owner", "created_by")
-        .annotate(is_over=ExpressionWrapper(Q(expires_at__lte=Now()), output_field=BooleanField()))
+        .annotate(is_over=IS_OVER)
         .first()
     )
     if found is None:  # it was ours once: the upkeep removes what has long expired

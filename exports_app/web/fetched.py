@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from exports_app import downloads
-from exports_app.models import ExportEvent, ExportJob, ExportToken
+from exports_app.models import ExportEvent, ExportJob
 
 SHOWN = 20
 """Downloads on the page; the API has all of them."""
@@ -37,7 +37,7 @@ class Fetched:
     downloads: Sequence[Download]
     more: int
     """Downloads before those."""
-    links: Sequence[ExportToken]
+    links: int
     """Given out and not used yet."""
 
     @classmethod
@@ -45,4 +45,4 @@ class Fetched:
         events = downloads.downloads_of(job)
         shown = [Download.of(event) for event in events[:SHOWN]]
         more = events.count() - SHOWN if len(shown) == SHOWN else 0
-        return cls(shown, more, list(downloads.waiting_tokens(job)))
+        return cls(shown, more, downloads.waiting_tokens(job).count())
