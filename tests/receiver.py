@@ -17,6 +17,11 @@ class Received:
     body: bytes
 
 
+class Server(ThreadingHTTPServer):
+    def handle_error(self, *_: Any) -> None:
+        """That a client goes away, or does not trust us, is what some tests are about."""
+
+
 @dataclass
 class Receiver:
     """``answers``: status and headers of one answer after the other; the last one stays."""
@@ -28,7 +33,7 @@ class Receiver:
     tls: ssl.SSLContext | None = None
 
     def __enter__(self) -> Receiver:
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server = Server(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
         if self.tls is not None:
             self._server.socket = self.tls.wrap_socket(
