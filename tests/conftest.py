@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import Any
 
+import psycopg
 import pytest
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission, User
 from rest_framework.test import APIClient
+
+from tests.rendering import connect
 
 CI = os.environ.get("CI") == "true"
 SERVICES = ("DATABASE_URL", "REDIS_URL", "AWS_ENDPOINT_URL_S3")
@@ -36,6 +40,15 @@ def make_user(name: str, *, permissions: tuple[str, ...] = (), **values: Any) ->
     user = get_user_model().objects.create_user(name, password=name, email=f"{name}@example.com", **values)
     user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
     return get_user_model().objects.get(pk=user.pk)
+
+
+@pytest.fixture(scope="module")
+def connection() -> Iterator[psycopg.Connection[Any]]:
+    """One connection for all examples of a property, its texts of times in UTC."""
+    with connect() as opened:
+        opened.execute("SET TimeZone = 'UTC'")
+        yield opened
+        opened.rollback()
 
 
 VIEW_SAMPLES = (

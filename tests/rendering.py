@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from hypothesis import strategies as st
 
 from exports_app.pipeline import formats, loop
 from exports_app.pipeline.formats.gzip import GzipEncoder
@@ -19,6 +20,15 @@ from exports_app.pipeline.types import Chunk, Cursor, Encoder, Field, Options, S
 
 ONE_PART = 1 << 40  # bytes; more than any test writes
 UPLOAD = Upload(key="test", token="test")
+
+
+def json_of(texts: st.SearchStrategy[str]) -> st.SearchStrategy[Any]:
+    """JSON values, nested a little, whose strings and keys are ``texts``."""
+    return st.recursive(
+        st.none() | st.booleans() | st.integers(-(10**9), 10**9) | texts,
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+        max_leaves=6,
+    )
 
 
 def connect() -> psycopg.Connection[Any]:

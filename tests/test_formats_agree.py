@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -20,7 +20,7 @@ from psycopg.types.json import Jsonb
 
 from exports_app.pipeline.formats.scalars import float_text
 from exports_app.pipeline.types import Field, Kind
-from tests.rendering import connect, render, render_python
+from tests.rendering import render, render_python
 
 # Each example asks a real server; its speed is not what is tested.
 properties = settings(
@@ -128,15 +128,6 @@ csv_options = st.fixed_dictionaries(
         "decimal_separator": st.none() | st.sampled_from(".,"),
     }
 )
-
-
-@pytest.fixture(scope="module")
-def connection() -> Iterator[psycopg.Connection[Any]]:
-    """One connection for all examples."""
-    with connect() as opened:
-        opened.execute("SET TimeZone = 'UTC'")
-        yield opened
-        opened.rollback()
 
 
 def as_query(given_rows: Sequence[Sequence[Any]], connection: psycopg.Connection[Any]) -> str:

@@ -19,7 +19,7 @@ from psycopg.types.json import Jsonb
 from pyarrow import parquet
 
 from exports_app.pipeline.types import Field, Kind
-from tests.rendering import connect, render, render_python
+from tests.rendering import connect, json_of, render, render_python
 
 # Each example asks a real server; its speed is not what is tested.
 properties = settings(
@@ -33,11 +33,7 @@ decimals = st.decimals(-(10**10) + 1, 10**10 - 1, places=2)
 exact = st.decimals(allow_nan=False).filter(
     lambda number: not number.is_finite() or -60 < number.adjusted() < 60
 ) | st.just(Decimal("NaN"))
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(10**9), 10**9) | texts,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
-    max_leaves=6,
-)
+json_values = json_of(texts)
 STORED: dict[Kind, tuple[str, st.SearchStrategy[Any]]] = {
     Kind.TEXT: ("text", texts),
     Kind.INTEGER: ("bigint", st.integers(-(2**63), 2**63 - 1)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -13,15 +13,14 @@ from zoneinfo import ZoneInfo
 
 import openpyxl
 import psycopg
-import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from exports_app.pipeline.types import Field, Kind
-from tests.rendering import connect, render, render_python
-from tests.test_xlsx import sheet_xml
+from tests.rendering import json_of, render, render_python
+from tests.xlsx_cells import sheet_xml
 
 MILLISECOND = timedelta(milliseconds=1)
 local = datetime.fromisoformat
@@ -46,11 +45,7 @@ datetimes = st.datetimes(timezones=st.just(UTC)) | st.datetimes(
 )
 dates = st.dates() | st.dates(date(1900, 2, 27), date(1900, 3, 2))
 durations = st.timedeltas(timedelta(days=-3_000_000), timedelta(days=3_000_000))
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(10**9), 10**9) | texts,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
-    max_leaves=6,
-)
+json_values = json_of(texts)
 VALUES: dict[Kind, tuple[str, st.SearchStrategy[Any]]] = {
     Kind.TEXT: ("text", texts),
     Kind.INTEGER: ("bigint", st.integers(-(2**63), 2**63 - 1) | st.integers(10**15 - 2, 10**15 + 2)),
@@ -69,15 +64,6 @@ VALUES: dict[Kind, tuple[str, st.SearchStrategy[Any]]] = {
 }
 FIELDS = [Field(name=kind, label=kind, kind=kind, choices=(("A", "Label <A>"), ("B", "Label B"))) for kind in VALUES]
 rows = st.lists(st.tuples(*[st.none() | strategy for _, strategy in VALUES.values()]), min_size=1, max_size=5)
-
-
-@pytest.fixture(scope="module")
-def connection() -> Iterator[psycopg.Connection[Any]]:
-    """One connection for all examples, its texts of times in UTC."""
-    with connect() as opened:
-        opened.execute("SET TimeZone = 'UTC'")
-        yield opened
-        opened.rollback()
 
 
 def query_of(given_rows: Sequence[Sequence[Any]]) -> str:
