@@ -40,6 +40,13 @@ def test_without_scripts_the_places_give_the_order(browser: Client) -> None:
     assert [each["name"] for each in ExportJob.objects.get().columns] == ["email", "name", "id"]
 
 
+def test_a_preview_without_scripts_keeps_the_places(browser: Client) -> None:
+    places = {"position-id": "2", "position-email": "1", "preview": "1"}
+    page = browser.post("/exports/new/customers/", PLAIN | places)
+    assert columns_of(page) == ["email", "id"]
+    assert not ExportJob.objects.exists()
+
+
 def test_a_header_that_is_too_long_is_said_at_its_column(browser: Client) -> None:
     page = browser.post("/exports/new/customers/", PLAIN | {"label-email": "x" * 201})
     assert page.status_code == 400

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from django import forms
@@ -49,7 +50,10 @@ def column_fields(columns: Sequence[Field]) -> dict[str, forms.Field]:
 
 def column_rows(form: forms.Form, columns: Sequence[Field]) -> list[ColumnRow]:
     """The chosen columns in their order, then the others."""
-    chosen = [str(name) for name in form["columns"].value() or []]
+    chosen = _in_places(
+        [str(name) for name in form["columns"].value() or []],
+        lambda name: form[name].value() if name in form.fields else None,
+    )
     known = {column.name: column for column in columns}
     order = [*dict.fromkeys(name for name in chosen if name in known)]
     order += [name for name in known if name not in order]
@@ -71,13 +75,22 @@ def chosen_columns(cleaned: Mapping[str, Any], columns: Sequence[Field]) -> list
     """What a request says: names in order, with a header where it is another than the usual."""
     titles = {column.name: column.label for column in columns}
     names: list[str] = cleaned["columns"]
-    places = {name: cleaned.get(POSITION + name) for name in names}
-    ordered = sorted(names, key=lambda name: (places[name] is None, places[name] or 0))
+    ordered = _in_places(names, cleaned.get)
     chosen: list[str | dict[str, str]] = []
     for name in ordered:
         label = cleaned.get(LABEL + name) or ""
         chosen.append({"name": name, "label": label} if label and label != titles[name] else name)
     return chosen
+
+
+def _in_places(names: list[str], value: Callable[[str], Any]) -> list[str]:
+    """The names by the places given for them; without any, as they came."""
+
+    def place(name: str) -> float:
+        given = str(value(POSITION + name) or "")
+        return int(given) if given.isdecimal() else inf
+
+    return sorted(names, key=place)
 
 
 def initial_columns(wanted: Sequence[str | Mapping[str, str]]) -> dict[str, Any]:
