@@ -91,7 +91,7 @@ def accept(user: Any, order: Order, **begun: Any) -> tuple[ExportJob, bool]:
             return known, False
         limits.check(user)
         job = _create(user, order, begun)
-        job.shared_with.set(order.shared_with)
+        job.shared_with.add(*order.shared_with)
         if begun:
             lifecycle.record_event(job.pk, EventKind.STARTED, {"attempt": 1})
         else:
