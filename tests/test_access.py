@@ -1,0 +1,377 @@
+"""Who may do what to an export in which state: every path of the site, every kind of person, every state.
+
+Whoever adds a path adds its row here. `owner` asked for the export (and has the preset and the webhook), `shared` was
+let in by the owner, `other` may export the same data but has nothing to do with this export, `staff` runs the site
+without permission for the data, `admin` is a superuser.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from copy import copy
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from asgiref.sync import async_to_sync
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.test import AsyncClient, Client
+from django.urls import URLResolver, get_resolver
+from django.utils import timezone
+
+from exports_app.models import ExportJob, ExportPreset, ExportWebhook
+from tests.conftest import VIEW_SAMPLES, make_user
+
+pytestmark = pytest.mark.django_db(transaction=True)
+PEOPLE = ("anonymous", "owner", "shared", "other", "staff", "admin")
+STATES = ("queued", "running", "completed", "failed", "cancelled", "expired")
+
+EXPORTS = """
+GET /api/v1/exports/{id}/
+    anonymous  401 401 401 401 401 401
+    owner      200 200 200 200 200 410
+    shared     200 200 200 200 200 410
+    other      404 404 404 404 404 404
+    staff      200 200 200 200 200 410
+    admin      200 200 200 200 200 410
+DELETE /api/v1/exports/{id}/
+    anonymous  401 401 401 401 401 401
+    owner      204 204 204 204 204 204
+    shared     403 403 403 403 403 403
+    other      404 404 404 404 404 404
+    staff      204 204 204 204 204 204
+    admin      204 204 204 204 204 204
+POST /api/v1/exports/{id}/cancel/
+    anonymous  401 401 401 401 401 401
+    owner      200 200 409 409 409 409
+    shared     403 403 403 403 403 403
+    other      404 404 404 404 404 404
+    staff      200 200 409 409 409 409
+    admin      200 200 409 409 409 409
+GET /api/v1/exports/{id}/download/
+    anonymous  401 401 401 401 401 401
+    owner      409 409 302 409 409 410
+    shared     409 409 302 409 409 410
+    other      404 404 404 404 404 404
+    staff      409 409 403 409 409 410
+    admin      409 409 302 409 409 410
+GET /api/v1/exports/{id}/downloads/
+    anonymous  401 401 401 401 401 401
+    owner      200 200 200 200 200 200
+    shared     403 403 403 403 403 403
+    other      404 404 404 404 404 404
+    staff      200 200 200 200 200 200
+    admin      200 200 200 200 200 200
+GET /api/v1/exports/{id}/events/
+    anonymous  401 401 401 401 401 401
+    owner      200 200 200 200 200 200
+    shared     200 200 200 200 200 200
+    other      404 404 404 404 404 404
+    staff      200 200 200 200 200 200
+    admin      200 200 200 200 200 200
+POST /api/v1/exports/{id}/retry/
+    anonymous  401 401 401 401 401 401
+    owner      409 409 409 200 200 409
+    shared     403 403 403 403 403 403
+    other      404 404 404 404 404 404
+    staff      409 409 409 200 200 409
+    admin      409 409 409 200 200 409
+GET /api/v1/exports/{id}/status/
+    anonymous  401 401 401 401 401 401
+    owner      200 200 200 200 200 200
+    shared     200 200 200 200 200 200
+    other      404 404 404 404 404 404
+    staff      200 200 200 200 200 200
+    admin      200 200 200 200 200 200
+POST /api/v1/exports/{id}/token/
+    anonymous  401 401 401 401 401 401
+    owner      409 409 201 409 409 410
+    shared     409 409 201 409 409 410
+    other      404 404 404 404 404 404
+    staff      409 409 403 409 409 410
+    admin      409 409 201 409 409 410
+DELETE /api/v1/exports/{id}/token/
+    anonymous  401 401 401 401 401 401
+    owner      204 204 204 204 204 204
+    shared     403 403 403 403 403 403
+    other      404 404 404 404 404 404
+    staff      204 204 204 204 204 204
+    admin      204 204 204 204 204 204
+GET /exports/{id}/
+    anonymous  302 302 302 302 302 302
+    owner      200 200 200 200 200 200
+    shared     200 200 200 200 200 200
+    other      404 404 404 404 404 404
+    staff      200 200 200 200 200 200
+    admin      200 200 200 200 200 200
+POST /exports/{id}/cancel/
+    anonymous  302 302 302 302 302 302
+    owner      302 302 302 302 302 302
+    shared     403 403 403 403 403 403
+    other      404 404 404 404 404 404
+    staff      302 302 302 302 302 302
+    admin      302 302 302 302 302 302
+POST /exports/{id}/delete/
+    anonymous  302 302 302 302 302 302
+    owner      302 302 302 302 302 302
+    shared     403 403 403 403 403 403
+    other      404 404 404 404 404 404
+    staff      302 302 302 302 302 302
+    admin      302 302 302 302 302 302
+GET /exports/{id}/download/
+    anonymous  302 302 302 302 302 302
+    owner      409 409 302 409 409 410
+    shared     409 409 302 409 409 410
+    other      404 404 404 404 404 404
+    staff      409 409 403 409 409 410
+    admin      409 409 302 409 409 410
+GET /exports/{id}/file/{name}
+    anonymous  403 403 403 403 403 403
+    owner      403 403 403 403 403 403
+    shared     403 403 403 403 403 403
+    other      403 403 403 403 403 403
+    staff      403 403 403 403 403 403
+    admin      403 403 403 403 403 403
+GET /exports/{id}/link/
+    anonymous  200 200 200 200 200 200
+    owner      200 200 200 200 200 200
+    shared     200 200 200 200 200 200
+    other      200 200 200 200 200 200
+    staff      200 200 200 200 200 200
+    admin      200 200 200 200 200 200
+POST /exports/{id}/link/
+    anonymous  403 403 403 403 403 403
+    owner      403 403 403 403 403 403
+    shared     403 403 403 403 403 403
+    other      403 403 403 403 403 403
+    staff      403 403 403 403 403 403
+    admin      403 403 403 403 403 403
+POST /exports/{id}/links/
+    anonymous  302 302 302 302 302 302
+    owner      409 409 201 409 409 410
+    shared     409 409 201 409 409 410
+    other      404 404 404 404 404 404
+    staff      409 409 403 409 409 410
+    admin      409 409 201 409 409 410
+POST /exports/{id}/links/withdraw/
+    anonymous  302 302 302 302 302 302
+    owner      302 302 302 302 302 302
+    shared     403 403 403 403 403 403
+    other      404 404 404 404 404 404
+    staff      302 302 302 302 302 302
+    admin      302 302 302 302 302 302
+GET /exports/{id}/progress/
+    anonymous  302 302 302 302 302 302
+    owner      200 200 200 200 200 200
+    shared     200 200 200 200 200 200
+    other      404 404 404 404 404 404
+    staff      200 200 200 200 200 200
+    admin      200 200 200 200 200 200
+POST /exports/{id}/retry/
+    anonymous  302 302 302 302 302 302
+    owner      302 302 302 302 302 302
+    shared     403 403 403 403 403 403
+    other      404 404 404 404 404 404
+    staff      302 302 302 302 302 302
+    admin      302 302 302 302 302 302
+POST /exports/{id}/share/
+    anonymous  302 302 302 302 302 302
+    owner      302 302 302 302 302 302
+    shared     403 403 403 403 403 403
+    other      404 404 404 404 404 404
+    staff      302 302 302 302 302 302
+    admin      302 302 302 302 302 302
+POST /exports/{id}/unshare/
+    anonymous  302 302 302 302 302 302
+    owner      302 302 302 302 302 302
+    shared     403 403 403 403 403 403
+    other      404 404 404 404 404 404
+    staff      302 302 302 302 302 302
+    admin      302 302 302 302 302 302
+"""
+"""Under each method and path, who asks: the statuses for STATES, in their order."""
+
+ELSEWHERE = """
+GET /                                      302 302 302 302 302 302
+GET /api/docs/                             200 200 200 200 200 200
+GET /api/schema/                           200 200 200 200 200 200
+GET /api/v1/exports/                       401 200 200 200 200 200
+POST /api/v1/exports/                      401 202 202 202 403 202
+POST /api/v1/exports/download/             401 200 200 200 403 200
+GET /api/v1/exports/events/                401 200 200 200 200 200
+GET /api/v1/exports/performance/           401 200 200 200 200 200
+GET /api/v1/presets/                       401 200 200 200 200 200
+POST /api/v1/presets/                      401 201 201 201 403 201
+GET /api/v1/presets/{id}/                  401 200 200 404 200 200
+PUT /api/v1/presets/{id}/                  401 200 403 404 403 200
+PATCH /api/v1/presets/{id}/                401 200 403 404 403 200
+DELETE /api/v1/presets/{id}/               401 204 403 404 204 204
+GET /api/v1/resources/                     401 200 200 200 200 200
+GET /api/v1/resources/{name}/              401 200 200 200 404 200
+POST /api/v1/resources/{name}/estimate/    401 200 200 200 404 200
+GET /api/v1/webhooks/                      401 200 200 200 200 200
+POST /api/v1/webhooks/                     401 201 201 201 201 201
+GET /api/v1/webhooks/{id}/                 401 200 404 404 404 404
+PUT /api/v1/webhooks/{id}/                 401 200 404 404 404 404
+PATCH /api/v1/webhooks/{id}/               401 200 404 404 404 404
+DELETE /api/v1/webhooks/{id}/              401 204 404 404 404 404
+GET /api/v1/webhooks/{id}/deliveries/      401 200 404 404 404 404
+POST /api/v1/webhooks/{id}/test/           401 202 404 404 404 404
+GET /exports/                              302 200 200 200 200 200
+GET /exports/keys/                         302 200 200 200 200 200
+POST /exports/keys/{key}/revoke/           302 404 404 404 404 404
+GET /exports/new/                          302 200 200 200 200 200
+POST /exports/new/{name}/                  302 400 400 400 403 400
+POST /exports/new/{name}/preview/          302 200 200 200 403 200
+POST /exports/presets/{id}/delete/         302 302 403 404 302 302
+GET /exports/rows/                         302 200 200 200 200 200
+GET /health/                               200 200 200 200 200 200
+GET /health/ready/                         200 200 200 200 200 200
+GET /login/                                200 302 302 302 302 302
+GET /logout/                               405 405 405 405 405 405
+POST /logout/                              302 302 302 302 302 302
+GET /metrics                               401 403 403 403 200 200
+"""
+"""The statuses for PEOPLE, in their order."""
+
+METHODS = ("get", "post", "put", "patch", "delete")
+OF_DJANGO = ("/admin/",)
+"""Pages with tests of their own (test_admin), for staff alone."""
+NOWHERE = "/api/v1/"
+"""Every other path of the API: 404 for everybody."""
+
+BODIES: dict[str, dict[str, Any]] = {
+    "POST /api/v1/exports/": {"resource": "customers"},
+    "POST /api/v1/exports/download/": {"resource": "customers"},
+    "POST /api/v1/presets/": {"name": "new", "resource": "customers"},
+    "PUT /api/v1/presets/{id}/": {"name": "new", "resource": "customers"},
+    "POST /api/v1/webhooks/": {"url": "https://hooks.example.com/", "events": ["export.completed"]},
+    "PUT /api/v1/webhooks/{id}/": {"url": "https://hooks.example.com/", "events": ["export.completed"]},
+}
+
+
+@pytest.fixture
+def people() -> dict[str, User]:
+    return {
+        "owner": make_user("owner", permissions=VIEW_SAMPLES),
+        "shared": make_user("shared", permissions=VIEW_SAMPLES),
+        "other": make_user("other", permissions=VIEW_SAMPLES),
+        "staff": make_user("staff", is_staff=True),
+        "admin": make_user("admin", is_staff=True, is_superuser=True),
+    }
+
+
+@pytest.fixture
+def clients(people: dict[str, User]) -> dict[str, Client]:
+    """A browser of each, signed in."""
+    made = {name: Client() for name in PEOPLE}
+    for name, person in people.items():
+        made[name].force_login(person)
+    return made
+
+
+@pytest.fixture
+def jobs(people: dict[str, User]) -> dict[str, ExportJob]:
+    """In each state an export of `owner`, shared with `shared`."""
+    now = timezone.now()
+    ended = {"completed_at": now}
+    file = {"row_count": 2, "file_size": 9, "crc32": "cbf43926", "file_key": "exports/0/none.csv", **ended}
+    states: dict[str, dict[str, Any]] = {
+        "queued": {},
+        "running": {"claim": 1, "lease_expires_at": now + timedelta(minutes=1), "started_at": now},
+        "completed": {**file, "expires_at": now + timedelta(hours=1)},
+        "failed": {**ended, "error_code": "bad_query", "error_detail": "No."},
+        "cancelled": ended,
+        "expired": {**file, "file_key": "", "expires_at": now - timedelta(hours=1)},
+    }
+    columns = [{"name": "id", "label": "ID"}]
+    common = {"owner": people["owner"], "resource": "customers", "format": "csv", "file_name": "customers.csv"}
+    made = {}
+    for state in STATES:
+        made[state] = ExportJob.objects.create(status=state, columns=columns, **common, **states[state])
+        made[state].shared_with.add(people["shared"])
+    return made
+
+
+def ask(client: Client, line: str, path: str) -> int:
+    """The status of the answer; nothing that the request did stays."""
+    method = line.split()[0].lower()
+    body: dict[str, Any] = {} if method in ("get", "delete") else {"data": BODIES.get(line, {})}
+    streams = path.endswith("/events/")  # opened only: nobody reads to an end that may never come
+    person = AsyncClient() if streams else Client()
+    person.cookies = copy(client.cookies)
+    send = getattr(person, method)
+    with transaction.atomic():
+        answer = async_to_sync(send)(path) if streams else send(path, **body, content_type="application/json")
+        transaction.set_rollback(True)
+    status: int = answer.status_code
+    return status
+
+
+def patterns(resolver: URLResolver = get_resolver(), prefix: str = "/") -> Iterator[tuple[str, Any]]:  # noqa: B008
+    """Every path of the site with its view; `{id}` and `{name}` where a path has a part of its own."""
+    for each in resolver.url_patterns:
+        path = prefix + str(each.pattern)
+        if isinstance(each, URLResolver):
+            yield from patterns(each, path)
+        else:
+            yield re.sub(r"<\w+:(\w+)>", r"{\1}", path), each.callback
+
+
+def by_export() -> Iterator[tuple[str, list[str]]]:
+    """Each method and path of EXPORTS, with the lines under it."""
+    for block in re.split(r"\n(?=[A-Z]+ /)", EXPORTS.strip()):
+        line, *statuses = block.splitlines()
+        yield line, [each.strip() for each in statuses]
+
+
+def elsewhere() -> Iterator[tuple[str, list[int]]]:
+    """Each method and path of ELSEWHERE, with its statuses."""
+    for row in ELSEWHERE.strip().splitlines():
+        method, path, *statuses = row.split()
+        yield f"{method} {path}", [int(status) for status in statuses]
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"), list(by_export()), ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_what_may_be_done_to_an_export(
+    clients: dict[str, Client], jobs: dict[str, ExportJob], line: str, expected: list[str]
+) -> None:
+    path = line.split()[1].replace("{name}", "customers.csv")
+    found = []
+    for name in PEOPLE:
+        statuses = [str(ask(clients[name], line, path.replace("{id}", str(jobs[state].pk)))) for state in STATES]
+        found.append(f"{name:10} {' '.join(statuses)}")
+    assert found == expected
+
+
+def test_what_may_be_done_elsewhere(people: dict[str, User], clients: dict[str, Client]) -> None:
+    owner = people["owner"]
+    preset = ExportPreset.objects.create(owner=owner, name="mine", resource="customers")
+    preset.shared_with.add(people["shared"])
+    webhook = ExportWebhook.objects.create(owner=owner, url="https://hooks.example.com/", secret=f"whsec_{'A' * 32}")
+    wrong = []
+    for line, expected in elsewhere():
+        pk = webhook.pk if "webhooks" in line else preset.pk
+        path = line.split()[1].replace("{id}", str(pk)).replace("{name}", "customers").replace("{key}", "none")
+        found = [ask(clients[name], line, path) for name in PEOPLE]
+        if found != expected:
+            wrong.append(f"{line} {found}, expected {expected}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_every_path_has_its_row() -> None:
+    listed = {line for line, _ in (*by_export(), *elsewhere())}
+    missing = []
+    for path, view in patterns():
+        if path == NOWHERE:
+            continue
+        declared = getattr(view, "cls", None)
+        methods = [each.upper() for each in METHODS if hasattr(declared, each)]
+        if not any(path.startswith(each) for each in OF_DJANGO):
+            missing += [f"{method} {path}" for method in methods if f"{method} {path}" not in listed]
+            missing += [path] if not any(line.split()[1] == path for line in listed) else []
+    assert not missing
