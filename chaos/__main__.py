@@ -41,6 +41,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--only", action="append", help="a fault, such as C7; may be given several times")
     parser.add_argument("--seed", type=int, help="replays a run's random moments")
     parser.add_argument("--rounds", type=int, default=int(os.environ.get("CHAOS_ROUNDS", "1")))
+    parser.add_argument("--minutes", type=float, default=10, help="begin no fault after that (%(default)s); 0: no end")
     parser.add_argument("--rows", type=int, default=CUSTOMERS, help="customers in the table (%(default)s)")
     parser.add_argument("--logs", type=Path, help="keep the processes' logs in this folder")
     parser.add_argument("--write", action="store_true", help="write the table into docs/reliability.md")
@@ -102,8 +103,14 @@ def _run(site: sites.Site, given: argparse.Namespace, seed: int) -> int:
     wanted = given.only or [name for name, each in FAULTS.items() if not each.long]
     faults = sorted((FAULTS[name] for name in wanted), key=lambda each: each.order)
     report = Report(seed)
+    # Whoever asks for certain faults or for rounds has the time for them.
+    minutes = 0 if given.only or given.rounds > 1 else given.minutes
+    end = time.monotonic() + minutes * 60 if minutes else float("inf")
     for number in range(given.rounds):
         for each in faults:
+            if time.monotonic() > end:
+                report.add(each, "not run", 0, f"the {minutes:g} minutes were over")
+                continue
             _fill(site, each.rows or given.rows)
             began = time.monotonic()
             outcome, notes = _one(site, each, random.Random(f"{seed}-{number}-{each.name}"))

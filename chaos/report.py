@@ -29,7 +29,7 @@ class Report:
 
     def add(self, fault: Fault, outcome: str, seconds: float, notes: str) -> None:
         row = self.rows.setdefault(fault.name, Row(fault))
-        row.times += outcome != "not here"
+        row.times += outcome in ("held", "BROKEN")
         row.held += outcome == "held"
         if row.outcome != "BROKEN":
             row.outcome, row.notes = outcome, notes
