@@ -15,7 +15,7 @@ from chaos.processes import broker
 from chaos.proxy import Mode
 from chaos.scene import Broken, Scene, bucket
 from chaos.site import service_pid
-from chaos.stores import completed, no_attempt_used
+from chaos.stores import answers, completed, no_attempt_used
 from exports_app.choices import ACTIVE, Status
 from exports_app.models import ExportJob
 
@@ -59,18 +59,13 @@ def _child(scene: Scene, job: ExportJob) -> None:
 
 
 def _group(scene: Scene, job: ExportJob) -> None:
-    child = scene.child_of(job)
-    for worker in scene.site.workers:
-        if child in worker.children():
-            worker.kill_group()
+    scene.site.worker_of(scene.child_of(job)).kill_group()
 
 
 def _postgres(scene: Scene, job: ExportJob) -> None:
-    from chaos.stores import _answers
-
     pid = service_pid("postgres")
     os.kill(pid, signal.SIGQUIT)
-    scene.until("another PostgreSQL", lambda: service_pid("postgres") != pid and _answers(), 60)
+    scene.until("another PostgreSQL", lambda: service_pid("postgres") != pid and answers(), 60)
 
 
 def _redis(scene: Scene, job: ExportJob) -> None:
@@ -80,10 +75,9 @@ def _redis(scene: Scene, job: ExportJob) -> None:
 
 
 def _term(scene: Scene, job: ExportJob) -> None:
-    child = scene.child_of(job)
-    for worker in scene.site.workers:
-        if child in worker.children():
-            worker.signal(signal.SIGTERM)
+    worker = scene.site.worker_of(scene.child_of(job))
+    worker.signal(signal.SIGTERM)
+    scene.until("the worker to end", lambda: not worker.runs, 30)
 
 
 @fault("S2", "PostgreSQL, then S3 away for 60 s amid five exports", "all complete, no attempt used", rows=300_000)

@@ -64,12 +64,13 @@ def terminated(scene: Scene) -> None:
     pid = service_pid("postgres")
     os.kill(pid, signal.SIGQUIT)  # immediate shutdown: recovery at the next start
     scene.until("another PostgreSQL", lambda: service_pid("postgres") != pid, 60)
-    scene.until("its answer", _answers, 60)
+    scene.until("its answer", answers, 60)
     completed(scene)
     no_attempt_used(scene)
 
 
-def _answers() -> bool:
+def answers() -> bool:
+    """Whether PostgreSQL takes connections."""
     from django.db import connection
 
     connection.close()
