@@ -42,6 +42,8 @@ check: setup  ## Lint, types, direction of imports, migrations, production setti
 bench: setup  ## Measure speed and memory beside the peers; writes docs/benchmarks.md
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
 	@$(STACK) run --follow-parent --services-only -- $(PYTHON) -m benchmarks $(ARGS)
+	@EXPORTS_MAX_ACTIVE=0 $(STACK) run --follow-parent --rows 20000 -- $(PYTHON) -m benchmarks.latency
+	@$(STACK) run --follow-parent --rows 20000 -- $(PYTHON) -m benchmarks.streams
 
 chaos: setup  ## Break workers, database, Redis and S3 under running exports; a few minutes
 	@$(STACK) run --follow-parent --services-only -- $(PYTHON) -m chaos $(ARGS)
