@@ -221,7 +221,10 @@ REST_FRAMEWORK = {
         "exports_app.api.permissions.BearerAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PERMISSION_CLASSES": [
+        "exports_app.api.permissions.ExportsEnabled",
+        "rest_framework.permissions.IsAuthenticated",
+    ],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["exports_app.api.parsers.BoundedJSONParser"],
     "DEFAULT_SCHEMA_CLASS": "exports_app.api.schema.ExportsSchema",

@@ -13,6 +13,7 @@ from typing import Any
 
 import structlog
 from celery.exceptions import SoftTimeLimitExceeded
+from django.contrib.auth import get_user_model
 from django.db import DatabaseError, InterfaceError, OperationalError
 
 from exports_app import conf, dispatch, errors, lifecycle, live, metrics, performance, services, storage
@@ -32,6 +33,8 @@ from workers.endings import Endings, await_database
 from workers.lease import Drained, Heartbeat, draining
 from workers.retry import RetryDecision
 
+RIGHTS_SECONDS = 5.0
+"""A permission that is withdrawn ends the run within so many seconds, and always before there is a file."""
 PROGRESS_SECONDS = 1.0
 """Progress and the cancel check are one UPDATE, this often."""
 ONE_PIECE_SECONDS = 1_800.0
@@ -92,7 +95,7 @@ class Run:
         self.live = live.Reporter(job.pk, job.claim)
         self.chunk_seconds: list[float] = []
         self.chunk_logged = float("-inf")
-        self.began = time.monotonic()
+        self.began = self.rights_checked = time.monotonic()
 
     def execute(self) -> RetryDecision | None:
         """Run to the end of the file, the slice or the first error, and record which."""
@@ -224,11 +227,20 @@ class Run:
         memory.check()
         if not self.resumable and time.monotonic() - self.began > ONE_PIECE_SECONDS:
             raise pipeline_errors.TimeLimit
+        if time.monotonic() - self.rights_checked >= RIGHTS_SECONDS:
+            self._check_rights()
+
+    def _check_rights(self) -> None:
+        """Whether the owner may still have these rows and columns, as the database knows it now."""
+        _require_enabled()
+        self.rights_checked = time.monotonic()
+        owner = get_user_model()._default_manager.filter(pk=self.job.owner_id, is_active=True).first()
+        if owner is None or not services.may_read(owner, self.job):
+            raise pipeline_errors.PermissionLost
 
     def _plan(self) -> Plan:
         """The same request, checked against what its owner may today."""
-        if not conf.settings.ENABLED:
-            raise pipeline_errors.PipelineError("Exports were switched off.")
+        _require_enabled()
         if not self.job.owner.is_active:
             raise pipeline_errors.PermissionLost
         try:
@@ -308,6 +320,7 @@ class Run:
     def _complete(self, plan: Plan, progress: Progress) -> None:
         job = self.job
         assert progress.receipt is not None  # noqa: S101 - only called with one
+        self._check_rights()
         seconds = time.monotonic() - self.began
         lifecycle.complete(
             job,
@@ -341,6 +354,11 @@ class Run:
             return "drain"
         over = time.monotonic() - self.began >= conf.settings.SLICE_SECONDS
         return "slice" if over and self.resumable else None
+
+
+def _require_enabled() -> None:
+    if not conf.settings.ENABLED:
+        raise pipeline_errors.PipelineError("Exports were switched off.")
 
 
 def _finished(last: StoredPart, receipt: Receipt) -> Progress:

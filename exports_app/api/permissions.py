@@ -6,7 +6,10 @@ from typing import Any
 
 from knox.auth import TokenAuthentication
 from rest_framework.authentication import get_authorization_header
+from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
+
+from exports_app import services
 
 PREFIXES = (b"bearer", b"token")
 
@@ -23,3 +26,11 @@ class BearerAuthentication(TokenAuthentication):  # type: ignore[misc]  # knox s
 
     def authenticate_header(self, request: Request) -> str:
         return "Bearer"
+
+
+class ExportsEnabled(BasePermission):
+    """Everything answers 503 with the reason while exports are switched off. Raises ``errors.Disabled``."""
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        services.require_enabled()
+        return True

@@ -83,10 +83,11 @@ def link(request: HttpRequest, id: UUID) -> HttpResponse:
     The token stands behind the ``#``, which no browser sends: the page's script posts it, or a person pastes it.
     By POST: what the file is; with ``download``, the file, which uses the token up.
     """
-    if request.method != "POST":
-        return _link_page(request, id)
     token, address = _token_in(request.POST.get("token", "")), request.META.get("REMOTE_ADDR", "")
     try:
+        services.require_enabled()
+        if request.method != "POST":
+            return _link_page(request, id)
         if "download" in request.POST:
             url = downloads.redeem(id, token, address=address)
             return HttpResponseRedirect(url, headers={"Referrer-Policy": "no-referrer"})
