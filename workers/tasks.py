@@ -6,8 +6,16 @@ import gc
 from typing import Any
 
 from celery import Task, shared_task
-from celery.signals import heartbeat_sent, worker_process_init, worker_ready, worker_shutdown, worker_shutting_down
+from celery.signals import (
+    heartbeat_sent,
+    worker_init,
+    worker_process_init,
+    worker_ready,
+    worker_shutdown,
+    worker_shutting_down,
+)
 
+from exports_app import storage
 from exports_app.dispatch import NOTIFY_NEXT, RUN_NEXT
 from exports_app.pipeline import errors
 from exports_app.pipeline.errors import PipelineError
@@ -52,6 +60,12 @@ def prune() -> None:
 def sweep_orphans() -> None:
     """Remove what the storage holds that no job owns."""
     upkeep.sweep_orphans()
+
+
+@worker_init.connect
+def load_storage(**_: object) -> None:
+    """boto3 takes half a second and 20 MB: loaded before the pool's children are forked, they share it."""
+    storage.exports_storage()
 
 
 @worker_ready.connect

@@ -7,6 +7,7 @@ from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from hashlib import md5
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -51,9 +52,10 @@ class S3Object:
         digest = md5(data, usedforsecurity=False)
         check = b64encode(digest.digest()).decode()
         for _ in range(SENDS):
-            with s3_errors():
+            # Closed, the body lets go of the part: boto3's own objects refer to it until the next garbage collection.
+            with s3_errors(), BytesIO(data) as body:
                 answer = self._client.upload_part(
-                    **self._part_of_upload(), PartNumber=number, Body=data, ContentMD5=check
+                    **self._part_of_upload(), PartNumber=number, Body=body, ContentMD5=check
                 )
             etag = _bare(answer["ETag"])
             if _encrypted(answer) or not _MD5.fullmatch(etag) or etag == digest.hexdigest():
@@ -89,8 +91,8 @@ class S3Object:
     def write(self, data: bytes, headers: Mapping[str, Any]) -> None:
         """Make the whole object in one call."""
         check = b64encode(md5(data, usedforsecurity=False).digest()).decode()
-        with s3_errors():
-            self._client.put_object(**self._target, **self._marked(headers), Body=data, ContentMD5=check)
+        with s3_errors(), BytesIO(data) as body:
+            self._client.put_object(**self._target, **self._marked(headers), Body=body, ContentMD5=check)
 
     def prove(self, *, size: int, etag: str | None) -> Receipt | None:
         """That the object is there, ours by its token, and what was written; None if it is not ours.
