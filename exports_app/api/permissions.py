@@ -8,6 +8,7 @@ from knox.auth import TokenAuthentication
 from rest_framework.authentication import get_authorization_header
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
+from structlog.contextvars import bind_contextvars
 
 from exports_app import services
 
@@ -22,6 +23,7 @@ class BearerAuthentication(TokenAuthentication):  # type: ignore[misc]  # knox s
         if len(words) != 2 or words[0].lower() not in PREFIXES:
             return None
         user, token = self.authenticate_credentials(words[1])
+        bind_contextvars(user_id=user.pk)  # for the log: who asks was not known before
         return user, token
 
     def authenticate_header(self, request: Request) -> str:
