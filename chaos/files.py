@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import openpyxl
 import psycopg
 import python_calamine
+from django.test.utils import override_settings
 
 from chaos.catalogue import fault
 from chaos.libreoffice import converted
@@ -296,19 +297,21 @@ def overhead(scene: Scene) -> None:
     for worker in scene.site.workers:
         worker.kill_group()  # both ways run in this process
     pairs: list[tuple[Took, Took]] = []
-    for number in range(PAIRS + 1):
-        job = scene.ask()
-        ways = [_bare, _whole] if number % 2 else [_whole, _bare]
-        took = {way: way(scene, job) for way in ways}
-        pairs.append((took[_bare], took[_whole]))
+    with override_settings(EXPORTS_LEASE_SECONDS=30, EXPORTS_PART_SIZE=8 * MIB):  # as it is by default
+        for number in range(PAIRS + 1):
+            job = scene.ask()
+            ways = [_bare, _whole] if number % 2 else [_whole, _bare]
+            took = {way: way(scene, job) for way in ways}
+            pairs.append((took[_bare], took[_whole]))
     ratios = [whole.wall / bare.wall for bare, whole in pairs[1:]]  # the first pair loads what is needed
     bare, whole = (statistics.median(pair[way].wall for pair in pairs[1:]) for way in (0, 1))
     more = 100 * (statistics.median(ratios) - 1)
     cpu = 100 * (statistics.median(whole.cpu / bare.cpu for bare, whole in pairs[1:]) - 1)
+    best = 100 * (min(pair[1].wall for pair in pairs[1:]) / min(pair[0].wall for pair in pairs[1:]) - 1)
     each = ", ".join(f"{100 * (ratio - 1):+.1f}" for ratio in ratios)
     scene.notes.append(
         f"{PAIRS} pairs: {bare:.2f} s bare, {whole:.2f} s whole; median of the pairs {more:+.1f} % ({each}), "
-        f"of this process' CPU {cpu:+.1f} %; load {os.getloadavg()[0]:.1f}"
+        f"best against best {best:+.1f} %, CPU of this process {cpu:+.1f} %; load {os.getloadavg()[0]:.1f}"
     )
     scene.expect(more <= 5, f"{more:.1f} % more")
 
