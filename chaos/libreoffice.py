@@ -25,9 +25,8 @@ def converted(path: Path, scene: Scene) -> str:
         subprocess.run([*words, "--outdir", str(folder), str(path)], check=True, capture_output=True, timeout=SECONDS)
     except subprocess.TimeoutExpired:
         return f"LibreOffice: not done in {SECONDS} s"
-    ids = [
-        line.partition(b",")[0] for each in sorted(folder.glob("*.csv")) for line in each.read_bytes().splitlines()[1:]
-    ]
-    scene.expect([int(each) for each in ids] == list(range(1, len(ids) + 1)), "LibreOffice: other ids")
+    lines = [line for each in folder.glob("*.csv") for line in each.read_bytes().splitlines()[1:]]
+    ids = sorted(int(line.partition(b",")[0]) for line in lines)
+    scene.expect(ids == list(range(1, len(ids) + 1)), "LibreOffice: other ids")
     scene.expect(len(ids) == scene.site.rows, f"LibreOffice: {len(ids)} rows")
     return f"LibreOffice: {len(ids):,} rows in {time.monotonic() - began:.0f} s"
