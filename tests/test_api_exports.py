@@ -167,3 +167,11 @@ def test_health_counts_the_jobs(api: APIClient) -> None:
     assert answer.pop("avg_duration_ms") > 0
     assert answer == {"status": "ok", "queued": 1, "running": 0, "processed": 1, "failed": 0, "retried": 0}
     assert ExportJob.objects.filter(status=Status.COMPLETED).count() == 1
+
+
+def test_the_list_is_narrowed_by_format_and_refuses_what_is_no_moment(api: APIClient) -> None:
+    made = [api.post("/api/v1/exports/", {"resource": "customers", "format": name}).json() for name in ("csv", "json")]
+    assert [job["id"] for job in api.get("/api/v1/exports/?format=csv").json()["results"]] == [made[0]["id"]]
+    for query, name in (("created_after=", "created_after"), ("page_size=0", "page_size"), ("cursor=x", "cursor")):
+        refused = api.get(f"/api/v1/exports/?{query}")
+        assert (refused.status_code, list(refused.json()["errors"])) == (400, [name])

@@ -5,8 +5,10 @@ Of an export of `customers`; Bob has it shared, and keeps or loses his own permi
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import django_filters as df
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.core.management import call_command
@@ -18,6 +20,7 @@ from exports_app.choices import Status
 from exports_app.models import ExportJob
 from exports_app.pipeline.types import Progress
 from exports_app.plan import Request
+from exportsite.samples.filters import TransactionFilter
 from tests.test_access import STATES, ask, by_export, elsewhere
 from workers import run
 
@@ -129,6 +132,26 @@ def test_a_sensitive_column_that_is_forbidden_later_takes_the_file_with_it(alice
     assert as_user(alice).get(f"/api/v1/exports/{job.pk}/").json()["download_url"] is not None
     alice.user_permissions.remove(card)
     serves_nothing(job, alice)
+
+
+def test_those_shared_with_see_no_trace_of_a_column_that_is_hidden_from_them(
+    alice: User, bob: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(TransactionFilter.base_filters, "card_number", df.CharFilter("card_number"))
+    alice.user_permissions.add(Permission.objects.get(codename="view_card"))
+    alice = User.objects.get(pk=alice.pk)
+    wanted = replace(ask_for("transactions", columns=["id", "card_number"]), filters={"card_number": "4111"})
+    job, _ = services.request_export(alice, wanted)
+    job.shared_with.add(bob)
+    path = f"/api/v1/exports/{job.pk}/"
+    mine, theirs = as_user(alice).get(path).json(), as_user(bob).get(path).json()
+    assert ([each["name"] for each in mine["columns"]], mine["filters"]) == (["id", "card_number"], wanted.filters)
+    assert ([each["name"] for each in theirs["columns"]], theirs["filters"]) == (["id"], {})
+    browser = Client()
+    browser.force_login(bob)
+    shown = browser.get(f"/exports/{job.pk}/").content.decode()
+    assert "4111" not in shown
+    assert "ard number" not in shown
 
 
 # Switched off

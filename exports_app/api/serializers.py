@@ -128,6 +128,7 @@ def job_json(job: ExportJob, user: Any, places: progress.Places | None = None) -
     """The job as the API shows it; ``places`` of a whole list, where there is one."""
     base = f"{reverse('api:export-list')}{job.pk}/"
     url = services.download_url(user, job)
+    columns, filters = services.shown_contents(user, job)
     return {
         **status_json(job, places),
         "resource": job.resource,
@@ -135,8 +136,8 @@ def job_json(job: ExportJob, user: Any, places: progress.Places | None = None) -
         "compression": job.compression or None,
         "strategy": job.strategy,
         "warnings": job.warnings,
-        "columns": job.columns,
-        "filters": job.filters,
+        "columns": columns,
+        "filters": filters,
         "ids": job.ids,
         "limit": job.row_limit,
         "parameters": job.parameters,

@@ -58,6 +58,9 @@ class Pages(CursorPagination):
             raise errors.Invalid("The query is not valid.", errors={"cursor": [message]}) from error
 
 
+MOMENTS = ("created_after", "created_before")
+
+
 class ExportFilter(df.FilterSet):
     """Query parameters of the list of exports."""
 
@@ -215,6 +218,7 @@ def _unknown(request: Request, names: Iterable[str]) -> dict[str, Any]:
 
 def _filtered(request: Request, jobs: QuerySet[ExportJob]) -> QuerySet[ExportJob]:
     wrong = _unknown(request, ExportFilter.base_filters)
+    wrong |= {name: ["Enter a date and a time."] for name in MOMENTS if request.query_params.get(name) == ""}
     filters = ExportFilter(data=request.query_params, queryset=jobs)
     if not filters.is_valid():
         wrong |= {name: list(messages) for name, messages in filters.errors.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from django.utils import timezone
@@ -57,6 +58,7 @@ class JobView:
         """``places``: those of a whole list, so that its length costs no queries."""
         self.job = job
         self.id = job.pk
+        self.user = user
         self.now = now or timezone.now()
         self.is_mine = job.owner_id == user.pk
         self.may_change = self.is_mine or user.is_staff
@@ -213,7 +215,15 @@ class JobView:
     @property
     def filters(self) -> list[Named]:
         known = {each.name: each for each in describe(self.resource)} if self.resource else {}
-        return [_named(known.get(name), name, value) for name, value in self.job.filters.items()]
+        return [_named(known.get(name), name, value) for name, value in self._contents[1].items()]
+
+    @property
+    def columns(self) -> list[dict[str, Any]]:
+        return self._contents[0]
+
+    @cached_property
+    def _contents(self) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        return services.shown_contents(self.user, self.job)
 
     @property
     def parameters(self) -> list[Named]:
