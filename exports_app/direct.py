@@ -126,9 +126,10 @@ def _stream(user: Any, order: services.Order, address: str) -> Answer:
         if not new:
             return _not_again(job)
         pipe = PipeSink(send_seconds=SEND_SECONDS)
-        stream = _Stream(pipe, Making(job, order.plan, address, is_wanted=pipe.check))
+        stream = _Stream(pipe, job, order.plan, address)
         stream.start()
         undo.pop_all()  # the thread gives its place back itself
+    connections.close_all()  # while we wait, the thread may need its last free connection
     if not pipe.wait_for_first() and stream.failure:
         raise stream.failure
     return Download(job=job, content_type=order.plan.content_type, content=pipe)
@@ -137,14 +138,19 @@ def _stream(user: Any, order: services.Order, address: str) -> Answer:
 class _Stream(threading.Thread):
     """Makes the file while its pieces are sent."""
 
-    def __init__(self, pipe: PipeSink, making: Making) -> None:
-        super().__init__(name=f"stream-{making.job.pk}", daemon=True)
+    def __init__(self, pipe: PipeSink, job: ExportJob, plan: Plan, address: str) -> None:
+        super().__init__(name=f"stream-{job.pk}", daemon=True)
         self.failure: errors.ExportError | None = None
-        self._pipe, self._making = pipe, making
+        self._pipe, self._making = pipe, Making(job, plan, address, is_wanted=self._is_wanted)
         self._context = contextvars.copy_context()  # the request's id, for the log
 
     def run(self) -> None:
         self._context.run(self._make)
+
+    def _is_wanted(self) -> None:
+        """Also gives back the connection of what was written last: a slow client must not keep one from others."""
+        connections.close_all()
+        self._pipe.check()
 
     def _make(self) -> None:
         with ExitStack() as after:  # whatever happens, the reader learns that it is over

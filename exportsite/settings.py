@@ -144,6 +144,17 @@ DATABASES = {"default": dj_database_url.parse(required("DATABASE_URL", desk="pos
 DATABASES["default"].setdefault("OPTIONS", {}).update(
     connect_timeout=5, keepalives_idle=10, keepalives_interval=5, keepalives_count=3, tcp_user_timeout=30_000
 )
+# For web processes alone: under ASGI each request has a thread of its own, and would sign in anew.
+if _size := env.int("DATABASE_POOL", 0):
+    if _size < 0:
+        raise ImproperlyConfigured(f"DATABASE_POOL is {_size}. Set it to a number of connections, or 0 for no pool.")
+    DATABASES["default"]["ENGINE"] = "exportsite.database"
+    DATABASES["default"]["OPTIONS"]["pool"] = {
+        "min_size": 1,
+        "max_size": _size,
+        "timeout": 3,  # seconds; who waits longer for a connection gets 503
+        "reconnect_timeout": 3,  # then the next request tries, so that the pauses do not grow with an outage
+    }
 EXPORTS_SOURCE_DATABASE_URL = env.str("EXPORTS_SOURCE_DATABASE_URL", "")
 
 # Language, time, static files
@@ -308,6 +319,7 @@ LOGGING = {
         "django_structlog": {"level": "WARNING"},
         "botocore": {"level": "WARNING"},
         "boto3": {"level": "WARNING"},
+        "psycopg.pool": {"level": "WARNING"},  # three lines for each request else
         "uvicorn.access": {"handlers": ["console"], "propagate": False},  # else past our formatter, with its tokens
     },
 }

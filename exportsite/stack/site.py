@@ -21,7 +21,9 @@ from exportsite.stack.supervisor import Program, Supervisor
 
 PROJECT = Path(__file__).resolve().parents[2]
 PING_SECONDS = 1.0
+POOL = "10"  # connections that the web process keeps; workers keep their own and need none
 STREAMS_SECONDS = 2  # open event streams may hold up the end of the web process this long
+WITHOUT_POOL = {"DATABASE_POOL": "0"}
 
 # One line per kind of worker process: its queues, and how many of them it does at once. Small exports never
 # wait behind large ones, and the upkeep that rescues both waits behind neither. Webhooks may have to wait for
@@ -105,6 +107,7 @@ class Site:
             "--host", HOST,
             "--port", str(self.port),
             "--timeout-graceful-shutdown", str(STREAMS_SECONDS),
+            env={"DATABASE_POOL": self.env.get("DATABASE_POOL", POOL)},
         )  # fmt: skip
 
     def _worker(self, name: str, queues: str, concurrency: int) -> Program:
@@ -131,11 +134,11 @@ class Site:
     def _manage(self, command: str, *arguments: str) -> str:
         return self.supervisor.run(self._python(command, "manage.py", command, *arguments))
 
-    def _python(self, name: str, *arguments: str) -> Program:
+    def _python(self, name: str, *arguments: str, env: Mapping[str, str] = WITHOUT_POOL) -> Program:
         return Program(
             name=name,
             argv=[sys.executable, *arguments],
-            env=self.env,
+            env={**self.env, **env},
             cwd=PROJECT,
             stop_signal=signal.SIGKILL if self.is_disposable else signal.SIGTERM,
         )
