@@ -137,7 +137,7 @@ def _one(site: sites.Site, each: object, rng: random.Random) -> tuple[str, str]:
     except NotHere as reason:
         return "not here", str(reason)
     except Broken as reason:
-        return "BROKEN", str(reason)
+        return "BROKEN", ", ".join([*scene.notes, str(reason)])
     except Exception as error:
         traceback.print_exc()
         return "BROKEN", f"{type(error).__name__}: {error}"
