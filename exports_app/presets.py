@@ -8,11 +8,10 @@ from typing import Any
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Q, QuerySet
 
-from exports_app import errors, services
+from exports_app import errors, services, visibility
 from exports_app.models import ExportPreset
 from exports_app.plan import Request, make_plan
 from exports_app.resources import registry
-from exports_app.resources.filters import forbidden_filters
 
 MAX_PRESETS = 200
 """Presets that one user may own."""
@@ -96,15 +95,7 @@ def completed(user: Any, preset_id: Any, given: Mapping[str, Any]) -> dict[str, 
 
 def shown(user: Any, preset: ExportPreset) -> dict[str, Any]:
     """The preset as ``user`` may see it: without the columns, and the filters on them, that are hidden from them."""
-    declared = registry.get(preset.resource)
-    resource = declared() if declared else None
-    columns: Any = []
-    filters: dict[str, Any] = {}
-    if resource is not None and resource.is_allowed(user):
-        visible = {column.name for column in resource.visible_columns(user)}
-        hidden = forbidden_filters(resource, user)
-        columns = preset.columns and [each for each in preset.columns if _name(each) in visible]
-        filters = {name: value for name, value in preset.filters.items() if name not in hidden}
+    columns, filters = visibility.seen_by(user, preset.resource, preset.columns, preset.filters)
     return {
         "id": str(preset.pk),
         "name": preset.name,
@@ -155,7 +146,3 @@ def _request(preset: ExportPreset) -> Request:
         parameters=preset.parameters,
         options=preset.options,
     )
-
-
-def _name(column: str | Mapping[str, str]) -> str:
-    return column if isinstance(column, str) else column["name"]

@@ -25,7 +25,6 @@ from exports_app.models import ExportJob, ExportPerformance
 from exports_app.pipeline.formats import get_format
 from exports_app.pipeline.types import Options, Upload
 from exports_app.plan import Plan, Request, make_plan
-from exports_app.resources.filters import forbidden_filters
 from exports_app.validation import allowed_resource
 
 LINK_LIFE = timedelta(seconds=storage.LINK_SECONDS)
@@ -239,18 +238,6 @@ def may_read(user: Any, job: ExportJob) -> bool:
         return False
     visible = {column.name for column in resource.visible_columns(user)}
     return all(column["name"] in visible for column in job.columns)
-
-
-def shown_contents(user: Any, job: ExportJob) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """The export's columns and filters without those, and the filters on those, that are hidden from this user."""
-    try:
-        resource = allowed_resource(job.resource, user)
-    except errors.ExportError:
-        return [], {}
-    visible = {column.name for column in resource.visible_columns(user)}
-    hidden = forbidden_filters(resource, user)
-    columns = [column for column in job.columns if column["name"] in visible]
-    return columns, {name: value for name, value in job.filters.items() if name not in hidden}
 
 
 def content_type(job: ExportJob) -> str:

@@ -11,12 +11,12 @@ from django.urls import reverse
 from django.utils import timezone
 from rest_framework import serializers
 
-from exports_app import conf, errors, presets, progress, services
+from exports_app import conf, errors, presets, progress, services, visibility
 from exports_app.models import ExportJob
 from exports_app.pipeline.formats import FORMATS
 from exports_app.plan import Request
 from exports_app.resources.base import Resource, User
-from exports_app.resources.filters import describe, forbidden_filters
+from exports_app.resources.filters import allowed_filters
 from exports_app.resources.queries import fields_of
 
 MAX_IDS = 10_000
@@ -128,7 +128,7 @@ def job_json(job: ExportJob, user: Any, places: progress.Places | None = None) -
     """The job as the API shows it; ``places`` of a whole list, where there is one."""
     base = f"{reverse('api:export-list')}{job.pk}/"
     url = services.download_url(user, job)
-    columns, filters = services.shown_contents(user, job)
+    columns, filters = visibility.seen_by(user, job.resource, job.columns, job.filters)
     return {
         **status_json(job, places),
         "resource": job.resource,
@@ -181,7 +181,6 @@ def resource_json(resource: Resource, user: User) -> dict[str, Any]:
     """What this user may export from a resource, and how."""
     columns = resource.visible_columns(user)
     kinds = fields_of(resource, user, columns)
-    forbidden = forbidden_filters(resource, user)
     return {
         "name": resource.name,
         "title": resource.get_title(),
@@ -198,8 +197,7 @@ def resource_json(resource: Resource, user: User) -> dict[str, Any]:
                 "multiple": each.multiple,
                 "choices": [{"value": value, "label": label} for value, label in each.choices],
             }
-            for each in describe(resource)
-            if each.name not in forbidden
+            for each in allowed_filters(resource, user)
         ],
         "formats": list(resource.formats or FORMATS),
         "parameters": _parameters_json(resource),

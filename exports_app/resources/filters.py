@@ -38,6 +38,12 @@ def describe(resource: Resource) -> list[FilterInput]:
     return inputs
 
 
+def allowed_filters(resource: Resource, user: User) -> list[FilterInput]:
+    """Those of them that narrow by what this user may see."""
+    forbidden = forbidden_filters(resource, user)
+    return [each for each in describe(resource) if each.name not in forbidden]
+
+
 def forbidden_filters(resource: Resource, user: User) -> set[str]:
     """Names that narrow by a column which this user may not see: whoever filters by a value learns it."""
     visible = resource.visible_columns(user)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -12,14 +13,14 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from exports_app import attachments, direct, errors, presets, request_id, services
+from exports_app import attachments, direct, errors, presets, request_id, services, visibility
 from exports_app.choices import Strategy
 from exports_app.plan import Request
 from exports_app.resources import registry
 from exports_app.resources.base import Resource
 from exports_app.web import options, words
 from exports_app.web.forms import ExportForm
-from exports_app.web.pages import page
+from exports_app.web.pages import page, posted_text
 from exports_app.web.preview import Preview
 
 
@@ -96,7 +97,7 @@ def _export(request: HttpRequest, form: ExportForm) -> HttpResponseBase:
 
 
 def _save(request: HttpRequest, form: ExportForm) -> HttpResponse:
-    name = request.POST.get("preset-name", "").strip()
+    name = posted_text(request, "preset-name")
     if not name:
         raise errors.Invalid("Give the preset a name.")
     wanted = form.to_request()
@@ -107,14 +108,21 @@ def _save(request: HttpRequest, form: ExportForm) -> HttpResponse:
 
 
 def _start(request: HttpRequest, name: str) -> Request | None:
-    """The settings to begin with: of a preset, or of an earlier export."""
+    """The settings to begin with: of a preset, or of an earlier export; said where parts of them are hidden."""
     user = request.user
-    if preset := _uuid(request.GET.get("preset", "")):
-        shown = presets.shown(user, presets.get_preset(user, preset))
-        return Request(**{field: shown[field] for field in presets.FIELDS}) if shown["resource"] == name else None
-    if again := _uuid(request.GET.get("again", "")):
-        return services.stored_request(services.get_export(user, again))
-    return None
+    if preset_id := _uuid(request.GET.get("preset", "")):
+        preset = presets.get_preset(user, preset_id)
+        start = Request(**{field: getattr(preset, field) for field in presets.FIELDS})
+    elif job_id := _uuid(request.GET.get("again", "")):
+        start = services.stored_request(services.get_export(user, job_id))
+    else:
+        return None
+    if start.resource != name:
+        return None
+    columns, filters = visibility.seen_by(user, name, start.columns, start.filters)
+    if (columns, filters) != (start.columns, start.filters):
+        messages.warning(request, "Some of its columns or filters are hidden from you, and left out here.")
+    return replace(start, columns=columns, filters=filters)
 
 
 def _show(

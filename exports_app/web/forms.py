@@ -14,7 +14,7 @@ from exports_app import errors
 from exports_app.pipeline.formats import FORMATS, get_format
 from exports_app.plan import Request
 from exports_app.resources.base import Resource
-from exports_app.resources.filters import FilterInput, describe
+from exports_app.resources.filters import FilterInput, allowed_filters
 from exports_app.resources.queries import fields_of
 from exports_app.web import columns, controls, options, words
 from exports_app.web.columns import ColumnRow
@@ -70,7 +70,7 @@ class ExportForm(forms.Form):
         """``start``: a request whose settings the form shows at first."""
         self.resource = resource
         self.formats = sorted(resource.formats or FORMATS, key=words.format_place)
-        self.filters = {each.name: each for each in describe(resource)}
+        self.filters = {each.name: each for each in allowed_filters(resource, user)}
         visible = resource.visible_columns(user)
         self.fields_of_file = fields_of(resource, user, visible)
         super().__init__(data, initial=self._initial(start), label_suffix="")

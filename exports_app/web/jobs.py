@@ -11,7 +11,7 @@ from typing import Any
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from exports_app import progress, services
+from exports_app import progress, services, visibility
 from exports_app.choices import ACTIVE, Status, Strategy
 from exports_app.models import ExportJob
 from exports_app.pipeline.types import Options
@@ -215,15 +215,22 @@ class JobView:
     @property
     def filters(self) -> list[Named]:
         known = {each.name: each for each in describe(self.resource)} if self.resource else {}
-        return [_named(known.get(name), name, value) for name, value in self._contents[1].items()]
+        return [_named(known.get(name), name, value) for name, value in self._seen[1].items()]
 
     @property
-    def columns(self) -> list[dict[str, Any]]:
-        return self._contents[0]
+    def columns(self) -> list[dict[str, str]]:
+        return self._seen[0] or []
+
+    @property
+    def hidden(self) -> str:
+        """What stands in the file, or narrows it, but is not this user's to see: ``1 column, 1 filter``."""
+        columns, filters = len(self.job.columns) - len(self.columns), len(self.job.filters) - len(self._seen[1])
+        counts = {"column": columns, "filter": filters}
+        return ", ".join(words.counted(count, noun) for noun, count in counts.items() if count)
 
     @cached_property
-    def _contents(self) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-        return services.shown_contents(self.user, self.job)
+    def _seen(self) -> tuple[list[Any] | None, dict[str, Any]]:
+        return visibility.seen_by(self.user, self.job.resource, self.job.columns, self.job.filters)
 
     @property
     def parameters(self) -> list[Named]:

@@ -42,6 +42,14 @@ def page(view: View) -> View:
     return guarded
 
 
+def posted_text(request: HttpRequest, name: str) -> str:
+    """What was typed there, without the spaces around it. Raises ``errors.Invalid`` for what no database stores."""
+    text = request.POST.get(name, "").strip()
+    if "\0" in text:
+        raise errors.Invalid("The text holds a NUL character, which cannot be stored.")
+    return text
+
+
 def back(request: HttpRequest, otherwise: str) -> str:
     """The page the form stood on, if it is one of ours."""
     wanted = request.POST.get("next", "")
