@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.contrib.auth.models import User
@@ -96,6 +98,8 @@ def test_a_bad_request_names_its_field_and_leaves_nothing(
         ('{"resource": ', "application/json", 400, "invalid"),
         ("[1, 2]", "application/json", 400, "invalid"),
         ('"customers"', "application/json", 400, "invalid"),
+        ('{"resource": ' + "[" * 5_000 + "]" * 5_000 + "}", "application/json", 400, "invalid"),
+        ('{"resource": "customers", "filters": ' + '{"a":' * 64 + "1" + "}" * 65, "application/json", 400, "invalid"),
         ("resource=customers", "application/x-www-form-urlencoded", 415, "unsupported_media_type"),
     ],
 )
@@ -209,3 +213,13 @@ def test_a_path_that_does_not_exist_is_refused_as_the_api_refuses(
     response = getattr(api, method)(f"/api/v1/{path}")
     assert response.status_code == 404
     assert response.json() == {"code": "not_found", "detail": detail}
+
+
+@pytest.mark.parametrize(
+    ("path", "position"), [("exports", "%"), ("exports", "2026"), ("webhooks", "\0"), ("presets", "a\0b")]
+)
+def test_a_cursor_that_no_page_gave_out_is_refused(api: APIClient, path: str, position: str) -> None:
+    cursor = b64encode(urlencode({"p": position}).encode()).decode()
+    response = api.get(f"/api/v1/{path}/", {"cursor": cursor})
+    assert response.status_code == 400
+    assert response.json()["errors"] == {"cursor": ["Take it from next or previous of a page."]}

@@ -220,6 +220,28 @@ def test_anothers_key_cannot_be_revoked(browser: Client, bob: User) -> None:
     assert browser.post(action[1]).status_code == 404
 
 
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/exports/keys/", "name"),
+        ("/exports/{job}/share/", "username"),
+        ("/exports/{job}/unshare/", "username"),
+        ("/exports/new/customers/", "preset-name"),
+    ],
+)
+def test_text_that_no_database_stores_is_refused(browser: Client, alice: User, path: str, name: str) -> None:
+    values = {"format": "csv", "columns": ["id"], "save": "1", name: "a\0b"}
+    answer = browser.post(path.format(job=make_job(alice).pk), values, follow=True)
+    assert "holds a NUL character" in text(answer)
+    assert "a\0b" not in text(answer)
+
+
+def test_addresses_that_no_database_knows_are_no_failure(browser: Client) -> None:
+    assert browser.get("/exports/?resource=%00&status=%00&page=%00").status_code == 200
+    assert browser.get("/exports/rows/?resource=%00").status_code == 200
+    assert browser.post("/exports/keys/%00/revoke/").status_code == 404
+
+
 def test_pages_may_load_nothing_from_elsewhere(browser: Client) -> None:
     policy = browser.get("/exports/")["Content-Security-Policy"]
     assert "default-src 'none'" in policy

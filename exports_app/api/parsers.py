@@ -7,9 +7,13 @@ from io import BytesIO
 from typing import IO, Any
 
 from django.conf import settings
+from rest_framework.exceptions import ParseError
 from rest_framework.parsers import JSONParser
 
 from exports_app import errors
+
+MAX_DEPTH = 64
+"""Lists and objects within one another; what is deeper would end in the interpreter's own bound, later."""
 
 
 class BoundedJSONParser(JSONParser):
@@ -18,11 +22,33 @@ class BoundedJSONParser(JSONParser):
     def parse(
         self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> Any:
-        """Raises ``errors.TooLarge`` without having read more."""
+        """Raises ``errors.TooLarge`` without having read more, and ``ParseError``."""
         most: int | None = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-        if most is None:
-            return super().parse(stream, media_type, parser_context)
-        data = stream.read(most + 1)
-        if len(data) > most:
-            raise errors.TooLarge.of(most)
-        return super().parse(BytesIO(data), media_type, parser_context)
+        if most is not None:
+            data = stream.read(most + 1)
+            if len(data) > most:
+                raise errors.TooLarge.of(most)
+            stream = BytesIO(data)
+        try:
+            body = super().parse(stream, media_type, parser_context)
+        except RecursionError:
+            body, too_deep = None, True
+        else:
+            too_deep = _is_deeper(body, MAX_DEPTH)
+        if too_deep:
+            raise ParseError(f"The body nests its lists and objects more than {MAX_DEPTH} deep.")
+        return body
+
+
+def _is_deeper(value: Any, most: int) -> bool:
+    level = [value]
+    for _ in range(most + 1):
+        level = [
+            inner
+            for each in level
+            if isinstance(each, dict | list)
+            for inner in (each.values() if isinstance(each, dict) else each)
+        ]
+        if not level:
+            return False
+    return True

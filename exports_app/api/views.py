@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import django_filters as df
+from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
@@ -52,10 +53,24 @@ class Pages(CursorPagination):
 
     def decode_cursor(self, request: Request) -> Any:
         try:
-            return super().decode_cursor(request)
+            cursor = super().decode_cursor(request)
         except NotFound as error:
-            message = "Take it from next or previous of a page."
-            raise errors.Invalid("The query is not valid.", errors={"cursor": [message]}) from error
+            raise _no_cursor() from error
+        if cursor is not None and "\0" in str(cursor.position):
+            raise _no_cursor()
+        return cursor
+
+    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any] | None:
+        """Raises ``errors.Invalid`` for a cursor that no page gave out."""
+        try:
+            return super().paginate_queryset(queryset, request, view)
+        except ValidationError as error:
+            raise _no_cursor() from error
+
+
+def _no_cursor() -> errors.Invalid:
+    message = "Take it from next or previous of a page."
+    return errors.Invalid("The query is not valid.", errors={"cursor": [message]})
 
 
 MOMENTS = ("created_after", "created_before")

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from exports_app import errors
 from exports_app.models import ApiToken
-from exports_app.web.pages import page
+from exports_app.web.pages import page, posted_text
 
 MAX_KEYS = 20
 """Keys that one user may have."""
@@ -24,7 +24,7 @@ def keys(request: HttpRequest) -> HttpResponse:
     mine = ApiToken.objects.filter(user=request.user)
     if request.method != "POST":
         return render(request, "exports/keys.html", {"keys": mine.order_by("-created")})
-    name = request.POST.get("name", "").strip()[:100]
+    name = posted_text(request, "name")[:100]
     problem = ""
     if not name:
         problem = "Give the key a name, so that you know later what it is for."
@@ -41,7 +41,8 @@ def keys(request: HttpRequest) -> HttpResponse:
 @require_POST
 def revoke(request: HttpRequest, key: str) -> HttpResponse:
     """End one of my keys at once."""
-    token = ApiToken.objects.filter(user=request.user, token_key=key).first()
+    mine = ApiToken.objects.filter(user=request.user)
+    token = next((each for each in mine if each.token_key == key), None)
     if token is None:
         raise errors.NotFound("There is no such key.")
     token.delete()

@@ -43,6 +43,7 @@ def _exports(request: HttpRequest) -> dict[str, Any]:
     status = request.GET.get("status", "")
     status = status if status in Status.values else ""
     resource = request.GET.get("resource", "")
+    resource = resource if registry.get(resource) else ""
     jobs = _narrowed(services.listed_exports(user, everybodys=everybody), status, resource)
     found = Paginator(jobs, PAGE_SIZE).get_page(request.GET.get("page"))
     now, places = timezone.now(), progress.places(found)

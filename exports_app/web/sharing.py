@@ -11,13 +11,13 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from exports_app import errors, services
-from exports_app.web.pages import page
+from exports_app.web.pages import page, posted_text
 
 
 @page
 @require_POST
 def share(request: HttpRequest, id: UUID) -> HttpResponse:
-    name = request.POST.get("username", "").strip()
+    name = posted_text(request, "username")
     try:
         services.share_export(services.own_export(request.user, id), name)
         messages.success(request, f"Shared with {name}.")
@@ -29,7 +29,7 @@ def share(request: HttpRequest, id: UUID) -> HttpResponse:
 @page
 @require_POST
 def unshare(request: HttpRequest, id: UUID) -> HttpResponse:
-    name = request.POST.get("username", "")
+    name = posted_text(request, "username")
     services.unshare_export(services.own_export(request.user, id), name)
     messages.success(request, f"No longer shared with {name}.")
     return _back(id)
