@@ -126,6 +126,10 @@ class ExportForm(forms.Form):
             name = box.data["value"]
             yield box, words.format_use(name), name in words.TEXT_FORMATS
 
+    def unlabelled_formats(self) -> list[str]:
+        """Those that have no use for the headers."""
+        return [name for name in self.formats if not get_format(name).labelled]
+
     def column_rows(self) -> list[ColumnRow]:
         return columns.column_rows(self, self.fields_of_file)
 

@@ -9,7 +9,8 @@ from typing import Any, Self
 
 from exports_app import errors
 from exports_app.choices import Strategy
-from exports_app.pipeline.types import Kind
+from exports_app.pipeline.formats.reading import Written
+from exports_app.pipeline.types import Field, Format, Kind
 from exports_app.plan import make_plan
 from exports_app.previews import Forecast, forecast
 from exports_app.web import words
@@ -47,7 +48,8 @@ class Preview:
         if not form.is_valid():
             return cls(problems=list(_form_problems(form)))
         try:
-            found = forecast(make_plan(form.to_request(), user))
+            plan = make_plan(form.to_request(), user)
+            found = forecast(plan)
         except errors.ExportError as error:
             return cls(problems=[*_texts(error.errors)] or [str(error)])
         shown = found.preview
@@ -59,7 +61,7 @@ class Preview:
             action="Download" if is_direct else "Start export",
             is_direct=is_direct,
             warnings=found.warnings,
-            titles=[_cell(each.label, each.kind) for each in shown.columns] if shown else [],
+            titles=[_title(each, plan.format) for each in shown.columns] if shown else [],
             cells=[[_cell(*each) for each in zip(row, kinds, strict=True)] for row in shown.rows] if shown else [],
         )
 
@@ -74,10 +76,17 @@ def _how(found: Forecast) -> str:
     return f"{size}Made in the background, {when}."
 
 
+def _title(column: Field, format_: Format) -> Cell:
+    return _cell(column.label if format_.labelled else column.name, column.kind)
+
+
 def _cell(value: Any, kind: Kind) -> Cell:
     if value is None:
         return Cell("", "null")
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if isinstance(value, Written):
+        text = value.digits
+    else:
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return Cell(text, "number" if kind in NUMBERS else "")
 
 

@@ -101,6 +101,7 @@ FORMAT = Format(
     sql=sql,
     python=python,
     encoder=CsvEncoder,
+    labelled=True,
     guards_formulas=True,
     options=frozenset(
         {

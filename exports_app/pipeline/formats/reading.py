@@ -10,6 +10,13 @@ from typing import Any
 
 from exports_app.pipeline.types import Chunk, Field, Options
 
+
+class Written(float):
+    """A number that knows how it stands in the file: ``560.00``, not ``560.0``."""
+
+    digits: str
+
+
 Row = list[Any]
 """Cells in the order of the columns, each plain JSON."""
 Reader = Callable[[Chunk, Sequence[Field], Options], list[Row]]
@@ -46,7 +53,8 @@ def _values(rows: list[dict[str, Any]], fields: Sequence[Field]) -> list[Row]:
     return [[row[field.name] for field in fields] for row in rows]
 
 
-def _number(digits: str) -> float | str:
+def _number(digits: str) -> Written | str:
     """A number that Python's floats would round stays as its digits."""
-    number = float(digits)
+    number = Written(digits)
+    number.digits = digits
     return number if Decimal(repr(number)) == Decimal(digits) else digits

@@ -186,6 +186,7 @@ def _header(fields: Sequence[Field], style: int) -> bytes:
 
 FORMAT = Format(
     name="xlsx",
+    labelled=True,
     extension="xlsx",
     content_type="application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
     sql=sql,
