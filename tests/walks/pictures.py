@@ -19,9 +19,11 @@ FOLDER = Path(__file__).resolve().parents[2] / "docs" / "images"
 WIDTHS = {"wide": 1280, "phone": 390}
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 FAILED = """
+WITH told AS (UPDATE exports_app_exportevent SET kind = 'failed', data = '{"code": "storage_unavailable"}'
+               WHERE job_id = %(job)s AND kind = 'cancelled')
 UPDATE exports_app_exportjob
-   SET status = 'failed', error_code = 'storage_unavailable', error_detail = %s, completed_at = now()
- WHERE id = %s
+   SET status = 'failed', error_code = 'storage_unavailable', error_detail = %(why)s, completed_at = now()
+ WHERE id = %(job)s
 """
 WHY = "The file storage did not answer."
 
@@ -43,7 +45,7 @@ def fail(page: Page) -> str:
     page.click(by("cancel"))
     wait_for_state(page, "cancelled")
     with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
-        connection.execute(FAILED, [WHY, path.strip("/").split("/")[1]])
+        connection.execute(FAILED, {"why": WHY, "job": path.strip("/").split("/")[1]})
     return path
 
 
@@ -90,7 +92,7 @@ def main() -> None:
         take(browser, page, "running", running, lambda shown: shown.wait_for_selector(by("speed")))
         take(browser, stranger, "link", f"{done}link/")
         take(browser, page, "api-keys", "/exports/keys/")
-        take(browser, page, "not-found", "/exports/nothing/")
+        take(browser, page, "not-found", "/exports/00000000-0000-4000-8000-000000000000/")
         page.goto(SITE + running)
         page.click(by("cancel"))
         browser.close()
