@@ -11,7 +11,7 @@ from django.utils import timezone
 from exports_app import lifecycle, services
 from exports_app.choices import ACTIVE, Status
 from exports_app.logs import log
-from exports_app.models import ExportJob, ExportNotification, ExportPerformance, ExportToken
+from exports_app.models import ApiToken, ExportJob, ExportNotification, ExportPerformance, ExportToken
 from exports_app.pipeline.errors import PipelineError
 
 PERFORMANCE_LIFE = timedelta(days=30)
@@ -49,6 +49,7 @@ def prune() -> Pruned:
     ExportNotification.objects.filter(job=None, created_at__lt=now - PERFORMANCE_LIFE).delete()
     performance = ExportPerformance.objects.filter(created_at__lt=now - PERFORMANCE_LIFE).delete()[0]
     tokens = ExportToken.objects.filter(expires_at__lt=now - TOKEN_MEMORY).delete()[0]
+    ApiToken.objects.filter(expiry__lt=now).delete()
     return Pruned(files=files, jobs=jobs, performance=performance, tokens=tokens)
 
 

@@ -182,7 +182,7 @@ def visible_exports(user: Any) -> QuerySet[ExportJob]:
 
 
 def _shown_exports() -> QuerySet[ExportJob]:
-    return ExportJob.objects.filter(deleted_at=None).select_related("owner").prefetch_related("shared_with")
+    return ExportJob.objects.filter(deleted_at=None).select_related("owner")
 
 
 def listed_exports(user: Any, *, everybodys: bool) -> QuerySet[ExportJob]:
@@ -191,11 +191,12 @@ def listed_exports(user: Any, *, everybodys: bool) -> QuerySet[ExportJob]:
     What is shared is looked up first, so that PostgreSQL knows how few that are, and finds the newest by the owner's
     index in place of reading everybody's until a page is full.
     """
+    shown = _shown_exports().prefetch_related("shared_with")
     if user.is_staff and everybodys:
-        return _shown_exports()
+        return shown
     shares = ExportJob.shared_with.through.objects.filter(user_id=user.pk).values_list("exportjob_id", flat=True)
     shared = list(shares)
-    return _shown_exports().filter(Q(owner=user) | Q(pk__in=shared) if shared else Q(owner=user))
+    return shown.filter(Q(owner=user) | Q(pk__in=shared) if shared else Q(owner=user))
 
 
 def visible_performance(user: Any) -> QuerySet[ExportPerformance]:
