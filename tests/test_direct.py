@@ -7,7 +7,6 @@ import gzip
 import io
 import json
 import threading
-import time
 import zlib
 from collections.abc import Iterator
 from datetime import timedelta
@@ -418,7 +417,7 @@ def test_a_client_that_leaves_ends_the_making(api: APIClient, endless: threading
 
 @pytest.fixture
 def stuck(alice: User, settings: Any) -> Iterator[None]:
-    """100 rows, of which PostgreSQL takes half a minute to render the 60th."""
+    """100 rows, of which PostgreSQL takes longer to render the 60th than a statement may."""
     settings.EXPORTS_DIRECT_MAX_ROWS, settings.EXPORTS_CHUNK_ROWS = 10, 10
     fill_customers(100)
     late = ids()[59]
@@ -426,7 +425,7 @@ def stuck(alice: User, settings: Any) -> Iterator[None]:
         cursor.execute(
             f"""
             CREATE OR REPLACE FUNCTION rendered_late(id bigint) RETURNS text STABLE COST 1000000 LANGUAGE plpgsql
-            AS $$ BEGIN IF id = {late} THEN PERFORM pg_sleep(30); END IF; RETURN repeat('x', 1000); END $$
+            AS $$ BEGIN IF id = {late} THEN PERFORM pg_sleep(600); END IF; RETURN repeat('x', 1000); END $$
             """
         )
 
@@ -446,10 +445,8 @@ def test_a_client_that_leaves_ends_the_query(api: APIClient, stuck: None) -> Non
     pieces = iter(response)
     next(pieces)
     assert source_connections() == 1
-    began = time.monotonic()
     response.close()
-    assert only_job().status == "cancelled"
-    assert time.monotonic() - began < 10
+    assert only_job().status == "cancelled"  # not failed, as after the statement's time-out
     assert source_connections() == 0
 
 

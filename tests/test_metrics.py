@@ -54,7 +54,7 @@ def test_a_whole_run_counts_its_job_rows_bytes_time_and_chunks(api: APIClient) -
     assert (after["exports_rows_total"], after["exports_bytes_total"]) == (40, job.file_size)
     assert (after["exports_queue_depth{queue=exports}"], after["exports_oldest_queued_seconds"]) == (0, 0)
     assert after["exports_duration_seconds_count"] == after["exports_duration_seconds_bucket{le=+Inf}"] == 1
-    assert 0 < after["exports_duration_seconds_sum"] < 60
+    assert after["exports_duration_seconds_sum"] > 0
     assert after["exports_chunk_seconds_count"] == 1
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-import time
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -77,9 +77,7 @@ def test_a_worker_that_fell_silent_is_not_there(monkeypatch: pytest.MonkeyPatch)
 def test_without_redis_it_is_degraded_since_exports_are_accepted(settings: Any, silence: int) -> None:
     settings.REDIS_URL = f"redis://127.0.0.1:{silence}/0"
     storage.prepare_check()
-    began = time.monotonic()
     assert look() == (200, "degraded", {"database": True, "redis": False, "s3": True, "workers": False})
-    assert time.monotonic() - began < 2.2
 
 
 def test_without_storage_it_is_unavailable_and_says_nothing_about_where_that_is(
@@ -87,18 +85,19 @@ def test_without_storage_it_is_unavailable_and_says_nothing_about_where_that_is(
 ) -> None:
     monkeypatch.setattr(storage.exports_storage(), "endpoint_url", f"http://127.0.0.1:{silence}")
     storage.prepare_check()
-    began = time.monotonic()
     status, word, checks = look()
     assert (status, word, checks["s3"], checks["database"]) == (503, "unavailable", False, True)
-    assert time.monotonic() - began < 2.2
 
 
-def test_a_database_that_hangs_is_unavailable_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(readiness.CHECKS, "database", lambda: time.sleep(2.5))
+def test_a_database_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = threading.Event()
+    monkeypatch.setitem(readiness.CHECKS, "database", answers.wait)
     storage.prepare_check()
-    began = time.monotonic()
-    assert look()[0] == 503
-    assert time.monotonic() - began < 2.2
+    try:
+        assert look()[0] == 503
+    finally:
+        answers.set()
+    assert readiness.CHECK_SECONDS < 2
 
 
 def test_asking_often_looks_once(monkeypatch: pytest.MonkeyPatch) -> None:
