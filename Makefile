@@ -39,11 +39,12 @@ check: setup  ## Lint, types, direction of imports, migrations, production setti
 	$(PYTHON) -m exportsite.stack.production manage.py makemigrations --check --dry-run
 	$(PYTHON) -m exportsite.stack.production manage.py check --deploy --fail-level WARNING
 
-bench: setup  ## Measure speed and memory beside the peers; writes docs/benchmarks.md
+QUICK = $(filter --quick,$(ARGS))
+bench: setup  ## Measure speed and memory beside the peers; writes docs/benchmarks.md, unless ARGS=--quick
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
 	@$(STACK) run --follow-parent --services-only -- $(PYTHON) -m benchmarks $(ARGS)
-	@EXPORTS_MAX_ACTIVE=0 $(STACK) run --follow-parent --rows 20000 -- $(PYTHON) -m benchmarks.latency
-	@$(STACK) run --follow-parent --rows 20000 -- $(PYTHON) -m benchmarks.streams
+	@EXPORTS_MAX_ACTIVE=0 $(STACK) run --follow-parent --rows $(if $(QUICK),100000,1000000) -- $(PYTHON) -m benchmarks.latency $(QUICK)
+	@$(STACK) run --follow-parent --rows 20000 -- $(PYTHON) -m benchmarks.streams $(QUICK)
 
 chaos: setup  ## Break workers, database, Redis and S3 under running exports; a few minutes
 	@$(STACK) run --follow-parent --services-only -- $(PYTHON) -m chaos $(ARGS)

@@ -12,11 +12,11 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterable
-from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
 from benchmarks import command, start, table
+from benchmarks.page import PAGE
 from benchmarks.report import write
 
 MILLION = 1_000_000
@@ -125,7 +125,7 @@ def main() -> None:
     text = write(sections, start.measure(sizes[0]), busy)
     print(text)
     if not (given.quick or given.rows or given.sizes):
-        Path("docs/benchmarks.md").write_text(text)
+        PAGE.write_text(text)
 
 
 if __name__ == "__main__":

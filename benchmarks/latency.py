@@ -1,33 +1,50 @@
-"""How quick the API is at 50 clients: ``EXPORTS_MAX_ACTIVE=0 … stack run -- python -m benchmarks.latency``.
+"""How quick the API is: ``EXPORTS_MAX_ACTIVE=0 … stack run -- python -m benchmarks.latency [--quick]``.
 
-The table of jobs holds 100,000; each client has a user of its own, one connection, and makes a call every second or
-so: mostly it looks at a status, else at its list, at one export, or asks for a small one, which the workers then make
-on the same machine.
+The table of jobs holds 100,000; each of 50 clients has a user of its own and one connection, and asks for statuses,
+its list, single exports, and new small ones, which the workers then make on the same machine. Once each client pauses
+for a second or so between two calls, as clients that poll do; once it makes its next call as soon as it can.
 """
 
 from __future__ import annotations
 
-import json
+import argparse
 import os
 import random
 import sys
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from statistics import quantiles
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 import requests
 
+from benchmarks import firsts, page
+from benchmarks.site import Usage, await_idle, percentiles, url, usage
+
 CLIENTS = 50
 JOBS = 100_000
-SECONDS = 30.0
 PAUSE = 1.0
 """Seconds between two calls of a client, on average."""
+MIX = {"status": 70, "list": 10, "detail": 15, "create": 5}
+"""Of a hundred calls."""
+ALONE = 100
+"""Calls of each kind, one behind the other, for the processor's time of one."""
 SMALL_JOBS = 100
 """Small exports that are asked for at once to see how many are made in a second."""
+SMALL: dict[str, Any] = {"resource": "customers", "limit": 100}
+HEADING = "The API at fifty clients"
+
+
+class Length(NamedTuple):
+    """Seconds of the two loads."""
+
+    polling: float
+    pressing: float
+
+
+WHOLE, QUICK = Length(40.0, 15.0), Length(8.0, 4.0)
 
 USERS = """
 INSERT INTO auth_user (username, password, email, first_name, last_name, is_staff, is_superuser, is_active, date_joined)
@@ -64,14 +81,10 @@ SELECT old.*
 """
 
 
-def url(path: str) -> str:
-    return f"{os.environ['EXPORTSITE_URL']}/api/v1{path}"
-
-
 def prepare() -> list[dict[str, str]]:
     """Users, their tokens and their old exports."""
     headers = {"Authorization": f"Bearer {os.environ['EXPORTSITE_TOKEN']}"}
-    first = requests.post(url("/exports/"), json={"resource": "customers", "limit": 1}, headers=headers, timeout=30)
+    first = requests.post(url("/exports/"), json=SMALL | {"limit": 1}, headers=headers, timeout=30)
     first.raise_for_status()
     with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
         connection.execute(USERS.format(clients=CLIENTS).encode())
@@ -105,46 +118,62 @@ class Client:
         answer.raise_for_status()
         return answer.json()
 
-    def work(self, seconds: float) -> dict[str, list[float]]:
+    def make(self, kind: str) -> None:
+        """One call of this kind."""
+        job_id = self.chance.choice(self.known)
+        if kind == "create":
+            self.known.append(self.call(kind, "POST", "/exports/", json=SMALL)["id"])
+        elif kind == "list":
+            self.call(kind, "GET", "/exports/")
+        else:
+            self.call(kind, "GET", f"/exports/{job_id}/{'status/' if kind == 'status' else ''}")
+
+    def work(self, seconds: float, pause: float) -> None:
         over = time.monotonic() + seconds
         while time.monotonic() < over:
-            time.sleep(self.chance.uniform(0, 2 * PAUSE))
-            kind = self.chance.choices(("status", "list", "detail", "create"), (50, 20, 20, 10))[0]
-            job_id = self.chance.choice(self.known)
-            if kind == "create":
-                made = self.call(kind, "POST", "/exports/", json={"resource": "customers", "limit": 100})
-                self.known.append(made["id"])
-            else:
-                self.call(
-                    kind,
-                    "GET",
-                    {"list": "/exports/"}.get(kind) or f"/exports/{job_id}/{'status/' * (kind == 'status')}",
-                )
-        return self.took
+            time.sleep(self.chance.uniform(0, 2 * pause))
+            self.make(self.chance.choices(list(MIX), list(MIX.values()))[0])
 
 
-def processor_ms() -> float:
-    """What the web process has used so far; unlike the time of a call, it hardly depends on who else is at work."""
-    pids = json.loads(Path(os.environ["EXPORTSITE_STATE"]).read_text())["pids"]
-    fields = Path(f"/proc/{pids['web']}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) * 1000 / os.sysconf("SC_CLK_TCK")
+def alone(token: dict[str, str]) -> dict[str, Usage]:
+    """Processor time of one call, where nothing else goes on."""
+    client, found = Client(token, 0), {}
+    for kind in MIX:
+        client.make(kind)
+        await_idle()
+        before = usage()
+        for _ in range(ALONE):
+            client.make(kind)
+        after = usage()
+        found[kind] = Usage(*((late - early) / ALONE for early, late in zip(before, after, strict=True)))
+    await_idle()
+    return found
 
 
-def latency(tokens: list[dict[str, str]]) -> list[str]:
+def load(tokens: list[dict[str, str]], seconds: float, pause: float, each: dict[str, Usage]) -> str:
     """A table of milliseconds by call."""
     with ThreadPoolExecutor(CLIENTS) as pool:
         clients = list(pool.map(Client, tokens, range(CLIENTS)))
-        began, used = time.monotonic(), processor_ms()
-        found = list(pool.map(lambda client: client.work(SECONDS), clients))
-        seconds, used = time.monotonic() - began, processor_ms() - used
-    lines = ["| call | calls | p50 ms | p95 ms | p99 ms |", "|---|--:|--:|--:|--:|"]
+        began, before = time.monotonic(), usage()
+        list(pool.map(lambda client: client.work(seconds, pause), clients))
+        lasted, used = time.monotonic() - began, usage().web - before.web
+    await_idle()
+    lines = [
+        "| call | calls | p50 ms | p95 ms | p99 ms | web ms | PostgreSQL ms |",
+        "|---|--:|--:|--:|--:|--:|--:|",
+    ]
     calls = 0
-    for name in ("list", "detail", "status", "create"):
-        took = [each for client in found for each in client[name]]
-        cuts = quantiles(took, n=100)
+    for kind in MIX:
+        took = [milliseconds for client in clients for milliseconds in client.took[kind]]
+        p50, p95, p99 = percentiles(took)
         calls += len(took)
-        lines.append(f"| {name} | {len(took):,} | {cuts[49]:.0f} | {cuts[94]:.0f} | {cuts[98]:.0f} |")
-    return [*lines, "", f"{calls / seconds:.0f} calls a second, {used / calls:.1f} ms of the web process's time each."]
+        # The workers are at PostgreSQL too once there is something to make.
+        postgres = "" if kind == "create" else f"{each[kind].postgres:.1f}"
+        lines.append(
+            f"| {kind} | {len(took):,} | {p50:.0f} | {p95:.0f} | {p99:.0f} | {each[kind].web:.1f} | {postgres} |"
+        )
+    rate = f"{calls / lasted:.0f} calls a second; the web process was at work {used / lasted / 10:.0f} % of the time."
+    return "\n".join([*lines, "", rate])
 
 
 def small_exports(tokens: list[dict[str, str]]) -> str:
@@ -164,15 +193,46 @@ def small_exports(tokens: list[dict[str, str]]) -> str:
 
 
 def _create(headers: dict[str, str]) -> str:
-    answer = requests.post(url("/exports/"), json={"resource": "customers", "limit": 100}, headers=headers, timeout=60)
+    answer = requests.post(url("/exports/"), json=SMALL, headers=headers, timeout=60)
     answer.raise_for_status()
     return str(answer.json()["id"])
 
 
-def main() -> int:
+def _conditions(busy: float) -> str:
+    shares = ", ".join(f"{share} {kind}" for kind, share in MIX.items())
+    return (
+        f"{CLIENTS} clients on this machine, each with a user and a connection of its own, {JOBS:,} exports in the "
+        f"table, one web process, and the workers that make what is asked for: 100 rows each. Of 100 calls: {shares}. "
+        "The last two columns are processor time of one call, measured one behind the other; unlike the others they "
+        f"hardly depend on what else the machine does.{page.others(busy)}"
+    )
+
+
+def measure(length: Length) -> Iterator[str]:
+    """The paragraphs of the section, each as soon as it is known."""
+    busy = os.getloadavg()[0]
     tokens = prepare()
-    print("\n".join(latency(tokens)), flush=True)
-    print(small_exports(tokens), flush=True)
+    each = alone(tokens[0])
+    yield _conditions(busy)
+    yield f"Clients that pause {PAUSE:.0f} second on average between two calls, as those do that poll:"
+    yield load(tokens, length.polling, PAUSE, each)
+    yield "The same without pauses: as many calls as can be answered, each client waiting for its turn:"
+    yield load(tokens, length.pressing, 0.0, each)
+    yield small_exports(tokens)
+    yield firsts.previews(tokens[0])
+    yield firsts.first_bytes(tokens[0])
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.latency")
+    parser.add_argument("--quick", action="store_true", help="a fifth of the time; only printed")
+    quick = parser.parse_args().quick
+    paragraphs = []
+    for paragraph in measure(QUICK if quick else WHOLE):
+        print(paragraph, end="\n\n", flush=True)
+        paragraphs.append(paragraph)
+    if not quick:
+        page.put(HEADING, "\n\n".join(paragraphs))
     return 0
 
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
+from benchmarks.page import others
+
 if TYPE_CHECKING:
     from benchmarks.__main__ import Figure
     from benchmarks.command import Timing
@@ -21,7 +23,8 @@ Written by `make bench`. One run on one machine; each line is the median of its 
 same rows, columns and order as CSV and then our case, so that a machine that slows down slows both. Seconds are those
 of the work, without the interpreter's start and the loading of libraries. Memory is the process's peak, and in brackets
 by how much that is above the idle process, libraries included: what a worker grows by. Lower ratios are better; 1.0 is
-what PostgreSQL's own client needs.
+what PostgreSQL's own client needs. The sections about the API and the event streams are of a whole site on the same
+machine, clients and workers included.
 
 """
 PACKAGES = ("django", "psycopg", "boto3", "isal", "pyarrow", "openpyxl", "XlsxWriter", "django-import-export", "polars",
@@ -72,12 +75,10 @@ def _machine(busy: float) -> str:
         server = connection.execute("SHOW server_version").fetchone()
     memory = int(Path("/proc/meminfo").read_text().split()[1]) // 1024 // 1024
     packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
-    cores = os.cpu_count() or 1
-    others = f" Others were using it (load average {busy:.1f} before the run): count ratios, not seconds."
     return (
-        f"{cores} cores ({_processor()}), {memory} GiB of memory, {platform.system()}, "
+        f"{os.cpu_count()} cores ({_processor()}), {memory} GiB of memory, {platform.system()}, "
         f"Python {platform.python_version()}, PostgreSQL {server[0] if server else ''} on the same machine; {packages}."
-        f"{others if busy > cores / 2 else ''}\n"
+        f"{others(busy)}\n"
     )
 
 

@@ -1,4 +1,4 @@
-"""Event streams on the running site: ``python -m benchmarks.streams``, inside ``exportsite.stack run``.
+"""Event streams on the running site: ``python -m benchmarks.streams [--quick]``, inside ``exportsite.stack run``.
 
 Fifty exports are followed by clients that connect and leave at random moments, while Redis is killed once; what each
 client saw last must be what the export is. Then two hundred idle streams stay open on the one web process: what they
@@ -7,6 +7,7 @@ cost in memory, threads and database connections, and how quick the rest of the 
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import random
@@ -17,16 +18,18 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from statistics import quantiles
 from typing import Any
 
 import psycopg
 import requests
 
-SITE = os.environ["EXPORTSITE_URL"]
-API = f"{SITE}/api/v1"
+from benchmarks import page
+from benchmarks.site import percentiles, process
+
+API = f"{os.environ['EXPORTSITE_URL']}/api/v1"
 HEADERS = {"Authorization": f"Bearer {os.environ['EXPORTSITE_ADMIN_TOKEN']}"}
 JOBS, IDLE = 50, 200
+HEADING = "Event streams"
 MOST_SECONDS = 180.0
 KINDS = ({"format": "csv"}, {"format": "xlsx"}, {"format": "ndjson", "compression": "gzip"}, {"format": "parquet"})
 
@@ -35,10 +38,6 @@ def call(method: str, path: str, **values: Any) -> Any:
     answer = requests.request(method, f"{API}{path}", headers=HEADERS, timeout=30, **values)
     answer.raise_for_status()
     return answer.json()
-
-
-def process(name: str) -> int:
-    return int(json.loads(Path(os.environ["EXPORTSITE_STATE"]).read_text())["pids"][name])
 
 
 def read(job_id: str, last_id: str, seconds: float) -> list[dict[str, Any]]:
@@ -148,20 +147,20 @@ def idle() -> str:
     latencies(50)
     before, threads_before = memory(web)
     connected_before = database_connections()
-    alone = quantiles(latencies(), n=100)
+    alone = percentiles(latencies())
     with ThreadPoolExecutor(20) as pool:
         streams = list(pool.map(lambda _: _open(job["id"]), range(IDLE)))
     time.sleep(5)
     after, threads = memory(web)
     connected = database_connections()
-    beside = quantiles(latencies(), n=100)
+    beside = percentiles(latencies())
     for stream in streams:
         stream.close()
     return (
         f"{IDLE} idle streams on one web process: {before:.0f} MB before, {after:.0f} MB with them, "
         f"{(after - before) * 1024 / IDLE:.0f} KB each; threads {threads_before} -> {threads}; database connections "
-        f"{connected_before} -> {connected}. A list of exports takes {alone[49]:.0f} ms (p99 {alone[98]:.0f}) without "
-        f"and {beside[49]:.0f} ms (p99 {beside[98]:.0f}) beside them."
+        f"{connected_before} -> {connected}. A list of exports takes {alone[0]:.0f} ms (p99 {alone[2]:.0f}) without "
+        f"and {beside[0]:.0f} ms (p99 {beside[2]:.0f}) beside them."
     )
 
 
@@ -173,8 +172,14 @@ def _open(job_id: str) -> requests.Response:
 
 
 def main() -> int:
-    print(agreement(), flush=True)
-    print(idle(), flush=True)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.streams")
+    parser.add_argument("--quick", action="store_true", help="without the fifty exports; only printed")
+    quick = parser.parse_args().quick
+    busy = os.getloadavg()[0]
+    text = idle() if quick else f"{agreement()}\n\n{idle()}{page.others(busy)}"
+    print(text, flush=True)
+    if not quick:
+        page.put(HEADING, text)
     return 0
 
 
