@@ -22,5 +22,5 @@ def test_people_walk_through_the_pages_in_a_browser() -> None:
     environment = {name: value for name, value in os.environ.items() if name not in SERVICES}
     site = [sys.executable, "-m", "exportsite.stack", "run", "--rows", "12000", "--workers", "1", "--"]
     walks = [sys.executable, "-m", "pytest", "tests/walks"]
-    done = subprocess.run([*site, *walks], env=environment, capture_output=True, text=True, timeout=360, check=False)
+    done = subprocess.run([*site, *walks], env=environment, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]

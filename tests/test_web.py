@@ -148,6 +148,19 @@ def test_the_list_asks_the_database_no_more_often_when_it_is_long(
         assert controls(browser.get("/exports/")).count("export") == 20
 
 
+def test_five_hundred_exports_cost_no_more_than_one_page_of_them(
+    browser: Client, alice: User, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    job = make_job(alice, Status.COMPLETED)
+    values = ExportJob.objects.values().get(pk=job.pk)
+    ExportJob.objects.bulk_create(ExportJob(**values | {"id": uuid4()}) for _ in range(499))
+    with django_assert_num_queries(8):
+        page = browser.get("/exports/")
+    assert "Page 1 of 25 Older" in text(page)
+    assert controls(page).count("export") == 20
+    assert len(page.content) < 60_000
+
+
 def test_a_live_list_refreshes_itself_with_and_without_scripts(browser: Client, alice: User) -> None:
     job = make_job(alice, Status.RUNNING)
     page = browser.get("/exports/").content.decode()

@@ -126,6 +126,13 @@ def test_a_form_is_saved_as_a_preset_and_shown_with_its_settings_again(browser: 
     assert re.search(r'name="option-decimal_strings"[^>]* checked', body)
 
 
+def test_marks_that_turn_the_direction_of_text_end_with_the_name(browser: Client) -> None:
+    name = "\N{RIGHT-TO-LEFT OVERRIDE}gnorw"
+    values = {"format": "csv", "columns": ["id"], "save": "1", "preset-name": name}
+    said = text(browser.post("/exports/new/customers/", values, follow=True))
+    assert f"The preset \N{FIRST STRONG ISOLATE}{name}\N{POP DIRECTIONAL ISOLATE} is saved." in said
+
+
 def test_a_preset_needs_a_name(browser: Client) -> None:
     page = browser.post("/exports/new/customers/", PLAIN | {"save": "1", "preset-name": " "})
     assert page.status_code == 400

@@ -73,7 +73,7 @@ def preview(request: HttpRequest, name: str) -> HttpResponse:
 def delete_preset(request: HttpRequest, id: UUID) -> HttpResponse:
     preset = presets.own_preset(request.user, id)
     preset.delete()
-    messages.success(request, f"The preset {preset.name} is deleted.")
+    messages.success(request, f"The preset {words.isolated(preset.name)} is deleted.")
     return redirect("exports:new")
 
 
@@ -103,7 +103,7 @@ def _save(request: HttpRequest, form: ExportForm) -> HttpResponse:
     wanted = form.to_request()
     values = {each: getattr(wanted, each) for each in presets.FIELDS}
     preset = presets.create_preset(request.user, values | {"name": name[:100]})
-    messages.success(request, f"The preset {preset.name} is saved.")
+    messages.success(request, f"The preset {words.isolated(preset.name)} is saved.")
     return redirect(f"{reverse('exports:create', args=[form.resource.name])}?preset={preset.pk}")
 
 

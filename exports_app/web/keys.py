@@ -11,6 +11,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from exports_app import errors
 from exports_app.models import ApiToken
+from exports_app.web import words
 from exports_app.web.pages import page, posted_text
 
 MAX_KEYS = 20
@@ -46,5 +47,7 @@ def revoke(request: HttpRequest, key: str) -> HttpResponse:
     if token is None:
         raise errors.NotFound("There is no such key.")
     token.delete()
-    messages.success(request, f"The key {token} is revoked. Programs that use it are refused from now on.")
+    messages.success(
+        request, f"The key {words.isolated(str(token))} is revoked. Programs that use it are refused from now on."
+    )
     return redirect("exports:keys")

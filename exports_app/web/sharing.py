@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from exports_app import errors, services
+from exports_app.web import words
 from exports_app.web.pages import page, posted_text
 
 
@@ -20,7 +21,7 @@ def share(request: HttpRequest, id: UUID) -> HttpResponse:
     name = posted_text(request, "username")
     try:
         services.share_export(services.own_export(request.user, id), name)
-        messages.success(request, f"Shared with {name}.")
+        messages.success(request, f"Shared with {words.isolated(name)}.")
     except errors.Invalid as error:
         messages.warning(request, str(error))
     return _back(id)
@@ -31,7 +32,7 @@ def share(request: HttpRequest, id: UUID) -> HttpResponse:
 def unshare(request: HttpRequest, id: UUID) -> HttpResponse:
     name = posted_text(request, "username")
     services.unshare_export(services.own_export(request.user, id), name)
-    messages.success(request, f"No longer shared with {name}.")
+    messages.success(request, f"No longer shared with {words.isolated(name)}.")
     return _back(id)
 
 

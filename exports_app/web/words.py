@@ -51,6 +51,11 @@ def counted(value: int, noun: str) -> str:
     return f"{value:,} {noun}" if value == 1 else f"{value:,} {noun}s"
 
 
+def isolated(name: str) -> str:
+    """A name that somebody gave, in a sentence of ours: marks in it that turn the direction of text end with it."""
+    return name if name.isascii() else f"\N{FIRST STRONG ISOLATE}{name}\N{POP DIRECTIONAL ISOLATE}"
+
+
 def ago(moment: datetime, now: datetime) -> str:
     """``just now``, ``5 minutes ago``"""
     return "just now" if now - moment < timedelta(minutes=1) else f"{timesince(moment, now, depth=1)} ago"

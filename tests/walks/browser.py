@@ -26,6 +26,16 @@ def sign_in(page: Page, name: str = "demo") -> None:
     page.wait_for_url("**/exports/")
 
 
+def start(page: Page, resource: str, **values: str) -> None:
+    """Ask for an export that is made in the background, and come to its page; ``parameter__rows="9"`` fills a field."""
+    page.goto(f"{SITE}/exports/new/{resource}/")
+    for name, value in values.items():
+        page.fill(by(name.replace("__", "-")), value)
+    page.wait_for_selector(f"{by('preview-rows')}, {by('preview-problems')}")
+    page.click(by("start"))
+    page.wait_for_url(lambda url: "/new/" not in url)
+
+
 def wait_for_state(page: Page, state: str) -> None:
     page.wait_for_selector(f'#export [data-state="{state}"]', timeout=PATIENCE)
 
