@@ -53,6 +53,15 @@ class Figure(NamedTuple):
     file_mb: float | None
 
 
+class Memory(NamedTuple):
+    """Of one run."""
+
+    name: str
+    rows: int
+    peak_mb: float
+    growth_mb: float
+
+
 def psql(rows: int) -> float:
     """Seconds that the server's own client takes to copy the same rows as CSV."""
     return command.psql(table.plain_select(rows))
@@ -90,6 +99,15 @@ def measure(name: str, rows: int, pairs: int = PAIRS) -> Figure | str:
     )
 
 
+def memory(name: str, rows: int) -> Memory | str:
+    """The figure, or why there is none."""
+    try:
+        found = case(name, rows)
+    except RuntimeError as error:
+        return str(error)
+    return Memory(name, rows, found["peak_mb"], found["growth_mb"])
+
+
 def measure_all(names: Iterable[str], rows: int, pairs: int = PAIRS) -> list[Figure | str]:
     figures = []
     for name in names:
@@ -117,7 +135,7 @@ def main() -> None:
         "sizes": [measure("csv", size, 5 if size <= MILLION else 1) for size in sizes],
         "command": [command.measure(rows, pairs)],
         "memory": [
-            measure(name, size, 1)
+            memory(name, size)
             for name in ("csv", "csv.gz", "ndjson", "json", "parquet", "xlsx", "csv to S3")
             for size in (min(100_000, sizes[-1]), sizes[-1] // 2)
         ],

@@ -14,7 +14,7 @@ import psycopg
 from benchmarks.page import others
 
 if TYPE_CHECKING:
-    from benchmarks.__main__ import Figure
+    from benchmarks.__main__ import Figure, Memory
     from benchmarks.command import Timing
 
 HEAD = """# Benchmarks
@@ -166,7 +166,7 @@ def _command(timings: Sequence[Timing]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _memory(figures: Sequence[Figure | str]) -> str:
+def _memory(figures: Sequence[Memory | str]) -> str:
     lines = ["| what | rows | peak memory | growth |", "|---|--:|--:|--:|"]
     lines += [
         f"| {each} | | | |"

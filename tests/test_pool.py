@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import psycopg
@@ -101,3 +103,33 @@ def test_a_slow_download_and_an_event_stream_hold_no_connection_of_the_pool(
     assert ExportJob.objects.get().status == "running"
     slow.close()
     wait_until(lambda: ExportJob.objects.get().status == "cancelled")
+
+
+SAY = "from django.conf import settings as s; d = s.DATABASES['default']; print(d['ENGINE'], d['OPTIONS'].get('pool'))"
+
+
+@pytest.mark.parametrize(
+    ("size", "engine", "pool"),
+    [("0", "django.db.backends.postgresql", "None"), ("7", "exportsite.database", "'max_size': 7")],
+)
+def test_only_who_is_given_a_size_has_a_pool(size: str, engine: str, pool: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SAY],
+        env=os.environ | {"DATABASE_POOL": size},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.startswith(engine)
+    assert pool in done.stdout
+
+
+def test_a_size_below_nothing_is_refused_by_name() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SAY],
+        env=os.environ | {"DATABASE_POOL": "-1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "DATABASE_POOL is -1. Set it to a number of connections, or 0 for no pool." in done.stderr
