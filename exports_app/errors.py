@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any, ClassVar
 
+DATABASE_RETRY_SECONDS = 5
+
 FieldErrors = Mapping[str, Any]
 """Nests as the request's body does: ``{"filters": {"status": ["…"]}}``."""
 
@@ -124,6 +126,13 @@ class Unavailable(ExportError):
 
     code = "unavailable"
     status = 503
+
+
+class DatabaseAway(Unavailable):
+    """The database is away at the moment."""
+
+    def __init__(self) -> None:
+        super().__init__(retry_after=DATABASE_RETRY_SECONDS)
 
 
 class Disabled(ExportError):

@@ -72,7 +72,7 @@ class _Sample:
 
 
 def forecast(plan: Plan) -> Forecast:
-    """Look at the first rows and count the others. Raises ``errors.Unavailable`` when the database is away."""
+    """Look at the first rows and count the others. Raises ``errors.DatabaseAway``."""
     ends = time.monotonic() + FORECAST_SECONDS
     sample, trouble = None, []
     try:
@@ -80,13 +80,13 @@ def forecast(plan: Plan) -> Forecast:
     except DatabaseBusy:
         trouble = ["There is no preview, since the first rows take too long to find."]
     except DatabaseUnavailable as error:
-        raise errors.Unavailable("The database is away at the moment.", retry_after=5) from error
+        raise errors.DatabaseAway() from error
     except PipelineError as error:
         trouble = [str(error)]  # the export would end with it too
     try:
         estimate = estimate_rows(plan, seconds=ends - time.monotonic())
     except psycopg.OperationalError as error:
-        raise errors.Unavailable("The database is away at the moment.", retry_after=5) from error
+        raise errors.DatabaseAway() from error
     preview = sample.preview if sample else None
     return Forecast(
         estimate=estimate,

@@ -319,7 +319,7 @@ def _estimate(plan: Plan) -> Estimate:
     try:
         estimate = estimate_rows(plan)
     except psycopg.OperationalError as error:
-        raise errors.Unavailable("The database is away at the moment.", retry_after=5) from error
+        raise errors.DatabaseAway() from error
     maximum = plan.resource.max_rows
     if maximum is not None and estimate.exact and estimate.rows > maximum:
         raise errors.TooManyRows.of(estimate.rows, maximum)

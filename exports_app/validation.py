@@ -16,6 +16,10 @@ from exports_app.resources.base import Resource, User
 from exports_app.resources.queries import Selected
 
 COMPRESSIONS = ("gzip",)
+MAX_IDS = 10_000
+"""Primary keys that one request may name."""
+MAX_LABEL = 200
+"""Characters of a header."""
 
 
 def allowed_resource(name: str, user: User, moment: datetime | None = None) -> Resource:

@@ -16,8 +16,6 @@ from rest_framework.views import set_rollback
 from exports_app import errors
 from exports_app.logs import log
 
-DATABASE_RETRY_SECONDS = 5
-
 _CODES: tuple[tuple[type[Exception], type[errors.ExportError]], ...] = (
     (Http404, errors.NotFound),
     (drf.NotFound, errors.NotFound),
@@ -29,15 +27,13 @@ _CODES: tuple[tuple[type[Exception], type[errors.ExportError]], ...] = (
 def handle(exc: Exception, context: dict[str, Any]) -> Response | None:
     """DRF's exception handler; None lets an error that nobody foresaw become a 500."""
     set_rollback()
-    if isinstance(exc, errors.ExportError):
-        return _response(exc.status, exc.code, str(exc), exc.errors, exc.retry_after)
     if isinstance(exc, OperationalError | InterfaceError):
         log.error("export.api.database_away", exc_info=exc)
-        away = errors.Unavailable("The database is away at the moment.", retry_after=DATABASE_RETRY_SECONDS)
-        return _response(away.status, away.code, str(away), None, away.retry_after)
+        exc = errors.DatabaseAway()
     if isinstance(exc, RequestDataTooBig):  # where Django looked at the body before the parser did
-        too_large = errors.TooLarge.of(settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
-        return _response(too_large.status, too_large.code, str(too_large), None, None)
+        exc = errors.TooLarge.of(settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
+    if isinstance(exc, errors.ExportError):
+        return _response(exc.status, exc.code, str(exc), exc.errors, exc.retry_after)
     for seen, known in _CODES:
         if isinstance(exc, seen):
             return _response(known.status, known.code, (known.__doc__ or "").strip(), None, None)

@@ -18,8 +18,8 @@ from exports_app.plan import Request
 from exports_app.resources.base import Resource, User
 from exports_app.resources.filters import allowed_filters
 from exports_app.resources.queries import fields_of
+from exports_app.validation import MAX_IDS, MAX_LABEL
 
-MAX_IDS = 10_000
 MAX_SHARED = services.MAX_SHARED
 
 
@@ -35,8 +35,8 @@ class ColumnChoice(serializers.Field[Any, Any, Any, Any]):
         if unknown:
             raise serializers.ValidationError(f"Unknown field {min(unknown)}. Valid: name, label.")
         label = data.get("label")
-        if label is not None and (not isinstance(label, str) or len(label) > 200):
-            raise serializers.ValidationError("The label must be a text of 200 characters at most.")
+        if label is not None and (not isinstance(label, str) or len(label) > MAX_LABEL):
+            raise serializers.ValidationError(f"The label must be a text of {MAX_LABEL} characters at most.")
         return dict(data)
 
     def to_representation(self, value: Any) -> Any:

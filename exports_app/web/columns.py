@@ -10,10 +10,10 @@ from typing import Any
 from django import forms
 
 from exports_app.pipeline.types import Field
+from exports_app.validation import MAX_LABEL
 
 LABEL = "label-"
 POSITION = "position-"
-MAX_LABEL = 200
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from exports_app.plan import Request
 from exports_app.resources.base import Resource
 from exports_app.resources.filters import FilterInput, allowed_filters
 from exports_app.resources.queries import fields_of
+from exports_app.validation import MAX_IDS
 from exports_app.web import columns, controls, options, words
 from exports_app.web.columns import ColumnRow
 
@@ -24,7 +25,6 @@ FILTER = "filter-"
 PARAMETER = "parameter-"
 OPTION = "option-"
 BIGGEST_LIMIT = 2**62
-MAX_IDS = 10_000
 
 
 @dataclass(frozen=True, slots=True)

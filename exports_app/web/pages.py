@@ -37,7 +37,7 @@ def page(view: View) -> View:
             return HttpResponseClientRefresh() if is_fragment else refusal(error, request)
         except (OperationalError, InterfaceError):
             log.exception("export.page.database_away")
-            return refusal(errors.Unavailable("The database is away at the moment.", retry_after=5))
+            return refusal(errors.DatabaseAway())
 
     return guarded
 
