@@ -102,8 +102,12 @@ def agreement() -> str:
     states = Counter(last["status"] for last, _, _ in found)
     return (
         f"{JOBS} exports, {sum(count for _, count, _ in found)} connections, Redis killed once: every client's last "
-        f"word was what polling says, {dict(states)}. Events: {dict(types)}."
+        f"word was what polling says, {_counts(states)}. Events: {_counts(types)}."
     )
+
+
+def _counts(counter: Counter[str]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in counter.most_common())
 
 
 def memory(pid: int) -> tuple[float, int]:
