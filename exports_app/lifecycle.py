@@ -167,7 +167,7 @@ def fail(job: ExportJob, *, code: str, detail: str, trace: str = "") -> None:
             error_detail=detail,
             error_trace=trace,
         )
-        _event(job, EventKind.FAILED, {"code": code})
+        _event(job, EventKind.FAILED, {"code": code, "detail": detail})
         notifications.record(job.pk, WebhookEvent.FAILED)
         metrics.job_ended(job, "failed", code=code)
 
@@ -196,7 +196,7 @@ def retry_later(
             error_detail=detail,
             **values,
         )
-        data = {"code": code, "delay": round(delay, 3), "counts": counts, "starts_over": starts_over}
+        data = {"code": code, "detail": detail, "delay": round(delay, 3), "counts": counts, "starts_over": starts_over}
         _event(job, EventKind.RETRY, data)
         metrics.job_retried(code)
 
@@ -332,7 +332,7 @@ def _take_back(job: ExportJob) -> bool:
             return False
         _event(job, EventKind.LOST, {"worker": job.worker})
         if failed:
-            _event(job, EventKind.FAILED, {"code": WorkerLost.code})
+            _event(job, EventKind.FAILED, {"code": WorkerLost.code, "detail": str(WorkerLost())})
             notifications.record(job.pk, WebhookEvent.FAILED)
             metrics.job_ended(job, "failed", code=WorkerLost.code)
         else:

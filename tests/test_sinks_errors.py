@@ -77,10 +77,10 @@ def test_an_error_of_s3_means(error: Exception, expected: type[PipelineError] | 
 
 def test_an_error_says_which_call_failed_and_how() -> None:
     assert str(translate(answered("SlowDown", 503))) == (
-        "The file storage was away for too long. (UploadPart: SlowDown)"
+        "The file storage could not be reached. (UploadPart: SlowDown)"
     )
     assert str(translate(exceptions.ReadTimeoutError(**URL))) == (
-        "The file storage was away for too long. (ReadTimeoutError)"
+        "The file storage could not be reached. (ReadTimeoutError)"
     )
 
 

@@ -227,11 +227,11 @@ def test_a_failed_export_says_why_and_what_to_do_but_shows_no_traceback(browser:
         alice,
         Status.FAILED,
         error_code="storage_unavailable",
-        error_detail="The file storage was away for too long.",
+        error_detail="The file storage could not be reached.",
         error_trace="Traceback: secret",
     )
     page = browser.get(f"/exports/{job.pk}/")
-    assert "The file storage was away for too long. storage_unavailable Retry it in a few minutes." in text(page)
+    assert "The file storage could not be reached. storage_unavailable Retry it in a few minutes." in text(page)
     assert "secret" not in page.content.decode()
 
 

@@ -100,7 +100,7 @@ class WorkerLost(PipelineError):
 
 
 class DatabaseUnavailable(PipelineError):
-    """The database was away for too long."""
+    """The database could not be reached."""
 
     code = "database_unavailable"
     terminal = False
@@ -117,7 +117,7 @@ class DatabaseBusy(PipelineError):
 
 
 class StorageUnavailable(PipelineError):
-    """The file storage was away for too long."""
+    """The file storage could not be reached."""
 
     code = "storage_unavailable"
     terminal = False

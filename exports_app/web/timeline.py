@@ -8,8 +8,6 @@ from typing import Any
 
 from exports_app.choices import EventKind
 from exports_app.models import ExportJob
-from exports_app.pipeline import errors
-from exports_app.pipeline.errors import PipelineError
 from exports_app.web import words
 
 MOST = 50
@@ -18,11 +16,6 @@ REASONS = {
     "slice": "Its turn was over; it goes on behind the last stored part.",
     "drain": "Its worker stops; another one goes on behind the last stored part.",
     "shutdown": "Its worker was ended; another one goes on behind the last stored part.",
-}
-SENTENCES = {
-    each.code: str(each())
-    for each in vars(errors).values()
-    if isinstance(each, type) and issubclass(each, PipelineError)
 }
 TONES = {
     EventKind.COMPLETED: "completed",
@@ -52,7 +45,7 @@ def timeline(job: ExportJob) -> list[Moment]:
 
 
 def _words(kind: EventKind, data: dict[str, Any]) -> tuple[str, str]:
-    code = SENTENCES.get(str(data.get("code")), "")
+    why = str(data.get("detail", ""))
     if kind == EventKind.QUEUED:
         return ("Asked for again" if data.get("again") else "Asked for"), ""
     if kind == EventKind.STARTED:
@@ -62,11 +55,11 @@ def _words(kind: EventKind, data: dict[str, Any]) -> tuple[str, str]:
         return "Went on", "Behind the last stored part, where there is one."
     if kind == EventKind.RETRY:
         uses = "" if data.get("counts") else " No attempt is used."
-        return "Interrupted", f"{code} Tried again after {words.duration(float(data.get('delay', 0)))}.{uses}"
+        return "Interrupted", f"{why} Tried again after {words.duration(float(data.get('delay', 0)))}.{uses}"
     if kind == EventKind.HANDED_ON:
         return "Handed on", REASONS.get(str(data.get("reason")), "")
     if kind == EventKind.LOST:
         return "Worker lost", "It is taken up by another one."
     if kind == EventKind.COMPLETED and "row_count" in data:
         return "Completed", f"{words.counted(data['row_count'], 'row')}, {words.size(data.get('file_size'))}."
-    return str(kind.label), code
+    return str(kind.label), why

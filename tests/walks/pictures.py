@@ -19,13 +19,14 @@ FOLDER = Path(__file__).resolve().parents[2] / "docs" / "images"
 WIDTHS = {"wide": 1280, "phone": 390}
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 FAILED = """
-WITH told AS (UPDATE exports_app_exportevent SET kind = 'failed', data = '{"code": "storage_unavailable"}'
+WITH told AS (UPDATE exports_app_exportevent
+                 SET kind = 'failed', data = jsonb_build_object('detail', %(why)s::text)
                WHERE job_id = %(job)s AND kind = 'cancelled')
 UPDATE exports_app_exportjob
    SET status = 'failed', error_code = 'storage_unavailable', error_detail = %(why)s, completed_at = now()
  WHERE id = %(job)s
 """
-WHY = "The file storage did not answer."
+WHY = "The file storage could not be reached."
 
 
 def start(page: Page, resource: str, *, rows: str = "") -> str:
