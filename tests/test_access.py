@@ -225,6 +225,7 @@ POST /exports/keys/{key}/revoke/           302 404 404 404 404 404
 GET /exports/new/                          302 200 200 200 200 200
 POST /exports/new/{name}/                  302 400 400 400 403 400
 POST /exports/new/{name}/preview/          302 200 200 200 403 200
+POST /exports/presets/{id}/share/          302 302 403 404 403 302
 POST /exports/presets/{id}/delete/         302 302 403 404 302 302
 GET /exports/rows/                         302 200 200 200 200 200
 GET /health/                               200 200 200 200 200 200

@@ -146,10 +146,29 @@ def test_presets_stand_on_the_first_page_and_are_deleted_by_their_owner_alone(
     mine = ExportPreset.objects.create(owner=alice, name="Mine", resource="customers")
     his = ExportPreset.objects.create(owner=bob, name="His", resource="customers")
     his.shared_with.add(alice)
-    assert "His customers from bob Mine customers Delete" in text(browser.get("/exports/new/"))
+    assert "His customers from bob Mine customers Share Save Delete" in text(browser.get("/exports/new/"))
     assert browser.post(f"/exports/presets/{his.pk}/delete/").status_code == 403
     assert browser.post(f"/exports/presets/{mine.pk}/delete/").status_code == 302
     assert list(ExportPreset.objects.all()) == [his]
+
+
+def test_a_preset_is_shared_by_names_and_that_is_ended(browser: Client, alice: User, bob: User) -> None:
+    preset = ExportPreset.objects.create(owner=alice, name="Mine", resource="customers")
+    browser.post(f"/exports/presets/{preset.pk}/share/", {"people": "bob, "})
+    assert list(preset.shared_with.all()) == [bob]
+    assert "The preset Mine is shared with bob." in text(browser.get("/exports/new/"))
+    browser.post(f"/exports/presets/{preset.pk}/share/", {"people": "bob, dora"})
+    assert "There is no user dora." in text(browser.get("/exports/new/"))
+    assert list(preset.shared_with.all()) == [bob]
+    browser.post(f"/exports/presets/{preset.pk}/share/", {"people": ""})
+    assert not preset.shared_with.exists()
+
+
+def test_anothers_preset_is_not_shared_on(browser: Client, alice: User, bob: User) -> None:
+    preset = ExportPreset.objects.create(owner=bob, name="His", resource="customers")
+    preset.shared_with.add(alice)
+    assert browser.post(f"/exports/presets/{preset.pk}/share/", {"people": "charlie"}).status_code == 403
+    assert list(preset.shared_with.all()) == [alice]
 
 
 def test_an_earlier_export_can_be_made_again_with_its_settings(browser: Client, alice: User) -> None:

@@ -77,6 +77,21 @@ def delete_preset(request: HttpRequest, id: UUID) -> HttpResponse:
     return redirect("exports:new")
 
 
+@page
+@require_POST
+def share_preset(request: HttpRequest, id: UUID) -> HttpResponse:
+    """With exactly these users; with nobody where the field is empty."""
+    preset = presets.own_preset(request.user, id)
+    people = [name for each in request.POST.get("people", "").split(",") if (name := each.strip())]
+    try:
+        presets.update_preset(request.user, preset, {"shared_with": people[: services.MAX_SHARED]})
+        shared = f"shared with {', '.join(people)}" if people else "no longer shared"
+        messages.success(request, f"The preset {preset.name} is {shared}.")
+    except errors.Invalid as error:
+        messages.warning(request, " ".join((error.errors or {}).get("shared_with", [str(error)])))
+    return redirect("exports:new")
+
+
 def _export(request: HttpRequest, form: ExportForm) -> HttpResponseBase:
     """The file itself where it is small; else the page that shows how far it is."""
     services.require_enabled()

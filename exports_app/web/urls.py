@@ -14,6 +14,7 @@ urlpatterns = [
     path("new/", create.new, name="new"),
     path("new/<str:name>/", create.create, name="create"),
     path("new/<str:name>/preview/", create.preview, name="preview"),
+    path("presets/<uuid:id>/share/", create.share_preset, name="preset-share"),
     path("presets/<uuid:id>/delete/", create.delete_preset, name="preset-delete"),
     path("keys/", keys.keys, name="keys"),
     path("keys/<str:key>/revoke/", keys.revoke, name="key-revoke"),
