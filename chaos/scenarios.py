@@ -37,9 +37,9 @@ def killed_five_times(scene: Scene) -> None:
         scene.until_running(job)
         if scene.now(job).status not in ACTIVE:
             raise Broken(f"the export ended before kill {number}: the table is too small")
+        claim = scene.now(job).claim  # before: another worker may have it at once
         kill(scene, job)
         kept = list(job.parts.values_list("number", "etag", "claim"))
-        claim = scene.now(job).claim
         if kill is not _redis:
             scene.until("another claim", partial(_claimed_after, scene, job, claim))
         scene.site.revive()
