@@ -154,7 +154,7 @@ def test_an_upload_that_cannot_be_aborted_does_not_hide_the_cause(bucket: Bucket
     with pytest.raises(ValueError, match="part 3 after part 1") as caught:
         complete(bucket.open(bucket.upload()), [THREE[0], THREE[2]])
     (note,) = caught.value.__notes__
-    assert note.startswith("The unfinished file could not be removed: The file storage was away")
+    assert note.startswith("The unfinished file could not be removed: The file storage could not be reached.")
 
 
 def test_parts_that_outlive_an_abort_are_aborted_again(bucket: Bucket) -> None:

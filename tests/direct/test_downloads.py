@@ -1,4 +1,4 @@
-"""Downloads: the file in the answer to its request, and what the job's row says about it."""
+"""Downloads: the file in the answer to its request, who gets it, and what the job's row says about it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import csv
 import gzip
 import io
 import json
-import threading
 import zlib
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -17,8 +15,6 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.contrib.auth.models import Permission, User
 from django.db import connection
-from django.db.models import TextField
-from django.db.models.expressions import RawSQL
 from django.db.models.functions import Now
 from django.test import AsyncClient
 from rest_framework.test import APIClient
@@ -27,40 +23,13 @@ from exports_app import direct, lifecycle
 from exports_app.api.direct import FILE_TYPES
 from exports_app.choices import EventKind, Status
 from exports_app.models import ApiToken, ExportJob, ExportPerformance
-from exports_app.pipeline.errors import DatabaseUnavailable, FormatLimit
 from exports_app.pipeline.formats import FORMATS, get_format
-from exports_app.pipeline.sinks.pipe import Cut
-from exports_app.resources import Column, Resource, register, registry
 from exportsite.samples.models import Customer
+from tests.direct.downloading import PATH, download, ids, only_job
 from tests.test_run import fill_customers
-from tests.web_server import source_connections
 from workers import run
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-PATH = "/api/v1/exports/download/"
-
-
-@pytest.fixture
-def small(settings: Any) -> None:
-    """Ten rows and fewer are built, twenty and fewer streamed."""
-    settings.EXPORTS_DIRECT_MAX_ROWS, settings.EXPORTS_STREAM_MAX_ROWS = 10, 20
-
-
-def download(api: APIClient, **body: Any) -> Any:
-    return api.post(PATH, {"resource": "customers", "columns": ["id", "country_code"], **body})
-
-
-def only_job() -> ExportJob:
-    await_streams()
-    return ExportJob.objects.get()
-
-
-def await_streams() -> None:
-    """Until no thread makes a file any more."""
-    for thread in threading.enumerate():
-        if thread.name.startswith("stream-"):
-            thread.join(10)
 
 
 # What comes
@@ -112,10 +81,6 @@ def test_a_streamed_file_has_no_length_and_is_proven_when_its_last_byte_is_sent(
     assert (job.status, job.strategy, job.row_count, job.file_size) == ("completed", "stream", 15, len(data))
     assert job.crc32 == f"{zlib.crc32(data):08x}"
     assert [row[0] for row in csv.reader(io.StringIO(data.decode()))] == ["ID", *[str(n) for n in ids()]]
-
-
-def ids() -> list[int]:
-    return list(Customer.objects.order_by("id").values_list("id", flat=True))
 
 
 @pytest.mark.parametrize("rows", [9, 15])
@@ -304,204 +269,6 @@ def test_accept_may_name_the_file_or_anything(api: APIClient, accept: str, statu
     response = api.post(PATH, {"resource": "customers"}, headers={"accept": accept})
     assert response.status_code == status
     assert ExportJob.objects.count() == (1 if status == 200 else 0)
-
-
-# What goes wrong
-
-
-def broken(monkeypatch: pytest.MonkeyPatch, error: Exception, *, after: int) -> None:
-    """The source's read number ``after`` (from 0) raises."""
-    from exports_app.pipeline.sources.sql import SqlSource
-
-    reads = iter(range(1_000))
-    read = SqlSource.read
-
-    def fail(self: SqlSource, limit: int) -> Any:
-        if next(reads) == after:
-            raise error
-        return read(self, min(limit, 5))
-
-    monkeypatch.setattr(SqlSource, "read", fail)
-
-
-@pytest.mark.parametrize("rows", [9, 15])
-@pytest.mark.parametrize(
-    ("error", "status", "code", "recorded"),
-    [
-        (DatabaseUnavailable(), 503, "unavailable", "database_unavailable"),
-        (FormatLimit("A cell is too long."), 422, "format_limit", "format_limit"),
-        (ZeroDivisionError(), 500, "internal", "internal"),
-    ],
-)
-def test_what_goes_wrong_before_the_first_byte_is_an_answer(
-    api: APIClient,
-    small: None,
-    monkeypatch: pytest.MonkeyPatch,
-    rows: int,
-    error: Exception,
-    status: int,
-    code: str,
-    recorded: str,
-) -> None:
-    fill_customers(rows)
-    broken(monkeypatch, error, after=0)
-    response = download(api)
-    assert (response.status_code, response.json()["code"]) == (status, code)
-    job = only_job()
-    assert (job.status, job.error_code) == ("failed", recorded)
-    assert type(error).__name__ in job.error_trace
-    assert ("Retry-After" in response) == (status == 503)
-
-
-def test_an_error_amid_a_stream_never_ends_the_file_as_if_whole(
-    api: APIClient, small: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fill_customers(15)
-    broken(monkeypatch, DatabaseUnavailable(), after=2)
-    pieces = iter(download(api))
-    assert next(pieces).startswith(b"ID,")
-    with pytest.raises(Cut):
-        list(pieces)
-    job = only_job()
-    assert (job.status, job.error_code, job.row_count) == ("failed", "database_unavailable", None)
-    assert ExportPerformance.objects.count() == 0
-
-
-def test_a_person_retries_a_failed_download_as_a_job(
-    api: APIClient, small: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fill_customers(15)
-    with monkeypatch.context() as patch:
-        broken(patch, DatabaseUnavailable(), after=0)
-        assert download(api).status_code == 503
-    job = only_job()
-    shown = api.post(f"/api/v1/exports/{job.pk}/retry/").json()
-    assert (shown["status"], shown["strategy"]) == ("queued", "background")
-    assert run.run_next("exports") is None
-    done = api.get(f"/api/v1/exports/{job.pk}/").json()
-    assert (done["status"], done["row_count"], done["download_url"] is None) == ("completed", 15, False)
-
-
-@pytest.fixture
-def endless(alice: User) -> Iterator[threading.Event]:
-    """Rows that go on until the event is set; nobody knows how many there are."""
-    enough = threading.Event()
-
-    @register("endless")
-    class Endless(Resource):
-        key = ("n",)
-
-        def get_columns(self) -> Any:
-            return (Column("n", kind="integer"), Column("text", kind="text"))
-
-        def iter_rows(self, parameters: Any, after: Any) -> Iterator[Any]:
-            n = 0
-            while not enough.is_set():
-                n += 1
-                yield (n, "x" * 200)
-
-    yield enough
-    enough.set()
-    registry.unregister("endless")
-
-
-def test_a_client_that_leaves_ends_the_making(api: APIClient, endless: threading.Event) -> None:
-    response = api.post(PATH, {"resource": "endless"})
-    assert response["X-Export-Strategy"] == "stream"
-    pieces = iter(response)
-    next(pieces)
-    response.close()
-    job = only_job()
-    assert (job.status, job.error_code) == ("cancelled", "")
-
-
-@pytest.fixture
-def stuck(alice: User, settings: Any) -> Iterator[None]:
-    """100 rows, of which PostgreSQL takes longer to render the 60th than a statement may."""
-    settings.EXPORTS_DIRECT_MAX_ROWS, settings.EXPORTS_CHUNK_ROWS = 10, 10
-    fill_customers(100)
-    late = ids()[59]
-    with connection.cursor() as cursor:  # STABLE: not asked for where only keys are wanted
-        cursor.execute(
-            f"""
-            CREATE OR REPLACE FUNCTION rendered_late(id bigint) RETURNS text STABLE COST 1000000 LANGUAGE plpgsql
-            AS $$ BEGIN IF id = {late} THEN PERFORM pg_sleep(600); END IF; RETURN repeat('x', 1000); END $$
-            """
-        )
-
-    @register("stuck")
-    class Stuck(Resource):
-        model = Customer
-        columns = (Column("late", RawSQL("rendered_late(samples_customer.id)", (), TextField())),)
-
-    yield
-    registry.unregister("stuck")
-    with connection.cursor() as cursor:
-        cursor.execute("DROP FUNCTION rendered_late(bigint)")
-
-
-def test_a_client_that_leaves_ends_the_query(api: APIClient, stuck: None) -> None:
-    response = api.post(PATH, {"resource": "stuck"})
-    pieces = iter(response)
-    next(pieces)
-    assert source_connections() == 1
-    response.close()
-    assert only_job().status == "cancelled"  # not failed, as after the statement's time-out
-    assert source_connections() == 0
-
-
-def test_a_client_that_takes_nothing_is_given_up(
-    api: APIClient, endless: threading.Event, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(direct, "SEND_SECONDS", 0.2)
-    api.post(PATH, {"resource": "endless"})
-    job = only_job()
-    assert (job.status, job.error_code) == ("failed", "time_limit")
-
-
-def test_a_stream_may_not_go_on_for_ever(api: APIClient, endless: threading.Event, settings: Any) -> None:
-    settings.EXPORTS_SLICE_SECONDS = 0.5
-    with pytest.raises(Cut):
-        for _ in api.post(PATH, {"resource": "endless"}):
-            pass
-    assert (only_job().status, only_job().error_code) == ("failed", "time_limit")
-
-
-def test_a_cancelled_stream_breaks_off(
-    api: APIClient, endless: threading.Event, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(direct, "RENEW_SECONDS", 0.05)
-    response = api.post(PATH, {"resource": "endless"})
-    assert api.post(f"/api/v1/exports/{response['X-Export-Id']}/cancel/").status_code == 200
-    with pytest.raises(Cut):
-        list(response)
-    assert only_job().status == "cancelled"
-
-
-def test_a_server_sends_so_many_streams_at_once(
-    api: APIClient, endless: threading.Event, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(direct, "_places", threading.BoundedSemaphore(1))
-    first = api.post(PATH, {"resource": "endless"})
-    refused = api.post(PATH, {"resource": "endless"})
-    assert (refused.status_code, refused.json()["code"], refused["Retry-After"]) == (503, "unavailable", "5")
-    first.close()
-    await_streams()
-    again = api.post(PATH, {"resource": "endless"})
-    assert again.status_code == 200
-    again.close()
-    await_streams()
-
-
-def test_a_refused_stream_gives_its_place_back(
-    api: APIClient, endless: threading.Event, settings: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(direct, "_places", threading.BoundedSemaphore(1))
-    settings.EXPORTS_RATE = "1/day"
-    first = api.post(PATH, {"resource": "endless"})
-    first.close()
-    await_streams()
-    assert [api.post(PATH, {"resource": "endless"}).status_code for _ in range(2)] == [429, 429]
 
 
 # Whose it is while it runs

@@ -18,7 +18,7 @@ from requests_hardened import ip_filter_adapter
 
 from exports_app.models import ExportNotification
 from tests.receiver import Receiver
-from tests.test_webhook_deliveries import completed, webhook_of
+from tests.webhooks.deliveries import completed, webhook_of
 from workers.notify.base import Undelivered
 from workers.notify.webhook import WebhookChannel
 
