@@ -276,7 +276,7 @@ _AFRESH: dict[str, Any] = {
     "completed_at": None,
     "lease_expires_at": None,
     "next_attempt_at": None,
-    "rung_at": None,
+    "rung_at": Now(),  # by whoever asked for it; see services._create
     "rows_done": 0,
     "bytes_done": 0,
     "rows_per_second": None,
