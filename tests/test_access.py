@@ -240,8 +240,8 @@ GET /metrics                               401 403 403 403 200 200
 METHODS = ("get", "post", "put", "patch", "delete")
 OF_DJANGO = ("/admin/",)
 """Pages with tests of their own (test_admin), for staff alone."""
-NOWHERE = "/api/v1/"
-"""Every other path of the API: 404 for everybody."""
+API = "/api/v1/"
+"""Itself, like every path below it that has no row, 404 for everybody."""
 
 BODIES: dict[str, dict[str, Any]] = {
     "POST /api/v1/exports/": {"resource": "customers"},
@@ -297,7 +297,7 @@ def jobs(people: dict[str, User]) -> dict[str, ExportJob]:
 
 
 def ask(client: Client, line: str, path: str) -> int:
-    """The status of the answer; nothing that the request did stays."""
+    """The status of the answer, which no cache keeps if it is the API's; nothing that the request did stays."""
     method = line.split()[0].lower()
     body: dict[str, Any] = {} if method in ("get", "delete") else {"data": BODIES.get(line, {})}
     streams = path.endswith("/events/")  # opened only: nobody reads to an end that may never come
@@ -307,6 +307,8 @@ def ask(client: Client, line: str, path: str) -> int:
     with transaction.atomic():
         answer = async_to_sync(send)(path) if streams else send(path, **body, content_type="application/json")
         transaction.set_rollback(True)
+    if path.startswith(API):
+        assert answer["Cache-Control"] == "no-store", line
     status: int = answer.status_code
     return status
 
@@ -368,7 +370,7 @@ def test_every_path_has_its_row() -> None:
     listed = {line for line, _ in (*by_export(), *elsewhere())}
     missing = []
     for path, view in patterns():
-        if path == NOWHERE:
+        if path == API:
             continue
         declared = getattr(view, "cls", None)
         methods = [each.upper() for each in METHODS if hasattr(declared, each)]

@@ -69,7 +69,7 @@ def test_a_stream_tells_an_export_from_the_queue_to_the_file(alice: User, token:
         async with open_stream(path_of(job), token) as stream:
             assert stream.status == 200
             assert stream.headers["content-type"] == "text/event-stream"
-            assert (stream.headers["cache-control"], stream.headers["x-accel-buffering"]) == ("no-cache", "no")
+            assert (stream.headers["cache-control"], stream.headers["x-accel-buffering"]) == ("no-store", "no")
             first = await stream.next()
             assert stream.body.startswith(b"retry: 2000\n\n")
             assert (first.type, first.status, first.data["progress"]["queue_position"]) == ("snapshot", "queued", 1)

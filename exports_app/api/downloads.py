@@ -22,9 +22,6 @@ from exports_app.api.serializers import iso
 from exports_app.api.views import PAGE_PARAMETERS, Pages, check_query
 from exports_app.models import ExportEvent
 
-SECRET_HEADERS = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
-"""Of answers, refusals included, that no cache shall keep and no other site be told of."""
-
 TOKEN = OpenApiParameter("token", str, description="A one-time token; without it, the login decides.")
 LOCATION = OpenApiParameter(
     "Location",
@@ -80,9 +77,11 @@ class DownloadPages(Pages):
 
 
 class SecretView(APIView):
+    """Its address may hold a token: no other site is told of it, by refusals neither."""
+
     @property
     def default_response_headers(self) -> dict[str, str]:
-        return {**super().default_response_headers, **SECRET_HEADERS}
+        return {**super().default_response_headers, "Referrer-Policy": "no-referrer"}
 
 
 class TokenView(SecretView):

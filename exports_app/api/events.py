@@ -37,7 +37,7 @@ RETRY_MS = 2_000
 """What clients wait before they come back."""
 LONGEST_ID = 18
 """Digits that fit the database's numbers."""
-HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+HEADERS = {"X-Accel-Buffering": "no"}
 LAST_EVENT_ID = OpenApiParameter(
     "Last-Event-ID",
     {"type": "integer", "minimum": 0},
