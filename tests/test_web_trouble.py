@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -11,6 +12,7 @@ from django.template.loader import render_to_string
 from django.test import Client
 from pytest_django import Settings
 
+from exports_app import services
 from exports_app.choices import Status
 from tests.web_pages import make_job, text
 
@@ -30,13 +32,55 @@ def test_switched_off_every_page_says_so(browser: Client, settings: Settings) ->
         assert "Exports are switched off at the moment. exports_disabled" in text(answer)
 
 
-def test_an_unknown_address_has_a_page(browser: Client) -> None:
-    answer = browser.get("/nothing/")
+@pytest.mark.parametrize("path", ["/nothing", "/nothing/", "/static/none.css", "/admin/nothing/", "/exports/nothing/"])
+def test_an_unknown_address_has_a_page(client: Client, admin_user: User, path: str) -> None:
+    client.force_login(admin_user)
+    answer = client.get(path)
     assert answer.status_code == 404
     assert "There is nothing at this address." in text(answer)
+    assert is_protected(answer)
 
 
-@pytest.mark.parametrize("template", ["403.html", "403_csrf.html", "404.html", "500.html"])
+def test_an_unknown_host_has_a_page(client: Client, settings: Settings) -> None:
+    settings.ALLOWED_HOSTS = ["exports.example.com"]
+    answer = client.get("/login/", headers={"host": "elsewhere.example.com"})
+    assert answer.status_code == 400
+    assert "This request could not be understood." in text(answer)
+    assert is_protected(answer)
+
+
+def test_a_form_without_its_secret_has_a_page() -> None:
+    answer = Client(enforce_csrf_checks=True).post("/login/", {"username": "alice"})
+    assert answer.status_code == 403
+    assert "Back to the exports" in text(answer)
+    assert is_protected(answer)
+
+
+def test_a_failure_that_nobody_foresaw_has_a_page(browser: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(services, "visible_exports", lambda user: 1 / 0)
+    browser.raise_request_exception = False
+    answer = browser.get(f"/exports/{uuid4()}/")
+    assert answer.status_code == 500
+    assert "Something broke on our side." in text(answer)
+    assert is_protected(answer)
+
+
+def test_the_admin_is_protected_as_every_page_is(client: Client, admin_user: User) -> None:
+    assert is_protected(client.get("/admin/login/"))
+    client.force_login(admin_user)
+    for path in ("/admin/", "/admin/exports_app/exportjob/", "/admin/auth/user/add/"):
+        assert is_protected(client.get(path))
+
+
+def is_protected(answer: Any) -> bool:
+    """No other site frames it, and it runs no script but ours."""
+    rules = answer["Content-Security-Policy"].split("; ")
+    return {"default-src 'none'", "script-src 'self'", "frame-ancestors 'none'"} <= set(rules) and (
+        answer["X-Frame-Options"] == "DENY"
+    )
+
+
+@pytest.mark.parametrize("template", ["400.html", "403.html", "403_csrf.html", "404.html", "500.html"])
 def test_error_pages_need_neither_request_nor_database(template: str) -> None:
     assert "Back to the exports" in render_to_string(template)
 
