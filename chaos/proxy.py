@@ -63,7 +63,7 @@ class Proxy:
         self.mode = Mode.PASS
         self.rules: list[Rule] = []
         self.bytes_per_second = 0
-        """Of what clients send, in all connections together; 0: no limit."""
+        """Of what clients send, in each connection; 0: no limit."""
         self._loop = asyncio.new_event_loop()
         self._writers: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None

@@ -150,9 +150,9 @@ class Site:
                     raise
                 time.sleep(0.2)
 
-    def add_worker(self, more: dict[str, str] | None = None) -> Process:
-        """One more of two processes; ``more`` are variables of its own."""
-        worker = self._worker("worker", QUEUES, 2, more or {})
+    def add_worker(self, more: dict[str, str] | None = None, *, processes: int = 2) -> Process:
+        """One more; ``more`` are variables of its own."""
+        worker = self._worker("worker", QUEUES, processes, more or {})
         self.workers.append(worker)
         return worker
 
