@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 
-from django.core.asgi import get_asgi_application
-
-from exportsite.streams import StreamWithoutThread
+import django
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "exportsite.settings")
+django.setup(set_prefix=False)
 
-application = StreamWithoutThread(get_asgi_application())
+from exportsite.handler import SiteHandler  # noqa: E402 - needs the settings
+from exportsite.streams import StreamWithoutThread  # noqa: E402 - as above
+
+application = StreamWithoutThread(SiteHandler())

@@ -10,10 +10,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from django.core.asgi import get_asgi_application
 from django.db import connections
 
 from exports_app.api import hub
+from exportsite.handler import SiteHandler
 
 T = TypeVar("T")
 PATIENCE = 20.0
@@ -117,7 +117,7 @@ async def open_stream(path: str, headers: Mapping[str, str], method: str = "GET"
         "server": ("localhost", 80),
         "client": ("127.0.0.1", 1),
     }
-    application: Any = get_asgi_application()
+    application: Any = SiteHandler()
     task = asyncio.create_task(application(scope, receive, stream.send))
     try:
         await stream.until(lambda each: bool(each.status) or task.done())

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 import uvicorn
 from django.contrib.auth.models import User
-from django.core.asgi import get_asgi_application
 from django.core.management import call_command
 from django.db import connections
 
 from exports_app import lifecycle
 from exports_app.models import ApiToken
+from exportsite.handler import SiteHandler
 from workers import run
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -30,7 +30,7 @@ MOST_LINES = 39
 @pytest.fixture
 def site() -> Iterator[str]:
     """The site on a port of its own, in a thread."""
-    server = uvicorn.Server(uvicorn.Config(get_asgi_application(), port=0, lifespan="off", log_config=None))
+    server = uvicorn.Server(uvicorn.Config(SiteHandler(), port=0, lifespan="off", log_config=None))
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:
