@@ -23,6 +23,7 @@ from exports_app import conf, errors, lifecycle, services, storage
 from exports_app.choices import EventKind, Status, Strategy
 from exports_app.logs import log
 from exports_app.models import ExportEvent, ExportJob, ExportToken
+from exports_app.visibility import Sight
 
 TOKEN_LIFE = timedelta(hours=24)
 LONGEST_LIFE = timedelta(days=7)
@@ -60,7 +61,7 @@ def get_file(user: Any, job_id: UUID) -> ExportJob:
     if job is None:
         raise errors.NotFound("There is no such export.")
     _require_file(job)
-    if not services.may_read(user, job):
+    if not Sight(user).may_read(job):
         raise errors.PermissionDenied("You can see this export, but its data needs permissions that you do not have.")
     return job
 

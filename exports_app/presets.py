@@ -8,10 +8,11 @@ from typing import Any
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Q, QuerySet
 
-from exports_app import errors, services, visibility
+from exports_app import errors, services
 from exports_app.models import ExportPreset
 from exports_app.plan import Request, make_plan
 from exports_app.resources import registry
+from exports_app.visibility import Sight
 
 MAX_PRESETS = 200
 """Presets that one user may own."""
@@ -95,7 +96,7 @@ def completed(user: Any, preset_id: Any, given: Mapping[str, Any]) -> dict[str, 
 
 def shown(user: Any, preset: ExportPreset) -> dict[str, Any]:
     """The preset as ``user`` may see it: without the columns, and the filters on them, that are hidden from them."""
-    columns, filters = visibility.seen_by(user, preset.resource, preset.columns, preset.filters)
+    columns, filters = Sight(user).seen(preset.resource, preset.columns, preset.filters)
     return {
         "id": str(preset.pk),
         "name": preset.name,

@@ -25,7 +25,7 @@ from exports_app.models import ExportJob, ExportPerformance
 from exports_app.pipeline.formats import get_format
 from exports_app.pipeline.types import Options, Upload
 from exports_app.plan import Plan, Request, make_plan
-from exports_app.validation import allowed_resource
+from exports_app.visibility import Sight
 
 LINK_LIFE = timedelta(seconds=storage.LINK_SECONDS)
 IDEMPOTENCY_LIFE = timedelta(hours=24)
@@ -221,24 +221,17 @@ def own_export(user: Any, job_id: Any) -> ExportJob:
     return job
 
 
-def download_url(user: Any, job: ExportJob) -> str | None:
-    """A fresh link to the file for who may read it now; None where there is none, or the permission is gone."""
+def download_url(user: Any, job: ExportJob, sight: Sight | None = None) -> str | None:
+    """A fresh link to the file for who may read it now; None where there is none, or the permission is gone.
+
+    ``sight``: the user's, of a whole list.
+    """
     over = job.expires_at is not None and job.expires_at <= timezone.now()
-    if job.status != Status.COMPLETED or over or not job.file_key or not may_read(user, job):
+    if job.status != Status.COMPLETED or over or not job.file_key or not (sight or Sight(user)).may_read(job):
         return None
     if storage.is_local():
         return storage.signed_url(job.pk, user.pk, job.file_name)
     return storage.presigned_url(job.file_key, job.file_name, content_type(job))
-
-
-def may_read(user: Any, job: ExportJob) -> bool:
-    """Whether the user has, today, the permissions for this export's rows and columns."""
-    try:
-        resource = allowed_resource(job.resource, user)
-    except errors.ExportError:
-        return False
-    visible = {column.name for column in resource.visible_columns(user)}
-    return all(column["name"] in visible for column in job.columns)
 
 
 def content_type(job: ExportJob) -> str:

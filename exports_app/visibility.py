@@ -1,30 +1,62 @@
-"""What of a stored request somebody may see: neither the columns that are hidden from them nor filters on those."""
+"""What somebody may see of a stored request and its file: no column that is hidden from them, no filter on one."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from exports_app.models import ExportJob
 from exports_app.resources import registry
 from exports_app.resources.base import User
 from exports_app.resources.filters import forbidden_filters
 
 
-def seen_by(
-    user: User, name: str, columns: Sequence[Any] | None, filters: Mapping[str, Any]
-) -> tuple[list[Any] | None, dict[str, Any]]:
-    """The columns (names, or mappings with one) and filters of the resource ``name`` that ``user`` may see.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rights:
+    """What a user may see of a resource that they may export."""
 
-    Nothing where they may not export it, or where it is gone, since nobody can say any more who might see what.
-    """
-    declared = registry.get(name)
-    resource = declared() if declared else None
-    if resource is None or not resource.is_allowed(user):
-        return [], {}
-    visible = {column.name for column in resource.visible_columns(user)}
-    hidden = forbidden_filters(resource, user)
-    seen = None if columns is None else [each for each in columns if _name(each) in visible]
-    return seen, {each: value for each, value in filters.items() if each not in hidden}
+    columns: frozenset[str]
+    hidden_filters: frozenset[str]
+
+
+class Sight:
+    """What one user may see now, worked out once for each resource; made anew for each request, as rights change."""
+
+    def __init__(self, user: User) -> None:
+        self._user = user
+        self._known: dict[str, Rights | None] = {}
+
+    def rights(self, name: str) -> Rights | None:
+        """None where they may not export it, or where it is gone: nobody can say any more who might see what."""
+        if name not in self._known:
+            self._known[name] = self._find(name)
+        return self._known[name]
+
+    def seen(
+        self, name: str, columns: Sequence[Any] | None, filters: Mapping[str, Any]
+    ) -> tuple[list[Any] | None, dict[str, Any]]:
+        """Those of the columns (names, or mappings with one) and filters of the resource ``name`` that they may see."""
+        rights = self.rights(name)
+        if rights is None:
+            return [], {}
+        seen = None if columns is None else [each for each in columns if _name(each) in rights.columns]
+        return seen, {each: value for each, value in filters.items() if each not in rights.hidden_filters}
+
+    def may_read(self, job: ExportJob) -> bool:
+        """Whether they have, today, the permissions for this export's rows and columns."""
+        rights = self.rights(job.resource)
+        return rights is not None and all(_name(column) in rights.columns for column in job.columns)
+
+    def _find(self, name: str) -> Rights | None:
+        declared = registry.get(name)
+        resource = declared() if declared else None
+        if resource is None or not resource.is_allowed(self._user):
+            return None
+        return Rights(
+            columns=frozenset(column.name for column in resource.visible_columns(self._user)),
+            hidden_filters=frozenset(forbidden_filters(resource, self._user)),
+        )
 
 
 def _name(column: str | Mapping[str, str]) -> str:

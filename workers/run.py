@@ -28,6 +28,7 @@ from exports_app.pipeline.types import Progress, Receipt, Sink, StoredPart, Uplo
 from exports_app.pipeline.waiting import while_waiting
 from exports_app.plan import Plan, make_plan
 from exports_app.progress import Rate
+from exports_app.visibility import Sight
 from workers import memory
 from workers.endings import Endings, await_database
 from workers.lease import Drained, Heartbeat, draining
@@ -235,7 +236,7 @@ class Run:
         _require_enabled()
         self.rights_checked = time.monotonic()
         owner = get_user_model()._default_manager.filter(pk=self.job.owner_id, is_active=True).first()
-        if owner is None or not services.may_read(owner, self.job):
+        if owner is None or not Sight(owner).may_read(self.job):
             raise pipeline_errors.PermissionLost
 
     def _plan(self) -> Plan:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 from rest_framework import serializers
 
-from exports_app import conf, errors, presets, progress, services, visibility
+from exports_app import conf, errors, presets, progress, services
 from exports_app.models import ExportJob
 from exports_app.pipeline.formats import FORMATS
 from exports_app.plan import Request
@@ -19,6 +19,7 @@ from exports_app.resources.base import Resource, User
 from exports_app.resources.filters import allowed_filters
 from exports_app.resources.queries import fields_of
 from exports_app.validation import MAX_IDS, MAX_LABEL
+from exports_app.visibility import Sight
 
 MAX_SHARED = services.MAX_SHARED
 
@@ -124,11 +125,21 @@ class ExportRequestSerializer(BodySerializer):
         )
 
 
-def job_json(job: ExportJob, user: Any, places: progress.Places | None = None) -> dict[str, Any]:
-    """The job as the API shows it; ``places`` of a whole list, where there is one."""
-    base = f"{reverse('api:export-list')}{job.pk}/"
-    url = services.download_url(user, job)
-    columns, filters = visibility.seen_by(user, job.resource, job.columns, job.filters)
+def job_json(job: ExportJob, user: Any) -> dict[str, Any]:
+    """The job as the API shows it."""
+    return jobs_json([job], user)[0]
+
+
+def jobs_json(jobs: Sequence[ExportJob], user: Any) -> list[dict[str, Any]]:
+    """The same for a list, with what its jobs have in common looked up once."""
+    places, sight, base = progress.places(jobs), Sight(user), reverse("api:export-list")
+    return [_job_json(job, user, places, sight, base) for job in jobs]
+
+
+def _job_json(job: ExportJob, user: Any, places: progress.Places, sight: Sight, base: str) -> dict[str, Any]:
+    path = f"{base}{job.pk}/"
+    url = services.download_url(user, job, sight)
+    columns, filters = sight.seen(job.resource, job.columns, job.filters)
     return {
         **status_json(job, places),
         "resource": job.resource,
@@ -156,7 +167,7 @@ def job_json(job: ExportJob, user: Any, places: progress.Places | None = None) -
         "request_id": job.request_id,
         "owner": job.owner.get_username(),
         "shared_with": [person.get_username() for person in job.shared_with.all()],
-        "links": {"self": base, "events": f"{base}events/", "cancel": f"{base}cancel/"},
+        "links": {"self": path, "events": f"{path}events/", "cancel": f"{path}cancel/"},
     }
 
 

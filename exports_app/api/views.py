@@ -20,7 +20,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from exports_app import errors, plan, progress, request_id, services
+from exports_app import errors, plan, request_id, services
 from exports_app.api.answers import (
     GoneJobSerializer,
     JobPageSerializer,
@@ -29,7 +29,7 @@ from exports_app.api.answers import (
     StatusSerializer,
 )
 from exports_app.api.schema import IDEMPOTENCY_KEY, LOCATION, refusals
-from exports_app.api.serializers import ExportRequestSerializer, iso, job_json, resource_json, status_json
+from exports_app.api.serializers import ExportRequestSerializer, iso, job_json, jobs_json, resource_json, status_json
 from exports_app.choices import Status
 from exports_app.models import ExportJob
 from exports_app.resources import registry
@@ -156,8 +156,7 @@ class ExportListView(APIView):
         jobs = _filtered(request, services.listed_exports(request.user, everybodys=True))
         pages = Pages()
         page = pages.paginate_queryset(jobs, request, view=self) or []
-        places = progress.places(page)
-        return pages.get_paginated_response([job_json(job, request.user, places) for job in page])
+        return pages.get_paginated_response(jobs_json(page, request.user))
 
     @extend_schema(
         operation_id="exports_create",

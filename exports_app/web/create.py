@@ -13,11 +13,12 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from exports_app import attachments, direct, errors, presets, request_id, services, visibility
+from exports_app import attachments, direct, errors, presets, request_id, services
 from exports_app.choices import Strategy
 from exports_app.plan import Request
 from exports_app.resources import registry
 from exports_app.resources.base import Resource
+from exports_app.visibility import Sight
 from exports_app.web import options, words
 from exports_app.web.forms import ExportForm
 from exports_app.web.pages import page, posted_text
@@ -134,7 +135,7 @@ def _start(request: HttpRequest, name: str) -> Request | None:
         return None
     if start.resource != name:
         return None
-    columns, filters = visibility.seen_by(user, name, start.columns, start.filters)
+    columns, filters = Sight(user).seen(name, start.columns, start.filters)
     if (columns, filters) != (start.columns, start.filters):
         messages.warning(request, "Some of its columns or filters are hidden from you, and left out here.")
     return replace(start, columns=columns, filters=filters)

@@ -11,13 +11,14 @@ from typing import Any
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from exports_app import progress, services, visibility
+from exports_app import progress
 from exports_app.choices import ACTIVE, Status, Strategy
 from exports_app.models import ExportJob
 from exports_app.pipeline.types import Options
 from exports_app.resources import registry
 from exports_app.resources.base import Resource
 from exports_app.resources.filters import FilterInput, describe
+from exports_app.visibility import Sight
 from exports_app.web import words
 from exports_app.web.controls import END_OF_DAY
 
@@ -53,19 +54,25 @@ class JobView:
     """One export for one user at one moment. Everything a template asks for is an attribute."""
 
     def __init__(
-        self, job: ExportJob, user: Any, now: datetime | None = None, places: progress.Places | None = None
+        self,
+        job: ExportJob,
+        user: Any,
+        now: datetime | None = None,
+        places: progress.Places | None = None,
+        sight: Sight | None = None,
     ) -> None:
-        """``places``: those of a whole list, so that its length costs no queries."""
+        """``places``, ``sight``: those of a whole list, so that its length costs little."""
         self.job = job
         self.id = job.pk
         self.user = user
         self.now = now or timezone.now()
+        self._sight = sight or Sight(user)
         self.is_mine = job.owner_id == user.pk
         self.may_change = self.is_mine or user.is_staff
         self.progress = progress.of(job, progress.places([job]) if places is None else places)
         self.status = self._status()
         self.is_active = self.status in ACTIVE
-        self._may_read = self.status == Status.COMPLETED and services.may_read(user, job)
+        self._may_read = self.status == Status.COMPLETED and self._sight.may_read(job)
 
     def _status(self) -> str:
         """A file whose time is over has expired, whether or not the sweep came by."""
@@ -230,7 +237,7 @@ class JobView:
 
     @cached_property
     def _seen(self) -> tuple[list[Any] | None, dict[str, Any]]:
-        return visibility.seen_by(self.user, self.job.resource, self.job.columns, self.job.filters)
+        return self._sight.seen(self.job.resource, self.job.columns, self.job.filters)
 
     @property
     def parameters(self) -> list[Named]:

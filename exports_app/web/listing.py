@@ -17,6 +17,7 @@ from exports_app import progress, services
 from exports_app.choices import Status
 from exports_app.models import ExportJob
 from exports_app.resources import registry
+from exports_app.visibility import Sight
 from exports_app.web.jobs import JobView
 from exports_app.web.pages import page
 
@@ -46,8 +47,8 @@ def _exports(request: HttpRequest) -> dict[str, Any]:
     resource = resource if registry.get(resource) else ""
     jobs = _narrowed(services.listed_exports(user, everybodys=everybody), status, resource)
     found = Paginator(jobs, PAGE_SIZE).get_page(request.GET.get("page"))
-    now, places = timezone.now(), progress.places(found)
-    shown = [JobView(job, request.user, now, places) for job in found]
+    now, places, sight = timezone.now(), progress.places(found), Sight(user)
+    shown = [JobView(job, user, now, places, sight) for job in found]
     kept = {"scope": "all" if everybody else "", "status": status, "resource": resource}
     query = urlencode({name: value for name, value in kept.items() if value} | {"page": ""})
     return {
