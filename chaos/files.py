@@ -35,7 +35,6 @@ from exports_app.plan import make_plan
 from workers.run import Run
 
 MIB = 1_048_576
-SHEET_ROWS = 1_048_575  # below the header
 ROWS_OF_BOTH_SHEETS = (500_000, 900_000, 1_500_000)
 PAIRS = 7
 

@@ -25,7 +25,6 @@ from exports_app.pipeline.errors import PipelineError
 from exports_app.pipeline.formats import FORMATS
 from exports_app.resources import registry
 
-Labels = Mapping[str, str]
 Series = tuple[str, str]
 """Name of a counter, and its labels as JSON with sorted keys."""
 Outcome = Literal["completed", "failed", "cancelled"]
@@ -36,7 +35,6 @@ OTHER = "other"
 CODES = sorted(
     {each.code for each in vars(pipeline_errors).values() if isinstance(each, type) and issubclass(each, PipelineError)}
 )
-OUTCOMES: tuple[Outcome, ...] = ("completed", "failed", "cancelled")
 ALERTS: tuple[Alert, ...] = ("failure_rate", "memory_limit", "worker_lost")
 
 DURATION_BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1_800.0, 7_200.0)

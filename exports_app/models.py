@@ -11,6 +11,7 @@ from django.db.models import Q
 from knox.models import AbstractAuthToken
 
 from exports_app.choices import ACTIVE, Channel, Delivery, EventKind, Queue, Status, Strategy
+from exports_app.pipeline.parts import MAX_PARTS
 
 
 class ExportJob(models.Model):
@@ -159,7 +160,7 @@ class ExportPart(models.Model):
         ordering = ["number"]
         constraints = [
             models.UniqueConstraint(fields=["job", "number"], name="export_part_number"),
-            models.CheckConstraint(condition=Q(number__gte=1, number__lte=10_000), name="export_part_range"),
+            models.CheckConstraint(condition=Q(number__gte=1, number__lte=MAX_PARTS), name="export_part_range"),
         ]
 
 

@@ -12,7 +12,7 @@ import structlog
 from django.core.management import call_command
 from rest_framework.test import APIClient
 
-from exports_app import conf, lifecycle, services
+from exports_app import conf, lifecycle, retention, services
 from exports_app.models import ExportJob
 from exports_app.pipeline.errors import DatabaseBusy
 from workers import run, upkeep
@@ -49,7 +49,7 @@ def test_from_the_request_to_expiry(api: APIClient, events: Any, monkeypatch: py
     monkeypatch.setattr(run, "PROGRESS_SECONDS", 0.0)
     assert run.run_next("exports") is None
     ExportJob.objects.update(expires_at="2020-01-01T00:00:00Z")
-    upkeep.prune()
+    retention.prune()
     assert list(dict.fromkeys(events())) == ["enqueued", "started", "chunk", "progress", "completed", "expired"]
 
 

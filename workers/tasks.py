@@ -1,4 +1,4 @@
-"""The tasks: doorways. What they do is in ``run`` and ``upkeep``."""
+"""The tasks: doorways. What they do is in ``run``, ``notify``, ``upkeep`` and the engine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from celery.signals import (
     worker_shutting_down,
 )
 
-from exports_app import storage
+from exports_app import orphans, retention, storage
 from exports_app.dispatch import NOTIFY_NEXT, RUN_NEXT
 from exports_app.pipeline import errors
 from exports_app.pipeline.errors import PipelineError
@@ -54,13 +54,13 @@ def sweep() -> None:
 @shared_task(name="exports.prune", ignore_result=True)
 def prune() -> None:
     """Delete expired files and old rows."""
-    upkeep.prune()
+    retention.prune()
 
 
 @shared_task(name="exports.sweep_orphans", ignore_result=True)
 def sweep_orphans() -> None:
     """Remove what the storage holds that no job owns."""
-    upkeep.sweep_orphans()
+    orphans.sweep()
 
 
 @worker_init.connect

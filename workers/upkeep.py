@@ -8,7 +8,7 @@ from datetime import timedelta
 from django.db.models import Count
 from django.db.models.functions import Now
 
-from exports_app import conf, dispatch, lifecycle, metrics, notifications, orphans, retention
+from exports_app import conf, dispatch, lifecycle, metrics, notifications, retention
 from exports_app.choices import Status
 from exports_app.logs import log
 from exports_app.models import ExportJob
@@ -56,13 +56,3 @@ def alert_on_failures() -> None:
     if notifications.alert_operators(subject, f"{subject}:\n\n{reasons}\n\nThe admin shows each with its reason."):
         metrics.alert_raised("failure_rate")
         log.error("export.alert.failures", failed=failed, ended=total, codes=dict(codes))
-
-
-def prune() -> None:
-    """Delete expired files and old rows."""
-    retention.prune()
-
-
-def sweep_orphans() -> None:
-    """Abort uploads and delete objects that no job owns."""
-    orphans.sweep()

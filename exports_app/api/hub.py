@@ -12,7 +12,7 @@ import contextlib
 import json
 import signal
 import threading
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from types import FrameType
 from typing import Any, TypeVar
@@ -117,7 +117,7 @@ class Hub:
         if not self._tasks:
             self._end_with_the_server()
             self._tried.clear()
-            self._tasks = [self._start(self._listen()), self._start(self._follow())]
+            self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._follow())]
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._tried.wait(), CONNECT_SECONDS * 2)
 
@@ -157,9 +157,6 @@ class Hub:
         """The server stops: every stream ends, and its client finds another server."""
         for subscription in self._subscriptions:
             subscription.end()
-
-    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        return asyncio.get_running_loop().create_task(work)
 
     # Redis
 

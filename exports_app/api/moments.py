@@ -110,7 +110,7 @@ class Track:
         """Where the job stands, and behind that the stored events since ``after``, if the client named one."""
         known = max((event["id"] for event in moment.events), default=0)
         missed = [] if after is None else [event for event in moment.events if event["id"] > after]
-        self.shown = _status(moment.job, moment.places)
+        self.shown = status_json(moment.job, moment.places)
         # A client that is cut off amid what it missed comes back for the rest of it, not for what follows.
         yield _message("snapshot", self.shown, number=None if missed else known or None)
         self.last_id = after if after is not None and missed else known
@@ -122,10 +122,10 @@ class Track:
         news = [event for event in moment.events if event["id"] > self.last_id]
         if not self.shown:
             news = news[-1:]  # a job that came up behind the beginning of the stream: only where it stands
-        status = _status(job, moment.places)
+        status = status_json(job, moment.places)
         for event in news[:-1]:
             self.last_id = event["id"]
-            past = _status(_as_of(job, event), moment.places)
+            past = status_json(_as_of(job, event), moment.places)
             yield _message(_type(event), past, number=self.last_id, at=event["at"])
         self.is_done = job.status in FINAL
         if news:
@@ -144,10 +144,6 @@ def _type(event: dict[str, Any]) -> str:
 
 def _message(kind: str, status: dict[str, Any], *, number: int | None, at: str | None = None) -> Message:
     return Message(type=kind, id=number, data={"type": kind, "at": at or iso(timezone.now()), **status})
-
-
-def _status(job: ExportJob, places: progress.Places) -> dict[str, Any]:
-    return status_json(job, places)
 
 
 def _as_of(job: ExportJob, event: dict[str, Any]) -> ExportJob:

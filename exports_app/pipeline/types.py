@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import TracebackType
@@ -326,6 +326,3 @@ class Progress:
     crc32: int = 0
     warnings: tuple[str, ...] = ()
     """What the encoder has to say so far; the last report has all of it."""
-
-
-Steps = Iterator[Progress]

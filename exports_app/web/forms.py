@@ -67,7 +67,7 @@ class ExportForm(forms.Form):
     def __init__(
         self, resource: Resource, user: Any, data: Mapping[str, Any] | None = None, start: Request | None = None
     ) -> None:
-        """``start``: a request whose settings the form shows at first."""
+        """``start``: a request whose settings the form shows at first, without what is hidden from the user."""
         self.resource = resource
         self.formats = sorted(resource.formats or FORMATS, key=words.format_place)
         self.filters = {each.name: each for each in allowed_filters(resource, user)}
@@ -97,11 +97,9 @@ class ExportForm(forms.Form):
         field.choices = choices
 
     def _initial(self, start: Request | None) -> dict[str, Any]:
-        every: list[str | Mapping[str, str]] = [field.name for field in self.fields_of_file]
+        every = [field.name for field in self.fields_of_file]
         if start is None:
             return {"format": self.formats[0], "compression": ""} | columns.initial_columns(every)
-        known = {each if isinstance(each, str) else each["name"] for each in every}
-        wanted = [each for each in start.columns or every if (each if isinstance(each, str) else each["name"]) in known]
         filters = {
             FILTER + name: controls.initial_of(self.filters[name], value)
             for name, value in start.filters.items()
@@ -112,7 +110,7 @@ class ExportForm(forms.Form):
             "compression": start.compression or "",
             "limit": start.limit,
             "ids": "\n".join(map(str, start.ids or ())),
-            **columns.initial_columns(wanted or every),
+            **columns.initial_columns(start.columns or every),
             **filters,
             **{PARAMETER + name: value for name, value in start.parameters.items()},
             **{OPTION + name: options.initial_of(name, value) for name, value in start.options.items()},
@@ -179,18 +177,18 @@ class ExportForm(forms.Form):
             compression=(given["compression"] or None) if given["format"] in words.TEXT_FORMATS else None,
             columns=columns.chosen_columns(given, self.fields_of_file),
             filters={name: value for name, value in filters.items() if value is not None},
-            ids=[each for each in re.split(r"[\s,;]+", given.get("ids", "")) if each] or None,
+            ids=given.get("ids") or None,
             limit=given["limit"],
             parameters={name: value for name, value in parameters.items() if value != ""},
             options={name: value for name, value in said.items() if value is not None},
         )
 
-    def clean_ids(self) -> str:
-        """Refuse more than a request may name."""
-        given: str = self.cleaned_data["ids"]
-        if len(re.split(r"[\s,;]+", given)) > MAX_IDS:
+    def clean_ids(self) -> list[str]:
+        """One by one; refused where there are more than a request may name."""
+        ids = [each for each in re.split(r"[\s,;]+", self.cleaned_data["ids"]) if each]
+        if len(ids) > MAX_IDS:
             raise forms.ValidationError(f"{MAX_IDS:,} IDs are the most; narrow by filters instead.")
-        return given
+        return ids
 
     def add_refusal(self, error: errors.ExportError) -> None:
         """Show a service's refusal at the fields it names, or above all of them."""

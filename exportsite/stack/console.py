@@ -22,8 +22,7 @@ class Console:
         self._write(f"{self._paint(DIM, elapsed)}  {text}")
 
     def fail(self, text: str) -> None:
-        elapsed = f"{time.monotonic() - self._began:6.1f} s"
-        self._write(f"{self._paint(DIM, elapsed)}  {self._paint(RED, text)}")
+        self.step(self._paint(RED, text))
 
     def card(self, title: str, rows: Sequence[tuple[str, str]]) -> None:
         """A headed list of name and value, set apart by empty lines."""

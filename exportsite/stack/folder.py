@@ -47,7 +47,7 @@ class Folder:
         return known[name]
 
     def read(self, name: str) -> Any:
-        """What `write_json` left here, or None."""
+        """The JSON that was written here, or None."""
         try:
             return json.loads((self.root / name).read_text())
         except (OSError, ValueError):

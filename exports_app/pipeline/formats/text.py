@@ -11,11 +11,7 @@ from typing import Any
 
 from exports_app.pipeline.formats import jsonforms, locale, scalars
 from exports_app.pipeline.formats.labels import python_label, shown_kind, sql_label, stored_kind
-from exports_app.pipeline.formats.literals import quote
-from exports_app.pipeline.formats.scalars import float_text
 from exports_app.pipeline.types import Field, Kind, Options
-
-__all__ = ["FORMULA_STARTS", "float_text", "guard", "is_guarded", "python_text", "quote", "sql_guard", "sql_text"]
 
 FORMULA_STARTS = "=+-@\t\r\n\uff1d\uff0b\uff0d\uff20"
 """First characters that make a spreadsheet take text for a formula (OWASP, "CSV Injection"); the last four are the

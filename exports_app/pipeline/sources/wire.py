@@ -120,7 +120,5 @@ def database_errors() -> Iterator[None]:
         raise errors.DatabaseBusy from error
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
         raise errors.DatabaseUnavailable from error
-    except (psycopg.errors.InsufficientPrivilege, psycopg.ProgrammingError, psycopg.DataError) as error:
-        raise errors.BadQuery from error
     except psycopg.Error as error:
         raise errors.BadQuery from error
