@@ -31,11 +31,7 @@ else:
 SHOWN = 100
 """Parts and events of one export on its page; a large export has thousands of parts."""
 NOTHING = "-"
-ADVICE = {
-    error.code: error.advice
-    for error in reversed(list(vars(pipeline_errors).values()))
-    if isinstance(error, type) and issubclass(error, PipelineError)
-}
+ADVICE = {error.code: error.advice for error in reversed(pipeline_errors.every())}
 """What an operator can do, by error code; where several errors share a code, the first of them."""
 
 SUMMARY = ("id", "status", "owner", "resource", "format", "compression", "created_at", "deleted_at", "shared_with")

@@ -32,9 +32,7 @@ Alert = Literal["failure_rate", "memory_limit", "worker_lost"]
 
 OTHER = "other"
 """Label of a resource or format that is not registered any more."""
-CODES = sorted(
-    {each.code for each in vars(pipeline_errors).values() if isinstance(each, type) and issubclass(each, PipelineError)}
-)
+CODES = sorted({each.code for each in pipeline_errors.every()})
 ALERTS: tuple[Alert, ...] = ("failure_rate", "memory_limit", "worker_lost")
 
 DURATION_BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1_800.0, 7_200.0)

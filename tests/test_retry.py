@@ -56,9 +56,7 @@ def test_every_error_has_a_sentence_and_a_code_of_the_closed_set() -> None:
         "bad_key", "access_denied", "time_limit", "worker_lost", "internal", "database_unavailable",
         "storage_unavailable",
     }  # fmt: skip
-    classes = [
-        each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, errors.PipelineError)
-    ]
+    classes = errors.every()
     assert {each.code for each in classes} == codes
     assert all(str(each()).endswith(".") for each in classes)
     assert all(each.advice for each in classes if each is not errors.PipelineError and each.code != "internal")

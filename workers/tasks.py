@@ -23,11 +23,7 @@ from exports_app.pipeline.formats import get_format
 from workers import lease, memory, notify, presence, run, upkeep
 from workers.notify.base import TIME_LIMIT
 
-TERMINAL = tuple(
-    each
-    for each in vars(errors).values()
-    if isinstance(each, type) and issubclass(each, PipelineError) and each.terminal and each is not PipelineError
-)
+TERMINAL = tuple(each for each in errors.every() if each.terminal and each is not PipelineError)
 """Never retried: the job has failed, and its row says why."""
 
 

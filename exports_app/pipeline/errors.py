@@ -137,3 +137,8 @@ class Mismatch(UploadLost):
     """The stored file was not what was written."""
 
     advice = "The file was deleted and the run starts over by itself; look at the storage's health."
+
+
+def every() -> list[type[PipelineError]]:
+    """All classes of this module, in its order."""
+    return [each for each in globals().values() if isinstance(each, type) and issubclass(each, PipelineError)]

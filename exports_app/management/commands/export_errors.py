@@ -19,10 +19,9 @@ class Command(BaseCommand):
 
 def table() -> str:
     """The table in Markdown, from the classes themselves."""
-    found = [each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, PipelineError)]
     rows = [
         f"| `{each.code}` | {each.__name__} | {_follows(each)} | {str(each()).strip()} | {each.advice or _BUG} |"
-        for each in sorted(found, key=lambda each: (not each.terminal, each.code, each.__name__))
+        for each in sorted(errors.every(), key=lambda each: (not each.terminal, each.code, each.__name__))
     ]
     return "\n".join(
         ["| code | error | what follows | for the user | for the operator |", "|---|---|---|---|---|", *rows]
