@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from exports_app.pipeline.formats.jsonforms import json_string, python_json, sql_json
-from exports_app.pipeline.formats.literals import quote
+from exports_app.pipeline.literals import quote
 from exports_app.pipeline.types import Field, Options, RowRenderer, SqlRows
 
 DELIMITER = b"\x02"

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from exports_app.pipeline.formats.literals import quote
+from exports_app.pipeline.literals import quote
 from exports_app.pipeline.types import Field, Kind, Options
 
 MAX_CASES = 8

@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from exports_app.pipeline.formats import zones
-from exports_app.pipeline.formats.literals import quote
+from exports_app.pipeline.literals import quote
 from exports_app.pipeline.types import Options
 
 if TYPE_CHECKING:

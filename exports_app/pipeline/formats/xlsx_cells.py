@@ -21,9 +21,9 @@ from zoneinfo import ZoneInfo
 
 from exports_app.pipeline.formats import locale
 from exports_app.pipeline.formats.labels import shown_kind
-from exports_app.pipeline.formats.literals import quote
 from exports_app.pipeline.formats.scalars import float_text
 from exports_app.pipeline.formats.text import python_text, sql_text
+from exports_app.pipeline.literals import quote
 from exports_app.pipeline.types import Field, Kind, Options
 
 GROUP = 31

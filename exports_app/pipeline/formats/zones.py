@@ -14,7 +14,7 @@ from functools import lru_cache
 from itertools import pairwise
 from zoneinfo import ZoneInfo, available_timezones
 
-from exports_app.pipeline.formats.literals import quote
+from exports_app.pipeline.literals import quote
 
 FIRST, LAST = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, 23, 59, 59, 999_999, tzinfo=UTC)
 """The moments that every zone has a year for: no offset is longer than a day."""

@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 
 from exports_app.pipeline import errors
+from exports_app.pipeline.literals import quote
 from exports_app.pipeline.sources import wire
 from exports_app.pipeline.types import Chunk, Cursor, SqlRows
 
@@ -214,7 +215,7 @@ class SqlSource:
     def _bound(self, operator: str, cursor: Cursor | None) -> str | None:
         if cursor is None:
             return None
-        values = [f"{literal(value)}::{kind}" for value, kind in zip(cursor, self._key_types(), strict=True)]
+        values = [f"{quote(value)}::{kind}" for value, kind in zip(cursor, self._key_types(), strict=True)]
         return f"({self._order()}) {operator} ({', '.join(values)})"
 
     def _where(self) -> str:
@@ -235,7 +236,7 @@ class SqlSource:
             f"'x' || encode(convert_to({key}::text, 'UTF8'), 'hex')" if kind in TEXT_TYPES else f"{key}::text"
             for key, kind in zip(self._names()[1], self._key_types(), strict=True)
         ]
-        return f" || {literal(KEY_SEPARATOR)} || ".join(parts)
+        return f" || {quote(KEY_SEPARATOR)} || ".join(parts)
 
     def _decode_key(self, raw: bytes) -> Cursor:
         values = raw.decode().split(KEY_SEPARATOR)
@@ -264,7 +265,7 @@ class SqlSource:
         self._connection.autocommit = False
         self._connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         self._connection.read_only = True
-        shared = f"SET TRANSACTION SNAPSHOT {literal(snapshot)};" if snapshot is not None else ""
+        shared = f"SET TRANSACTION SNAPSHOT {quote(snapshot)};" if snapshot is not None else ""
         self._execute(shared + SESSION.format(timeout=self._timeout_ms))
 
     def _look_around(self) -> tuple[datetime, list[str]]:
@@ -304,12 +305,6 @@ class SqlSource:
 
     def _fetch(self, statement: str) -> tuple[Any, ...] | None:
         return self._execute(statement).fetchone()
-
-
-def literal(value: str) -> str:
-    """A text as an SQL literal, right whatever ``standard_conforming_strings`` says."""
-    escaped = value.replace("'", "''")
-    return "E'" + escaped.replace("\\", "\\\\") + "'" if "\\" in value else f"'{escaped}'"
 
 
 def _has_sort(node: dict[str, Any]) -> bool:
