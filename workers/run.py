@@ -151,7 +151,7 @@ class Run:
         parts = self._take_over(store) or self._start_over(store, plan)
         after = parts[-1] if parts else None
         if after is not None:
-            self.before = Progress(rows=after.rows, bytes=after.offset + after.size)
+            self.before = Progress(rows=after.rows, bytes=after.end)
         upload = self.ending.upload
         assert upload is not None  # noqa: S101 - both ways above set it
         if after is not None and self.receipt is not None:

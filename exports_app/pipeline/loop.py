@@ -80,7 +80,7 @@ class _Writer:
         self.cursor = after.cursor if after else None
         self._crc32 = after.crc32 if after else 0
         self._number = after.number if after else 0
-        self._size = after.offset + after.size if after else 0
+        self._size = after.end if after else 0
         if after is None:
             self.write(encoder.start())
 

@@ -218,6 +218,11 @@ class StoredPart:
     last: bool = False
     """Nothing comes behind it: another attempt only has to complete."""
 
+    @property
+    def end(self) -> int:
+        """Bytes of the file up to the end of this part."""
+        return self.offset + self.size
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:

@@ -19,7 +19,7 @@ class DirectSink(Guard):
 
     @property
     def _size(self) -> int:
-        return self._parts[-1].offset + self._parts[-1].size if self._parts else 0
+        return self._parts[-1].end if self._parts else 0
 
     @abstractmethod
     def _write(self, data: bytes) -> None:

@@ -75,7 +75,7 @@ class LocalStore:
         path, _ = self._paths(upload)
         with file_errors(), suppress(FileNotFoundError):
             size = path.stat().st_size
-            if parts and size == _end(parts) and len(_unbroken(path, parts)) == len(parts):
+            if parts and size == parts[-1].end and len(_unbroken(path, parts)) == len(parts):
                 return Receipt(size=size, etag="")
         return None
 
@@ -173,7 +173,7 @@ def _unbroken(path: Path, parts: Sequence[StoredPart]) -> list[StoredPart]:
     with path.open("rb") as file:
         for part in parts:
             crc = _crc32(file, part.size, crc)
-            if crc != part.crc32 or file.tell() != part.offset + part.size:
+            if crc != part.crc32 or file.tell() != part.end:
                 break
             good.append(part)
     return good
@@ -184,10 +184,6 @@ def _crc32(file: BinaryIO, size: int, crc: int) -> int:
         crc = crc32(data, crc)
         size -= len(data)
     return crc
-
-
-def _end(parts: Sequence[StoredPart]) -> int:
-    return parts[-1].offset + parts[-1].size
 
 
 def _sync_directory(directory: Path) -> None:

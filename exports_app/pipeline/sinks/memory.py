@@ -41,7 +41,7 @@ class MemoryStore:
         if data is None or not parts or upload.token in self.uploads:
             return None
         last = parts[-1]
-        if len(data) != last.offset + last.size or not _as_recorded(data, last):
+        if len(data) != last.end or not _as_recorded(data, last):
             return None
         return Receipt(size=len(data), etag="")
 
@@ -85,5 +85,4 @@ class MemorySink(DirectSink):
 
 def _as_recorded(data: bytes, part: StoredPart) -> bool:
     """Whether ``data`` has this part's end and, up to it, the recorded CRC."""
-    end = part.offset + part.size
-    return len(data) >= end and crc32(data[:end]) == part.crc32
+    return len(data) >= part.end and crc32(data[: part.end]) == part.crc32

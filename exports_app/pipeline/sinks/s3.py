@@ -88,7 +88,7 @@ class S3Store:
         if not parts:
             return None
         try:
-            return self._object(upload).prove(size=_size(parts), etag=multipart_etag(parts))
+            return self._object(upload).prove(size=parts[-1].end, etag=multipart_etag(parts))
         except Mismatch:
             return None
 
@@ -227,7 +227,7 @@ class S3Sink(Guard):
     def _prove(self) -> Receipt | None:
         try:
             if self._parts:
-                return self._object.prove(size=_size(self._parts), etag=multipart_etag(self._parts))
+                return self._object.prove(size=self._parts[-1].end, etag=multipart_etag(self._parts))
             return self._object.prove(size=len(self._only or b""), etag=md5_etag(self._only or b""))
         except Mismatch:
             self._object.delete()
@@ -246,7 +246,3 @@ def _await(futures: Sequence[Future[StoredPart]], *, any_of_them: bool = False) 
         if not pending or (any_of_them and done):
             return
         look()
-
-
-def _size(parts: Sequence[StoredPart]) -> int:
-    return parts[-1].offset + parts[-1].size
