@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from exports_app.pipeline.formats.plain import PlainEncoder
 from exports_app.pipeline.formats.text import guard, is_guarded, python_text, sql_guard, sql_text
-from exports_app.pipeline.types import Chunk, Field, Format, Options, RowRenderer, SqlRows
+from exports_app.pipeline.types import Field, Format, Options, RowRenderer, SqlRows
 
 BOM = b"\xef\xbb\xbf"
 DELIMITERS = (",", ";", "\t", "|")
@@ -59,8 +60,8 @@ def quoted(text: str | None, delimiter: str) -> str:
     return '"' + text.replace('"', '""') + '"'
 
 
-class CsvEncoder:
-    """Header, lines, footer. Nothing has to be known to go on, so the state is empty."""
+class CsvEncoder(PlainEncoder):
+    """Header, lines, footer."""
 
     def __init__(self, fields: Sequence[Field], options: Options, state: Mapping[str, Any] | None) -> None:
         self._fields, self._options = fields, options
@@ -78,20 +79,8 @@ class CsvEncoder:
             first + options.delimiter.join(quoted(label, options.delimiter) for label in labels).encode() + self._ending
         )
 
-    def write(self, chunk: Chunk) -> bytes:
-        return chunk.data
-
-    def cut(self) -> bytes:
-        return b""
-
     def finish(self, rows: int) -> bytes:
         return f"# streamed_rows={rows}".encode() + self._ending if self._options.row_count_footer else b""
-
-    def state(self) -> dict[str, Any]:
-        return {}
-
-    def room(self) -> int | None:
-        return None
 
 
 FORMAT = Format(

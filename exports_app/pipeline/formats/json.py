@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from exports_app.pipeline.formats import jsonrows
+from exports_app.pipeline.formats.plain import PlainEncoder
 from exports_app.pipeline.types import Chunk, Field, Format, Options, RowRenderer, SqlRows
 
 JOINT = ",\n"
@@ -19,7 +20,7 @@ def python(fields: Sequence[Field], options: Options) -> RowRenderer:
     return jsonrows.python_rows(fields, options, joint=JOINT, end="")
 
 
-class JsonEncoder:
+class JsonEncoder(PlainEncoder):
     """Brackets around the rows and commas between chunks. To go on it must know whether a row was written."""
 
     def __init__(self, fields: Sequence[Field], options: Options, state: Mapping[str, Any] | None) -> None:
@@ -35,17 +36,11 @@ class JsonEncoder:
         self._has_rows = True
         return joint + chunk.data
 
-    def cut(self) -> bytes:
-        return b""
-
     def finish(self, rows: int) -> bytes:
         return b"\n]\n" if self._has_rows else b"]\n"
 
     def state(self) -> dict[str, Any]:
         return {"has_rows": self._has_rows}
-
-    def room(self) -> int | None:
-        return None
 
 
 FORMAT = Format(
