@@ -15,14 +15,13 @@ from django.db import connection, models, transaction
 from django.db.models import F
 from django.db.models.functions import Coalesce, Greatest, Least, Now
 
-from exports_app import conf, live, metrics, notifications, turns
+from exports_app import conf, live, locks, metrics, notifications, turns
 from exports_app.choices import ACTIVE, TRANSITIONS, EventKind, Queue, Status, Strategy, WebhookEvent
+from exports_app.locks import Lock
 from exports_app.models import ExportEvent, ExportJob, ExportPart, ExportToken
 from exports_app.pipeline.errors import WorkerLost
 from exports_app.pipeline.types import StoredPart
 
-CLAIM_LOCK = 0x65787074
-"""Advisory lock (transaction) under which claims are made one by one, so that limits are exact."""
 MAX_CRASHES = 3
 
 
@@ -36,7 +35,7 @@ class LeaseLost(Exception):
 def claim_next(queue: str, worker: str) -> ExportJob | None:
     """Take the due job of the owner with the fewest running ones, the oldest of them; None: nothing to do."""
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [CLAIM_LOCK])
+        locks.take(Lock.CLAIMS)
         cursor.execute(
             turns.CLAIM,
             {

@@ -6,27 +6,18 @@ import math
 from datetime import timedelta
 from typing import Any
 
-from django.db import connection
 from django.utils import timezone
 
 from exports_app import conf, errors
 from exports_app.choices import ACTIVE
 from exports_app.models import ExportJob
 
-USER_LOCK = 0x65787075
-"""Advisory lock (transaction, with the user's id) under which one user's requests are counted."""
 ACTIVE_RETRY_SECONDS = 10
 """When one of several exports may have ended; nobody knows."""
 
 
-def lock(user: Any) -> None:
-    """Have this user's requests come one by one until the transaction ends, so that what is counted stays true."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [USER_LOCK, user.pk])
-
-
 def check(user: Any) -> None:
-    """Raises ``errors.Throttled`` where one more export would be too many. Call it under the user's ``lock``."""
+    """Raises ``errors.Throttled`` where one more export would be too many. Call it under ``Lock.REQUESTS``."""
     check_active(user)
     if not user.is_staff:
         _check_rate(user)

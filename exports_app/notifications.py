@@ -15,16 +15,15 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from exports_app import dispatch
+from exports_app import dispatch, locks
 from exports_app.choices import Channel, Delivery, WebhookEvent
+from exports_app.locks import Lock
 from exports_app.models import ExportJob, ExportNotification, ExportWebhook
 
 MAILED = (WebhookEvent.COMPLETED, WebhookEvent.FAILED)
 """What an owner who wants mail is told; the rest they did themselves, or know from the first mail."""
 ALERT_EVENT = "alert.failures"
 ALERT_EVERY = timedelta(hours=1)
-CLAIM_LOCK = 0x6578706E
-"""Advisory lock (transaction) under which claims are made one by one."""
 ERROR_LENGTH = 500
 
 CLAIM = """
@@ -91,8 +90,7 @@ def event_body(job: ExportJob, event: WebhookEvent) -> dict[str, Any]:
 def alert_operators(subject: str, text: str) -> bool:
     """Have a mail sent to ``ADMINS``. False where there was one within the last hour."""
     with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [CLAIM_LOCK])
+        locks.take(Lock.NOTIFICATIONS)
         lately = ExportNotification.objects.filter(event=ALERT_EVENT, created_at__gt=Now() - ALERT_EVERY)
         if lately.exists():
             return False
@@ -112,7 +110,7 @@ def alert_operators(subject: str, text: str) -> bool:
 def claim(lease_seconds: float) -> ExportNotification | None:
     """Take the notification whose turn it is; None: nothing is due that nobody has."""
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [CLAIM_LOCK])
+        locks.take(Lock.NOTIFICATIONS)
         cursor.execute(CLAIM, {"lease": lease_seconds})
         row = cursor.fetchone()
         if row is None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 
-from exports_app import errors, services
+from exports_app import errors, locks, services
+from exports_app.locks import Lock
 from exports_app.models import ExportPreset
 from exports_app.plan import Request, make_plan
 from exports_app.resources import registry
@@ -28,8 +29,6 @@ DEFAULTS: dict[str, Any] = {
     "shared_with": [],
 }
 """What a preset is where its owner says nothing."""
-PRESET_LOCK = 0x65787072
-"""Advisory lock (transaction, with the user's id) under which one user's presets are counted."""
 
 
 def visible_presets(user: Any) -> QuerySet[ExportPreset]:
@@ -58,8 +57,7 @@ def own_preset(user: Any, preset_id: Any) -> ExportPreset:
 def create_preset(user: Any, values: Mapping[str, Any]) -> ExportPreset:
     """Store a request under a name. Raises what the request itself would be refused with, and ``errors.Conflict``."""
     with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [PRESET_LOCK, user.pk])
+        locks.take(Lock.PRESETS, user)
         if ExportPreset.objects.filter(owner=user).count() >= MAX_PRESETS:
             raise errors.Conflict(f"You have {MAX_PRESETS} presets. Delete one of them first.")
         return _store(user, ExportPreset(owner=user), values)

@@ -17,9 +17,10 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from exports_app import conf, dispatch, errors, lifecycle, limits, storage
+from exports_app import conf, dispatch, errors, lifecycle, limits, locks, storage
 from exports_app.choices import ACTIVE, EventKind, Status, Strategy
 from exports_app.estimates import Estimate, estimate_rows
+from exports_app.locks import Lock
 from exports_app.logs import log
 from exports_app.models import ExportJob, ExportPerformance
 from exports_app.pipeline.formats import get_format
@@ -86,7 +87,7 @@ def accept(user: Any, order: Order, **begun: Any) -> tuple[ExportJob, bool]:
     ``begun``: columns of a job that this process works on itself (``lifecycle.begun_here``); nobody is rung for.
     """
     with transaction.atomic():
-        limits.lock(user)
+        locks.take(Lock.REQUESTS, user)
         if known := known_export(user, order.request, order.extras):
             return known, False
         limits.check(user)
@@ -117,7 +118,7 @@ def retry_export(job: ExportJob, user: Any = None) -> None:
     require_enabled()
     with transaction.atomic():
         if user is not None:
-            limits.lock(user)
+            locks.take(Lock.REQUESTS, user)
             limits.check_active(user)
         if not lifecycle.restart(job.pk):
             job.refresh_from_db()

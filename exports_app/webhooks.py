@@ -5,19 +5,19 @@ from __future__ import annotations
 import base64
 import ipaddress
 import secrets
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from exports_app import conf, dispatch, errors
+from exports_app import conf, dispatch, errors, locks
 from exports_app.choices import Channel, Delivery, WebhookEvent
+from exports_app.locks import Lock
 from exports_app.models import ExportNotification, ExportWebhook
 
 MAX_WEBHOOKS = 20
@@ -28,8 +28,6 @@ MAX_FAILURES = 10
 """Deliveries given up in a row, each after all its tries, after which a webhook is switched off."""
 SECRET_BYTES = 32
 TEST_EVENT = "webhook.test"
-WEBHOOK_LOCK = 0x65787077
-"""Advisory lock (transaction, with the user's id) under which one user's webhooks and tests are counted."""
 
 
 def own_webhooks(user: Any) -> QuerySet[ExportWebhook]:
@@ -48,7 +46,8 @@ def get_webhook(user: Any, webhook_id: Any) -> ExportWebhook:
 def create_webhook(user: Any, *, url: str, events: list[str] | None = None, active: bool = True) -> ExportWebhook:
     """A new webhook, for all events where none are named. Raises ``errors.Invalid`` and ``errors.Conflict``."""
     check_url(url)
-    with _counting(user):
+    with transaction.atomic():
+        locks.take(Lock.WEBHOOKS, user)
         if own_webhooks(user).count() >= MAX_WEBHOOKS:
             raise errors.Conflict(f"You have {MAX_WEBHOOKS} webhooks. Delete one of them first.")
         return ExportWebhook.objects.create(
@@ -68,7 +67,8 @@ def update_webhook(webhook: ExportWebhook, values: Mapping[str, Any]) -> None:
 
 def send_test(webhook: ExportWebhook) -> ExportNotification:
     """Have a test delivered, once, also where the webhook is switched off. Raises ``errors.Throttled``."""
-    with _counting(webhook.owner):
+    with transaction.atomic():
+        locks.take(Lock.WEBHOOKS, webhook.owner)
         lately = ExportNotification.objects.filter(
             webhook__owner=webhook.owner_id, job=None, created_at__gt=timezone.now() - timedelta(minutes=1)
         )
@@ -138,12 +138,3 @@ def _may_be_public(host: str) -> bool:
         return ipaddress.ip_address(host).is_global
     except ValueError:  # a name: where it leads is looked at when it is used
         return host != "localhost"
-
-
-@contextmanager
-def _counting(user: Any) -> Iterator[None]:
-    """A transaction in which nobody else counts and makes rows of this user."""
-    with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [WEBHOOK_LOCK, user.pk])
-        yield
