@@ -84,12 +84,11 @@ def make_token(job: ExportJob, user: Any, *, extends: bool = True) -> Link:
     the user may change the export; else the token ends with the file. Raises what ``get_file`` does, and
     ``Conflict`` where too many wait to be used.
     """
-    may_change = user.is_staff or job.owner_id == user.pk
     with transaction.atomic():
         get_file(user, job.pk)
         if waiting_tokens(job).count() >= MOST_WAITING:
             raise errors.Conflict(f"{MOST_WAITING} links to this export are not used yet. End them to make others.")
-        if extends and may_change:
+        if extends and services.may_change(user, job):
             lifecycle.extend(job.pk, life=TOKEN_LIFE, longest=LONGEST_LIFE)
         file_ends = ExportJob.objects.values_list("expires_at", flat=True).get(pk=job.pk)
         token = _signer(job.pk).sign(secrets.token_urlsafe(SECRET_BYTES))

@@ -31,6 +31,11 @@ class Invalid(ExportError):
     code = "invalid"
     status = 400
 
+    @classmethod
+    def of(cls, field: str, message: str) -> Invalid:
+        """One sentence about one field is all there is to say."""
+        return cls(message, errors={field: [message]})
+
 
 class PermissionDenied(ExportError):
     """You may not export this data."""

@@ -17,7 +17,7 @@ from exports_app.visibility import Sight
 
 MAX_PRESETS = 200
 """Presets that one user may own."""
-FIELDS = ("resource", "format", "compression", "columns", "filters", "options", "parameters")
+FIELDS = ("resource", "columns", "filters", "format", "compression", "options", "parameters")
 """What a preset gives to a request; each is overridden as a whole where the request names it."""
 DEFAULTS: dict[str, Any] = {
     "format": "csv",
@@ -49,7 +49,7 @@ def get_preset(user: Any, preset_id: Any) -> ExportPreset:
 def own_preset(user: Any, preset_id: Any) -> ExportPreset:
     """A preset that this user may change. Raises ``errors.NotFound`` and ``errors.PermissionDenied``."""
     preset = get_preset(user, preset_id)
-    if preset.owner_id != user.pk and not user.is_staff:
+    if not services.may_change(user, preset):
         raise errors.PermissionDenied("Only its owner may change this preset.")
     return preset
 
@@ -81,15 +81,18 @@ def completed(user: Any, preset_id: Any, given: Mapping[str, Any]) -> dict[str, 
     try:
         preset = get_preset(user, preset_id)
     except errors.NotFound as error:
-        raise errors.Invalid(str(error), errors={"preset": [str(error)]}) from error
-    stored: dict[str, Any] = {name: getattr(preset, name) for name in FIELDS} | {
-        "compression": preset.compression or None
-    }
+        raise errors.Invalid.of("preset", str(error)) from error
+    stored = _fields(preset)
     seen = shown(user, preset)
     for name, what in (("columns", "columns"), ("filters", "filters on columns")):
         if name not in given and stored[name] != seen[name] and stored["resource"] in _allowed(user):
             raise errors.ColumnForbidden(f"The preset has {what} that you may not export. Give {name} of your own.")
     return {**stored, **given}
+
+
+def stored_request(preset: ExportPreset) -> Request:
+    """What the preset asks for, whoever may see it."""
+    return Request(**_fields(preset))
 
 
 def shown(user: Any, preset: ExportPreset) -> dict[str, Any]:
@@ -98,20 +101,16 @@ def shown(user: Any, preset: ExportPreset) -> dict[str, Any]:
     return {
         "id": str(preset.pk),
         "name": preset.name,
-        "resource": preset.resource,
+        **_fields(preset),
         "columns": columns,
         "filters": filters,
-        "format": preset.format,
-        "compression": preset.compression or None,
-        "options": preset.options,
-        "parameters": preset.parameters,
         "shared_with": [person.get_username() for person in preset.shared_with.all()],
         "owner": preset.owner.get_username(),
     }
 
 
 def _allowed(user: Any) -> list[str]:
-    return [each.name for each in registry.every() if each().is_allowed(user)]
+    return [each.name for each in registry.allowed(user)]
 
 
 def _presets() -> QuerySet[ExportPreset]:
@@ -122,7 +121,7 @@ def _store(user: Any, preset: ExportPreset, values: Mapping[str, Any]) -> Export
     for name, value in values.items():
         if name != "shared_with":
             setattr(preset, name, "" if name == "compression" and value is None else value)
-    make_plan(_request(preset), user)
+    make_plan(stored_request(preset), user)
     people = services.users_named(values["shared_with"]) if "shared_with" in values else None
     try:
         with transaction.atomic():
@@ -135,13 +134,5 @@ def _store(user: Any, preset: ExportPreset, values: Mapping[str, Any]) -> Export
     return _presets().get(pk=preset.pk)
 
 
-def _request(preset: ExportPreset) -> Request:
-    return Request(
-        resource=preset.resource,
-        format=preset.format,
-        compression=preset.compression or None,
-        columns=preset.columns,
-        filters=preset.filters,
-        parameters=preset.parameters,
-        options=preset.options,
-    )
+def _fields(preset: ExportPreset) -> dict[str, Any]:
+    return {name: getattr(preset, name) for name in FIELDS} | {"compression": preset.compression or None}

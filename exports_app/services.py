@@ -217,9 +217,14 @@ def get_export(user: Any, job_id: Any) -> ExportJob:
 def own_export(user: Any, job_id: Any) -> ExportJob:
     """An export that this user may change: their own; any for staff. Raises ``NotFound``, ``PermissionDenied``."""
     job = get_export(user, job_id)
-    if job.owner_id != user.pk and not user.is_staff:
+    if not may_change(user, job):
         raise errors.PermissionDenied("Only its owner may change this export.")
     return job
+
+
+def may_change(user: Any, owned: Any) -> bool:
+    """Whether this user may change an export or a preset: its owner, and staff."""
+    return bool(owned.owner_id == user.pk or user.is_staff)
 
 
 def download_url(user: Any, job: ExportJob, sight: Sight | None = None) -> str | None:

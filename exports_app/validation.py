@@ -26,9 +26,8 @@ def allowed_resource(name: str, user: User, moment: datetime | None = None) -> R
     """The resource, if there is one and the user may export it."""
     declared = registry.get(name)
     if declared is None:
-        known = [each.name for each in registry.every() if each().is_allowed(user)]
-        message = errors.unknown("resource", name, known)
-        raise errors.Invalid(message, errors={"resource": [message]})
+        known = [each.name for each in registry.allowed(user)]
+        raise errors.Invalid.of("resource", errors.unknown("resource", name, known))
     resource = declared(moment)
     if not resource.is_allowed(user):
         raise errors.PermissionDenied(f"You may not export {resource.get_title()}.")
@@ -72,18 +71,16 @@ def parse_options(format_: Format, given: Mapping[str, Any]) -> Options:
 def choose_format(name: str, compression: str | None, resource: Resource) -> Format:
     """The format, if there is one, the resource has it, and it can be compressed as asked."""
     if name not in formats.FORMATS:
-        message = errors.unknown("format", name, list(formats.FORMATS))
-        raise errors.Invalid(message, errors={"format": [message]})
+        raise errors.Invalid.of("format", errors.unknown("format", name, list(formats.FORMATS)))
     if resource.formats is not None and name not in resource.formats:
-        message = f"{resource.get_title()} cannot be exported as {name}. Valid: {', '.join(resource.formats)}."
-        raise errors.Invalid(message, errors={"format": [message]})
+        raise errors.Invalid.of(
+            "format", f"{resource.get_title()} cannot be exported as {name}. Valid: {', '.join(resource.formats)}."
+        )
     format_ = formats.get_format(name)
     if compression is not None and compression not in COMPRESSIONS:
-        message = errors.unknown("compression", str(compression), list(COMPRESSIONS))
-        raise errors.Invalid(message, errors={"compression": [message]})
+        raise errors.Invalid.of("compression", errors.unknown("compression", str(compression), list(COMPRESSIONS)))
     if compression and not format_.text:
-        message = f"{name} compresses by itself. Leave compression out."
-        raise errors.Invalid(message, errors={"compression": [message]})
+        raise errors.Invalid.of("compression", f"{name} compresses by itself. Leave compression out.")
     return format_
 
 
@@ -116,8 +113,10 @@ def refuse_kinds(format_: Format, columns: Sequence[Field]) -> None:
     """Raises ``errors.Invalid`` for what the format cannot hold, with the way out."""
     bad = [column.name for column in columns if column.kind not in format_.kinds]
     if bad:
-        message = f"{format_.name} cannot hold the column {bad[0]}. Leave it out or choose another format."
-        raise errors.Invalid(message, errors={"format": [message]})
+        raise errors.Invalid.of(
+            "format", f"{format_.name} cannot hold the column {bad[0]}. Leave it out or choose another format."
+        )
     if format_.max_columns is not None and len(columns) > format_.max_columns:
-        message = f"{format_.name} holds {format_.max_columns:,} columns at most. Leave some out."
-        raise errors.Invalid(message, errors={"columns": [message]})
+        raise errors.Invalid.of(
+            "columns", f"{format_.name} holds {format_.max_columns:,} columns at most. Leave some out."
+        )

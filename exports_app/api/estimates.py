@@ -54,8 +54,7 @@ class EstimateRequestSerializer(ExportRequestSerializer):
         """Raises ``errors.Invalid`` for another resource's preset."""
         request = super().to_request(user)
         if request.resource != self.context["resource"]:
-            message = f"This preset is one of {request.resource}."
-            raise errors.Invalid(message, errors={"preset": [message]})
+            raise errors.Invalid.of("preset", f"This preset is one of {request.resource}.")
         return request
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from exports_app.resources.base import Resource
+from exports_app.resources.base import Resource, User
 
 Declared = TypeVar("Declared", bound=type[Resource])
 
@@ -41,3 +41,9 @@ def get(name: str) -> type[Resource] | None:
 def every() -> list[type[Resource]]:
     """All resources, in the order of their names."""
     return [_resources[name] for name in sorted(_resources)]
+
+
+def allowed(user: User) -> list[Resource]:
+    """What this user may export, in the order of the names."""
+    declared = [resource() for resource in every()]
+    return [resource for resource in declared if resource.is_allowed(user)]

@@ -29,11 +29,9 @@ from exports_app.web.preview import Preview
 @require_safe
 def new(request: HttpRequest) -> HttpResponse:
     """What there is to export."""
-    declared = [resource() for resource in registry.every()]
-    allowed = [each for each in declared if each.is_allowed(request.user)]
     cards = [
         {"resource": each, "columns": len(each.visible_columns(request.user)), "max_rows": _max_rows(each)}
-        for each in allowed
+        for each in registry.allowed(request.user)
     ]
     saved = [presets.shown(request.user, each) for each in presets.visible_presets(request.user)]
     return render(request, "exports/new.html", {"cards": cards, "presets": saved})
@@ -127,8 +125,7 @@ def _start(request: HttpRequest, name: str) -> Request | None:
     """The settings to begin with: of a preset, or of an earlier export; said where parts of them are hidden."""
     user = request.user
     if preset_id := _uuid(request.GET.get("preset", "")):
-        preset = presets.get_preset(user, preset_id)
-        start = Request(**{field: getattr(preset, field) for field in presets.FIELDS})
+        start = presets.stored_request(presets.get_preset(user, preset_id))
     elif job_id := _uuid(request.GET.get("again", "")):
         start = services.stored_request(services.get_export(user, job_id))
     else:

@@ -11,7 +11,7 @@ from typing import Any
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from exports_app import progress
+from exports_app import progress, services
 from exports_app.choices import ACTIVE, Status, Strategy
 from exports_app.models import ExportJob
 from exports_app.pipeline.types import Options
@@ -68,7 +68,7 @@ class JobView:
         self.now = now or timezone.now()
         self._sight = sight or Sight(user)
         self.is_mine = job.owner_id == user.pk
-        self.may_change = self.is_mine or user.is_staff
+        self.may_change = services.may_change(user, job)
         self.progress = progress.of(job, progress.places([job]) if places is None else places)
         self.status = self._status()
         self.is_active = self.status in ACTIVE
