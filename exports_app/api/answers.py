@@ -67,6 +67,11 @@ class Answer(serializers.Serializer[Any]):
     """A body that is only ever sent: every field of it is always there."""
 
 
+class PageSerializer(Answer):
+    next = serializers.URLField(allow_null=True)
+    previous = serializers.URLField(allow_null=True)
+
+
 # A field may be named as an attribute of the serializer is: DRF takes the fields out of the class.
 
 
@@ -217,9 +222,7 @@ class GoneJobSerializer(JobSerializer):
     detail = serializers.CharField()
 
 
-class JobPageSerializer(Answer):
-    next = serializers.URLField(allow_null=True)
-    previous = serializers.URLField(allow_null=True)
+class JobPageSerializer(PageSerializer):
     results = JobSerializer(many=True)
 
 

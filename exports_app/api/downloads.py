@@ -9,17 +9,18 @@ from django.http import HttpResponse, HttpResponseRedirect
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import serializers, status
 from rest_framework.exceptions import NotAuthenticated
-from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from exports_app import downloads, services
-from exports_app.api.answers import Answer
+from exports_app.api.answers import Answer, PageSerializer
+from exports_app.api.lists import answer_page
+from exports_app.api.negotiation import AnyAccept
 from exports_app.api.schema import refusals
 from exports_app.api.serializers import iso
-from exports_app.api.views import PAGE_PARAMETERS, Pages, check_query
+from exports_app.api.views import PAGE_PARAMETERS, Pages
 from exports_app.models import ExportEvent
 
 TOKEN = OpenApiParameter("token", str, description="A one-time token; without it, the login decides.")
@@ -56,20 +57,8 @@ class DownloadSerializer(Answer):
     address = serializers.CharField(allow_blank=True, help_text="IP address that the request came from.")
 
 
-class DownloadPageSerializer(Answer):
-    next = serializers.URLField(allow_null=True)
-    previous = serializers.URLField(allow_null=True)
+class DownloadPageSerializer(PageSerializer):
     results = DownloadSerializer(many=True)
-
-
-class AnyMediaType(BaseContentNegotiation):
-    """The file is what it is; ``Accept`` does not choose it."""
-
-    def select_parser(self, request: Request, parsers: Any) -> Any:
-        return parsers[0]
-
-    def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> Any:
-        return renderers[0], renderers[0].media_type
 
 
 class DownloadPages(Pages):
@@ -115,7 +104,7 @@ class DownloadView(SecretView):
     """The file itself."""
 
     permission_classes = [AllowAny]  # the token, or the login that is asked for below
-    content_negotiation_class = AnyMediaType
+    content_negotiation_class = AnyAccept  # the file is what it is
 
     @extend_schema(
         operation_id="exports_download",
@@ -150,11 +139,8 @@ class DownloadListView(APIView):
     )
     def get(self, request: Request, id: UUID) -> Response:
         """Every download, the last one first; for the owner."""
-        check_query(request)
         job = services.own_export(request.user, id)
-        pages = DownloadPages()
-        page = pages.paginate_queryset(downloads.downloads_of(job), request, view=self) or []
-        return pages.get_paginated_response([download_json(event) for event in page])
+        return answer_page(self, request, downloads.downloads_of(job), download_json, DownloadPages)
 
 
 def download_json(event: ExportEvent) -> dict[str, Any]:

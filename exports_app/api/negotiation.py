@@ -16,7 +16,7 @@ class ByAcceptAlone(DefaultContentNegotiation):
 
 
 class AnyAccept(BaseContentNegotiation):
-    """One form of answer, whatever a monitor says that it accepts."""
+    """One form of answer, whatever a client says that it accepts."""
 
     def select_parser(self, request: Request, parsers: Any) -> Any:
         return parsers[0]

@@ -11,10 +11,11 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from exports_app import services
-from exports_app.api.answers import Answer
+from exports_app.api.answers import Answer, PageSerializer
+from exports_app.api.lists import answer_page
 from exports_app.api.schema import refusals
 from exports_app.api.serializers import iso
-from exports_app.api.views import PAGE_PARAMETERS, Pages, check_query
+from exports_app.api.views import PAGE_PARAMETERS
 from exports_app.choices import Strategy
 from exports_app.models import ExportPerformance
 
@@ -38,9 +39,7 @@ class PerformanceSerializer(Answer):
     created_at = serializers.DateTimeField()
 
 
-class PerformancePageSerializer(Answer):
-    next = serializers.URLField(allow_null=True)
-    previous = serializers.URLField(allow_null=True)
+class PerformancePageSerializer(PageSerializer):
     results = PerformanceSerializer(many=True)
 
 
@@ -53,10 +52,7 @@ class PerformanceView(APIView):
         responses={200: PerformancePageSerializer, **refusals(400)},
     )
     def get(self, request: Request) -> Response:
-        check_query(request)
-        pages = Pages()
-        page = pages.paginate_queryset(services.visible_performance(request.user), request, view=self) or []
-        return pages.get_paginated_response([performance_json(run) for run in page])
+        return answer_page(self, request, services.visible_performance(request.user), performance_json)
 
 
 def performance_json(run: ExportPerformance) -> dict[str, Any]:

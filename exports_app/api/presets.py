@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -12,10 +13,11 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from exports_app import presets
-from exports_app.api.answers import Answer
+from exports_app.api.answers import Answer, PageSerializer
+from exports_app.api.lists import answer_page
 from exports_app.api.schema import refusals
 from exports_app.api.serializers import MAX_SHARED, BodySerializer, ColumnChoice
-from exports_app.api.views import PAGE_PARAMETERS, Pages, check_query
+from exports_app.api.views import PAGE_PARAMETERS, Pages
 
 
 class PresetSerializer(BodySerializer):
@@ -52,9 +54,7 @@ class PresetAnswerSerializer(Answer):
     owner = serializers.CharField()
 
 
-class PresetPageSerializer(Answer):
-    next = serializers.URLField(allow_null=True)
-    previous = serializers.URLField(allow_null=True)
+class PresetPageSerializer(PageSerializer):
     results = PresetAnswerSerializer(many=True)
 
 
@@ -71,10 +71,8 @@ class PresetListView(APIView):
         operation_id="presets_list", parameters=PAGE_PARAMETERS, responses={200: PresetPageSerializer, **refusals(400)}
     )
     def get(self, request: Request) -> Response:
-        check_query(request)
-        pages = PresetPages()
-        page = pages.paginate_queryset(presets.visible_presets(request.user), request, view=self) or []
-        return pages.get_paginated_response([presets.shown(request.user, preset) for preset in page])
+        mine = presets.visible_presets(request.user)
+        return answer_page(self, request, mine, partial(presets.shown, request.user), PresetPages)
 
     @extend_schema(
         operation_id="presets_create",

@@ -12,10 +12,11 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from exports_app import webhooks
-from exports_app.api.answers import Answer
+from exports_app.api.answers import Answer, PageSerializer
+from exports_app.api.lists import answer_page
 from exports_app.api.schema import refusals
 from exports_app.api.serializers import BodySerializer, iso
-from exports_app.api.views import PAGE_PARAMETERS, Pages, check_query
+from exports_app.api.views import PAGE_PARAMETERS
 from exports_app.choices import Delivery, WebhookEvent
 from exports_app.models import ExportNotification, ExportWebhook
 
@@ -51,9 +52,7 @@ class NewWebhookSerializer(WebhookAnswerSerializer):
     secret = serializers.CharField(help_text="Signs each delivery, as Standard Webhooks has it.")
 
 
-class WebhookPageSerializer(Answer):
-    next = serializers.URLField(allow_null=True)
-    previous = serializers.URLField(allow_null=True)
+class WebhookPageSerializer(PageSerializer):
     results = WebhookAnswerSerializer(many=True)
 
 
@@ -72,9 +71,7 @@ class DeliverySerializer(Answer):
     sent_at = serializers.DateTimeField(allow_null=True)
 
 
-class DeliveryPageSerializer(Answer):
-    next = serializers.URLField(allow_null=True)
-    previous = serializers.URLField(allow_null=True)
+class DeliveryPageSerializer(PageSerializer):
     results = DeliverySerializer(many=True)
 
 
@@ -87,10 +84,7 @@ class WebhookListView(APIView):
         responses={200: WebhookPageSerializer, **refusals(400)},
     )
     def get(self, request: Request) -> Response:
-        check_query(request)
-        pages = Pages()
-        page = pages.paginate_queryset(webhooks.own_webhooks(request.user), request, view=self) or []
-        return pages.get_paginated_response([webhook_json(webhook) for webhook in page])
+        return answer_page(self, request, webhooks.own_webhooks(request.user), webhook_json)
 
     @extend_schema(
         operation_id="webhooks_create",
@@ -152,11 +146,8 @@ class DeliveryListView(APIView):
         responses={200: DeliveryPageSerializer, **refusals(400)},
     )
     def get(self, request: Request, id: UUID) -> Response:
-        check_query(request)
         webhook = webhooks.get_webhook(request.user, id)
-        pages = Pages()
-        page = pages.paginate_queryset(webhook.deliveries.all(), request, view=self) or []
-        return pages.get_paginated_response([delivery_json(notice) for notice in page])
+        return answer_page(self, request, webhook.deliveries.all(), delivery_json)
 
 
 def webhook_json(webhook: ExportWebhook) -> dict[str, Any]:
