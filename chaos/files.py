@@ -28,7 +28,6 @@ from chaos.scene import COLUMNS, Broken, Scene, bucket
 from chaos.stores import completed, database
 from exports_app import conf, lifecycle, services, storage
 from exports_app.models import ExportJob
-from exports_app.pipeline import loop
 from exports_app.pipeline.parts import part_size
 from exports_app.pipeline.types import Upload
 from exports_app.plan import make_plan
@@ -348,16 +347,7 @@ def _bare(_: Scene, job: ExportJob) -> Took:
     with (
         store.open(upload, content_type=plan.content_type, on_upload=lambda _: None) as sink,
         closing(plan.open_source()) as source,
-        closing(
-            loop.run(
-                source,
-                plan.encoder(),
-                sink,
-                part_size=lambda number: part_size(number, conf.settings.PART_SIZE),
-                limit=plan.limit,
-                max_rows=plan.resource.max_rows,
-            )
-        ) as steps,
+        closing(plan.write(source, sink, part_size=lambda number: part_size(number, conf.settings.PART_SIZE))) as steps,
     ):
         for _step in steps:
             pass

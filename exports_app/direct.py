@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, BinaryIO, cast
 
-from django.db import DatabaseError, InterfaceError, OperationalError, connections, transaction
+from django.db import InterfaceError, OperationalError, connections, transaction
 from isal import isal_zlib
 
 from exports_app import conf, downloads, errors, lifecycle, live, metrics, performance, services
@@ -28,7 +28,6 @@ from exports_app.lifecycle import LeaseLost
 from exports_app.logs import log
 from exports_app.models import ExportJob
 from exports_app.pipeline import errors as pipeline_errors
-from exports_app.pipeline import loop
 from exports_app.pipeline.errors import PipelineError
 from exports_app.pipeline.sinks.pipe import SEND_SECONDS, PipeSink, ReaderGone, ReaderStalled
 from exports_app.pipeline.sinks.stream import StreamSink
@@ -39,7 +38,7 @@ from exports_app.progress import Rate
 
 MAX_STREAMS = 16
 """Of one process at once: each holds a thread, a connection to the source and a few MiB."""
-STREAMS_RETRY_SECONDS = DATABASE_RETRY_SECONDS = 5
+STREAMS_RETRY_SECONDS = 5
 SPOOL_BYTES = 8 * conf.MIB
 """A built file is in memory up to here, then in a temporary file."""
 BLOCK_BYTES = 65_536
@@ -201,31 +200,16 @@ class Making:
             self._fail(known)
             raise _answer(known) from known
         finally:
-            self._observe()
+            metrics.chunks_read(self._chunk_seconds)
         self.is_done = True
         return self._progress
-
-    def _observe(self) -> None:
-        """For the metrics. Figures that cannot be kept now are not worth an error."""
-        try:
-            metrics.chunks_read(self._chunk_seconds)
-        except (DatabaseError, InterfaceError) as error:
-            log.warning("export.metrics.lost", error=type(error).__name__)
 
     def _write(self, sink: Sink) -> None:
         job, plan = self.job, self.plan
         with closing(plan.open_source(chunk_rows=min(FIRST_ROWS, conf.settings.CHUNK_ROWS))) as source:
             job.last_key = list(source.last) if source.last else None
             lifecycle.record_snapshot(job, at=source.moment, after_key=None, rows_before=0)
-            steps = loop.run(
-                source,
-                plan.encoder(),
-                sink,
-                part_size=lambda number: 1,  # each chunk goes out at once
-                limit=plan.limit,
-                max_rows=plan.resource.max_rows,
-            )
-            with closing(steps):
+            with closing(plan.write(source, sink, part_size=lambda number: 1)) as steps:  # each chunk goes out at once
                 for self._progress in steps:
                     if self._progress.chunk_rows:
                         self._chunk_seconds.append(self._progress.chunk_seconds)
@@ -318,5 +302,5 @@ def _answer(error: PipelineError) -> errors.ExportError:
     if isinstance(error, pipeline_errors.FormatLimit):
         return errors.FormatLimit(str(error))
     if not error.terminal:
-        return errors.Unavailable(str(error), retry_after=DATABASE_RETRY_SECONDS)
+        return errors.Unavailable(str(error), retry_after=errors.DATABASE_RETRY_SECONDS)
     return errors.ExportError(str(error))

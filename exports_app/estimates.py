@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import psycopg
 
-from exports_app import conf
+from exports_app import conf, errors
 from exports_app.choices import Strategy
 from exports_app.pipeline.sources.sql import Query
 from exports_app.plan import Plan, Table, connect_source
@@ -36,9 +36,12 @@ class Estimate:
 
 
 def estimate_rows(plan: Plan, *, seconds: float = COUNT_SECONDS) -> Estimate:
-    """Count where that is cheap, else ask the planner. Raises ``psycopg.OperationalError`` when it is away."""
+    """Count where that is cheap, else ask the planner. Raises ``errors.DatabaseAway``."""
     ends = time.monotonic() + seconds
-    found = [_table_rows(table, plan.limit, ends) for table in plan.tables]
+    try:
+        found = [_table_rows(table, plan.limit, ends) for table in plan.tables]
+    except psycopg.OperationalError as error:
+        raise errors.DatabaseAway() from error
     return Estimate(rows=sum(rows for rows, _ in found), exact=all(exact for _, exact in found))
 
 

@@ -13,12 +13,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal
 
-from django.db import connection
+from django.db import DatabaseError, InterfaceError, connection
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 from exports_app.choices import Queue
+from exports_app.logs import log
 from exports_app.models import ExportCounter, ExportJob
 from exports_app.pipeline import errors as pipeline_errors
 from exports_app.pipeline.errors import PipelineError
@@ -91,8 +92,11 @@ def job_retried(code: str) -> None:
 
 
 def chunks_read(seconds: Iterable[float]) -> None:
-    """All the chunks of one run at once."""
-    _add(_observed("exports_chunk_seconds", seconds))
+    """All the chunks of one run at once. Figures that cannot be kept now are not worth an error."""
+    try:
+        _add(_observed("exports_chunk_seconds", seconds))
+    except (DatabaseError, InterfaceError) as error:
+        log.warning("export.metrics.lost", error=type(error).__name__)
 
 
 def alert_raised(alert: Alert) -> None:

@@ -12,6 +12,7 @@ from knox.models import AbstractAuthToken
 
 from exports_app.choices import ACTIVE, Channel, Delivery, EventKind, Queue, Status, Strategy
 from exports_app.pipeline.parts import MAX_PARTS
+from exports_app.pipeline.types import Upload
 
 
 class ExportJob(models.Model):
@@ -135,6 +136,10 @@ class ExportJob(models.Model):
     def names(self) -> dict[str, str]:
         """What stands in every log line about it."""
         return {"job": str(self.pk), "resource": self.resource, "request_id": self.request_id}
+
+    def upload(self) -> Upload:
+        """What it writes to, or wrote to, as the storage knows it; only where ``file_key`` names one."""
+        return Upload(key=self.file_key, token=self.write_token, id=self.upload_id or None)
 
 
 class ExportPart(models.Model):

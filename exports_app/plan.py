@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,12 +13,25 @@ import psycopg
 from django.db import DEFAULT_DB_ALIAS, connections, models
 
 from exports_app import conf, errors
+from exports_app.pipeline import formats, loop
 from exports_app.pipeline.formats.gzip import GzipEncoder
 from exports_app.pipeline.sources import wire
 from exports_app.pipeline.sources.chain import ChainSource
 from exports_app.pipeline.sources.rows import RowSource
 from exports_app.pipeline.sources.sql import Query, SqlSource
-from exports_app.pipeline.types import Chunk, Cursor, Encoder, Field, Format, Options, Sheet
+from exports_app.pipeline.types import (
+    Chunk,
+    Cursor,
+    Encoder,
+    Field,
+    Format,
+    Options,
+    Progress,
+    Sheet,
+    Sink,
+    Source,
+    StoredPart,
+)
 from exports_app.resources.base import Resource, User
 from exports_app.resources.filters import check
 from exports_app.resources.queries import Selected, compile_query, select_rows
@@ -155,13 +168,27 @@ class Plan:
         encoder = self.format.encoder(self.fields, self.options, state, **more)
         return GzipEncoder(encoder, resumed=state is not None) if self.compression == "gzip" else encoder
 
+    def write(
+        self, source: Source, sink: Sink, *, part_size: Callable[[int], int], after: StoredPart | None = None
+    ) -> Generator[Progress, None, None]:
+        """``loop.run`` of this plan: copy the rows of ``source`` into ``sink``, behind ``after`` where there is one."""
+        return loop.run(
+            source,
+            self.encoder(after.state if after else None),
+            sink,
+            part_size=part_size,
+            after=after,
+            limit=self.limit,
+            max_rows=self.resource.max_rows,
+        )
+
     @property
     def extension(self) -> str:
         return self.format.extension + (".gz" if self.compression == "gzip" else "")
 
     @property
     def content_type(self) -> str:
-        return "application/gzip" if self.compression == "gzip" else self.format.content_type
+        return formats.content_type(self.format.name, self.compression)
 
 
 def make_plan(request: Request, user: User, moment: datetime | None = None) -> Plan:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-import psycopg
 from django.utils import timezone
 
 from exports_app import errors
@@ -83,10 +82,7 @@ def forecast(plan: Plan) -> Forecast:
         raise errors.DatabaseAway() from error
     except PipelineError as error:
         trouble = [str(error)]  # the export would end with it too
-    try:
-        estimate = estimate_rows(plan, seconds=ends - time.monotonic())
-    except psycopg.OperationalError as error:
-        raise errors.DatabaseAway() from error
+    estimate = estimate_rows(plan, seconds=ends - time.monotonic())
     preview = sample.preview if sample else None
     return Forecast(
         estimate=estimate,

@@ -10,7 +10,6 @@ from dataclasses import fields as dataclass_fields
 from datetime import timedelta
 from typing import Any
 
-import psycopg
 from django.contrib.auth import get_user_model
 from django.db import transaction
 from django.db.models import Q, QuerySet
@@ -23,8 +22,8 @@ from exports_app.estimates import Estimate, estimate_rows
 from exports_app.locks import Lock
 from exports_app.logs import log
 from exports_app.models import ExportJob, ExportPerformance
-from exports_app.pipeline.formats import get_format
-from exports_app.pipeline.types import Options, Upload
+from exports_app.pipeline import formats
+from exports_app.pipeline.types import Options
 from exports_app.plan import Plan, Request, make_plan
 from exports_app.visibility import Sight
 
@@ -166,7 +165,7 @@ def discard_file(job: ExportJob) -> None:
     """
     if not job.file_key:
         return
-    storage.store().discard(Upload(key=job.file_key, token=job.write_token, id=job.upload_id or None))
+    storage.store().discard(job.upload())
     settled = ExportJob.objects.filter(pk=job.pk, file_key=job.file_key).exclude(
         status__in=(Status.CANCELLED, Status.FAILED), completed_at__gt=Now() - SETTLING
     )
@@ -242,7 +241,7 @@ def download_url(user: Any, job: ExportJob, sight: Sight | None = None) -> str |
 
 def content_type(job: ExportJob) -> str:
     """Media type of the job's file."""
-    return "application/gzip" if job.compression == "gzip" else get_format(job.format).content_type
+    return formats.content_type(job.format, job.compression)
 
 
 def stored_request(job: ExportJob) -> Request:
@@ -326,10 +325,7 @@ def file_ttl(plan: Plan) -> int:
 
 
 def _estimate(plan: Plan) -> Estimate:
-    try:
-        estimate = estimate_rows(plan)
-    except psycopg.OperationalError as error:
-        raise errors.DatabaseAway() from error
+    estimate = estimate_rows(plan)
     maximum = plan.resource.max_rows
     if maximum is not None and estimate.exact and estimate.rows > maximum:
         raise errors.TooManyRows.of(estimate.rows, maximum)

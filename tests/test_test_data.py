@@ -11,7 +11,6 @@ from mimesis import Locale
 from rest_framework.test import APIClient
 
 from exports_app.models import ExportJob
-from exports_app.pipeline import loop
 from exports_app.pipeline.sinks.memory import MemoryStore
 from exports_app.pipeline.types import Upload
 from exports_app.plan import Plan, Request, make_plan
@@ -41,13 +40,8 @@ def write(plan: Plan, *, part_size: int = 1 << 30, stop_after: int | None = None
     while True:
         after = parts[-1] if parts else None
         with store.open(upload, content_type="text/csv", on_upload=lambda _: None, after=parts) as sink:
-            steps = loop.run(
-                plan.open_source(after=after.cursor if after else None),
-                plan.encoder(after.state if after else None),
-                sink,
-                part_size=lambda _: part_size,
-                after=after,
-            )
+            source = plan.open_source(after=after.cursor if after else None)
+            steps = plan.write(source, sink, part_size=lambda _: part_size, after=after)
             for progress in steps:
                 parts += progress.parts
                 if progress.receipt is not None:

@@ -14,14 +14,13 @@ from typing import Any
 import structlog
 from celery.exceptions import SoftTimeLimitExceeded
 from django.contrib.auth import get_user_model
-from django.db import DatabaseError, InterfaceError, OperationalError
+from django.db import InterfaceError, OperationalError
 
 from exports_app import conf, dispatch, errors, lifecycle, live, metrics, performance, services, storage
 from exports_app.lifecycle import LeaseLost
 from exports_app.logs import log
 from exports_app.models import ExportJob, ExportPart
 from exports_app.pipeline import errors as pipeline_errors
-from exports_app.pipeline import loop
 from exports_app.pipeline.errors import PipelineError
 from exports_app.pipeline.parts import part_size
 from exports_app.pipeline.types import Progress, Receipt, Sink, StoredPart, Upload
@@ -57,7 +56,7 @@ def run_next(queue: str) -> RetryDecision | None:
     with structlog.contextvars.bound_contextvars(**job.names()):
         run = Run(job)
         decision = run.execute()
-        run.count_chunks()
+        metrics.chunks_read(run.chunk_seconds)
     _pass_on(queue)
     return decision
 
@@ -119,13 +118,6 @@ class Run:
                 return self.ending.failed(known)
         return None
 
-    def count_chunks(self) -> None:
-        """For the metrics. Figures that cannot be kept now are not worth waiting for."""
-        try:
-            metrics.chunks_read(self.chunk_seconds)
-        except (DatabaseError, InterfaceError) as error:
-            log.warning("export.metrics.lost", error=type(error).__name__)
-
     def _known(self, error: Exception) -> PipelineError | None:
         """The error as one of ours; None: a bug."""
         if isinstance(error, PipelineError):
@@ -178,17 +170,7 @@ class Run:
                 after_key=after.cursor if after else None,
                 rows_before=after.rows if after else 0,
             )
-            with closing(
-                loop.run(
-                    source,
-                    plan.encoder(after.state if after else None),
-                    sink,
-                    part_size=lambda number: part_size(number, conf.settings.PART_SIZE),
-                    after=after,
-                    limit=plan.limit,
-                    max_rows=plan.resource.max_rows,
-                )
-            ) as steps:
+            with closing(plan.write(source, sink, part_size=_part_size, after=after)) as steps:
                 self._follow(steps, sink, plan, heartbeat)
 
     def _keep(self, sink: Sink, error: BaseException) -> None:
@@ -262,7 +244,7 @@ class Run:
         parts = [stored_part(row) for row in ExportPart.objects.filter(job=job)]
         if not parts or not (self.resumable or parts[-1].last):
             return []
-        upload = Upload(key=job.file_key, token=job.write_token, id=job.upload_id or None)
+        upload = job.upload()
         try:
             good: list[StoredPart] = store.verify(upload, parts)
         except pipeline_errors.UploadLost:
@@ -282,7 +264,7 @@ class Run:
     def _start_over(self, store: Any, plan: Plan) -> list[StoredPart]:
         job = self.job
         if job.file_key:
-            store.discard(Upload(key=job.file_key, token=job.write_token, id=job.upload_id or None))
+            store.discard(job.upload())
         key = f"exports/{job.owner_id}/{job.pk}.{job.upload_number + 1}.{plan.extension}"
         lifecycle.begin_upload(job, key=key, token=secrets.token_hex(16))
         self.ending.upload = Upload(key=key, token=job.write_token)
@@ -360,6 +342,10 @@ class Run:
 def _require_enabled() -> None:
     if not conf.settings.ENABLED:
         raise pipeline_errors.PipelineError("Exports were switched off.")
+
+
+def _part_size(number: int) -> int:
+    return part_size(number, conf.settings.PART_SIZE)
 
 
 def _finished(last: StoredPart, receipt: Receipt) -> Progress:

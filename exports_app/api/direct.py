@@ -18,7 +18,7 @@ from exports_app.api.answers import JobSerializer
 from exports_app.api.schema import IDEMPOTENCY_KEY, LOCATION, refusals
 from exports_app.api.serializers import ExportRequestSerializer
 from exports_app.api.views import answer_job, read_request
-from exports_app.pipeline.formats import FORMATS, get_format
+from exports_app.pipeline.formats import FORMATS, content_type
 
 ANY_FILE = ("application/octet-stream", "application/json")
 """What a client may accept without knowing the format; JSON is what jobs and refusals are in."""
@@ -83,7 +83,7 @@ class DirectDownloadView(APIView):
 def _check_accept(request: Request, format_: str, compression: str | None) -> None:
     if format_ not in FORMATS:
         return  # refused by name in a moment
-    media_type = "application/gzip" if compression else get_format(format_).content_type.partition(";")[0]
+    media_type = content_type(format_, compression).partition(";")[0]
     if not any(request._request.accepts(each) for each in (media_type, *ANY_FILE)):
         raise NotAcceptable
 

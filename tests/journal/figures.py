@@ -10,7 +10,6 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import connection
 
-from exports_app.pipeline import loop
 from exports_app.pipeline.sinks.memory import MemoryStore
 from exports_app.pipeline.types import Cursor, StoredPart, Upload
 from exports_app.plan import Request, make_plan
@@ -40,9 +39,7 @@ def write(user: User, resource: str, *, cut_at_each_row: bool = False, **values:
         source = plan.open_source(after=before.cursor if before else None, last=last)
         last = source.last
         with store.open(UPLOAD, after=stored) as sink:
-            for progress in loop.run(
-                source, plan.encoder(before.state if before else None), sink, part_size=lambda _: 1, after=before
-            ):
+            for progress in plan.write(source, sink, part_size=lambda _: 1, after=before):
                 stored += progress.parts
                 if cut_at_each_row and progress.parts and not stored[-1].last:
                     sink.detach()

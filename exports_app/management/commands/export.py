@@ -16,7 +16,6 @@ from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError
 
 from exports_app import errors
-from exports_app.pipeline import loop
 from exports_app.pipeline.errors import PipelineError
 from exports_app.pipeline.parts import part_size
 from exports_app.pipeline.sinks.local import LocalStore
@@ -46,12 +45,12 @@ class Command(BaseCommand):
         plan = self._plan(options)
         began = time.monotonic()
         try:
-            with _sink(options["output"]) as sink, closing(plan.open_source()) as source:
-                steps = loop.run(
-                    source, plan.encoder(), sink, part_size=part_size, limit=plan.limit, max_rows=plan.resource.max_rows
-                )
-                with closing(steps):
-                    last = self._follow(steps, plan)
+            with (
+                _sink(options["output"]) as sink,
+                closing(plan.open_source()) as source,
+                closing(plan.write(source, sink, part_size=part_size)) as steps,
+            ):
+                last = self._follow(steps, plan)
         except (PipelineError, OSError) as error:
             raise CommandError(f"The export failed: {error}{_cause(error)}", returncode=1) from error
         seconds = time.monotonic() - began

@@ -20,3 +20,8 @@ FORMATS = {
 def get_format(name: str) -> Format:
     """The format of this name. Raises ``KeyError`` where there is none."""
     return cast(Format, import_module(FORMATS[name]).FORMAT)
+
+
+def content_type(name: str, compression: str | None) -> str:
+    """Media type of a file of this format; ``compression``: gzip, or nothing."""
+    return "application/gzip" if compression else get_format(name).content_type
