@@ -13,8 +13,7 @@ from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 from django.utils.html import format_html
 
-from exports_app import errors, services
-from exports_app.choices import Status
+from exports_app import errors, progress, services
 from exports_app.models import ApiToken, ExportEvent, ExportJob, ExportNotification, ExportPart, ExportPerformance
 from exports_app.pipeline import errors as pipeline_errors
 from exports_app.pipeline.errors import PipelineError
@@ -177,9 +176,8 @@ class ExportJobAdmin(ReadOnly, JobAdmin):
 
     @admin.display(description="Progress")
     def progress(self, job: ExportJob) -> str:
-        if job.status in (Status.COMPLETED, Status.EXPIRED):
-            return "100%"
-        return f"{min(99, 100 * job.rows_done // job.estimated_rows)}%" if job.estimated_rows else NOTHING
+        percent = progress.of(job, places={}).percent
+        return NOTHING if percent is None else f"{int(percent)}%"
 
     @admin.display(description="Rows", ordering="rows_done")
     def rows(self, job: ExportJob) -> str:

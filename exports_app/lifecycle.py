@@ -23,6 +23,8 @@ from exports_app.pipeline.errors import WorkerLost
 from exports_app.pipeline.types import StoredPart
 
 MAX_CRASHES = 3
+_ENDED: dict[str, Any] = {"completed_at": Now(), "lease_expires_at": None, "next_attempt_at": None}
+"""What a run or a person that ends a job writes besides."""
 
 
 class LeaseLost(Exception):
@@ -50,7 +52,7 @@ def claim_next(queue: str, worker: str) -> ExportJob | None:
             return None
         job = ExportJob.objects.select_related("owner").get(pk=row[0])
         resumed = job.upload_number > 0
-        _event(job, EventKind.RESUMED if resumed else EventKind.STARTED, {"attempt": job.failures + 1})
+        record_event(job.pk, EventKind.RESUMED if resumed else EventKind.STARTED, {"attempt": job.failures + 1})
         return job
 
 
@@ -138,16 +140,14 @@ def complete(job: ExportJob, *, ttl: int | None, **proof: Any) -> None:
             _owned(job),
             Status.RUNNING,
             Status.COMPLETED,
-            completed_at=Now(),
             expires_at=expires,
-            lease_expires_at=None,
-            next_attempt_at=None,
             error_code="",
             error_detail="",
             error_trace="",
+            **_ENDED,
             **proof,
         )
-        _event(job, EventKind.COMPLETED, {key: proof[key] for key in ("row_count", "file_size", "crc32")})
+        record_event(job.pk, EventKind.COMPLETED, {key: proof[key] for key in ("row_count", "file_size", "crc32")})
         notifications.record(job.pk, WebhookEvent.COMPLETED)
         metrics.job_ended(job, "completed")
 
@@ -159,14 +159,12 @@ def fail(job: ExportJob, *, code: str, detail: str, trace: str = "") -> None:
             _owned(job),
             Status.RUNNING,
             Status.FAILED,
-            completed_at=Now(),
-            lease_expires_at=None,
-            next_attempt_at=None,
             error_code=code,
             error_detail=detail,
             error_trace=trace,
+            **_ENDED,
         )
-        _event(job, EventKind.FAILED, {"code": code, "detail": detail})
+        record_event(job.pk, EventKind.FAILED, {"code": code, "detail": detail})
         notifications.record(job.pk, WebhookEvent.FAILED)
         metrics.job_ended(job, "failed", code=code)
 
@@ -196,7 +194,7 @@ def retry_later(
             **values,
         )
         data = {"code": code, "detail": detail, "delay": round(delay, 3), "counts": counts, "starts_over": starts_over}
-        _event(job, EventKind.RETRY, data)
+        record_event(job.pk, EventKind.RETRY, data)
         metrics.job_retried(code)
 
 
@@ -219,7 +217,7 @@ def hand_on(job: ExportJob, reason: str) -> None:
     with transaction.atomic():
         # The end of the lease is kept: who has had a slice comes behind who waits for the first one.
         _move(_owned(job), Status.RUNNING, Status.QUEUED, lease_expires_at=Now(), next_attempt_at=None, rung_at=None)
-        _event(job, EventKind.HANDED_ON, {"reason": reason})
+        record_event(job.pk, EventKind.HANDED_ON, {"reason": reason})
 
 
 # People
@@ -229,8 +227,7 @@ def cancel(job_id: Any) -> bool:
     """Cancel a queued or running job. False where it has ended already."""
     with transaction.atomic():
         rows = ExportJob.objects.filter(pk=job_id)
-        ended = {"completed_at": Now(), "lease_expires_at": None, "next_attempt_at": None}
-        if not _try(rows, ACTIVE, Status.CANCELLED, **ended):
+        if not _try(rows, ACTIVE, Status.CANCELLED, **_ENDED):
             return False
         record_event(job_id, EventKind.CANCELLED, {})
         notifications.record(job_id, WebhookEvent.CANCELLED)
@@ -329,9 +326,9 @@ def _take_back(job: ExportJob) -> bool:
     with transaction.atomic():
         if not _try(rows, Status.RUNNING, Status.FAILED if failed else Status.QUEUED, **values):
             return False
-        _event(job, EventKind.LOST, {"worker": job.worker})
+        record_event(job.pk, EventKind.LOST, {"worker": job.worker})
         if failed:
-            _event(job, EventKind.FAILED, {"code": WorkerLost.code, "detail": str(WorkerLost())})
+            record_event(job.pk, EventKind.FAILED, {"code": WorkerLost.code, "detail": str(WorkerLost())})
             notifications.record(job.pk, WebhookEvent.FAILED)
             metrics.job_ended(job, "failed", code=WorkerLost.code)
         else:
@@ -346,7 +343,7 @@ def expire(job: ExportJob) -> bool:
         rows = ExportJob.objects.filter(pk=job.pk, expires_at__lte=Now())
         if not _try(rows, Status.COMPLETED, Status.EXPIRED):
             return False
-        _event(job, EventKind.EXPIRED, {})
+        record_event(job.pk, EventKind.EXPIRED, {})
         notifications.record(job.pk, WebhookEvent.EXPIRED)
     return True
 
@@ -388,7 +385,3 @@ def _try(rows: models.QuerySet[ExportJob], old: Status | Sequence[Status], new: 
 def _move(rows: models.QuerySet[ExportJob], old: Status, new: Status, **values: Any) -> None:
     if not _try(rows, old, new, **values):
         raise LeaseLost
-
-
-def _event(job: ExportJob, kind: EventKind, data: dict[str, Any]) -> None:
-    record_event(job.pk, kind, data)

@@ -10,6 +10,7 @@ from django.db import models
 from django.db.models.expressions import Combinable
 from django.utils.text import capfirst
 
+from exports_app.pipeline.formats.labels import stored_text
 from exports_app.pipeline.types import Field, Kind
 
 KINDS: tuple[tuple[type[models.Field[Any, Any]], Kind], ...] = (
@@ -104,9 +105,4 @@ def _element(kind: Kind, output: models.Field[Any, Any] | None) -> Kind | None:
 
 def _choices(output: models.Field[Any, Any] | None) -> tuple[tuple[str, str], ...]:
     flat = getattr(output, "flatchoices", None) or ()
-    return tuple((_stored_text(value), str(label)) for value, label in flat if value is not None)
-
-
-def _stored_text(value: Any) -> str:
-    """As PostgreSQL prints it."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return tuple((stored_text(value), str(label)) for value, label in flat if value is not None)

@@ -87,10 +87,14 @@ def _keys(rows: QuerySet[Any]) -> list[int]:
     return list(rows.values_list("pk", flat=True))
 
 
+def of_accounts(rows: QuerySet[Any], name: str, numbers: list[str]) -> QuerySet[Any]:
+    return rows.filter(account__in=_keys(Account.objects.filter(number__in=numbers)))
+
+
 class TransactionFilter(df.FilterSet):
     status = AnyOfFilter(choices=TransactionStatus.choices)
     currency = AnyOfFilter(choices=Currency.choices)
-    account = AnyNameFilter(method="booked_to", label="Account numbers")
+    account = AnyNameFilter(method=of_accounts, label="Account numbers")
     booked_at_after = MomentFilter("booked_at", "gte", label="Booked from")
     booked_at_before = MomentFilter("booked_at", "lte", last=True, label="Booked until")
     amount_min = df.NumberFilter("amount", "gte", label="Amount from")
@@ -99,9 +103,6 @@ class TransactionFilter(df.FilterSet):
     class Meta:
         model = Transaction
         fields: list[str] = []
-
-    def booked_to(self, rows: QuerySet[Transaction], name: str, numbers: list[str]) -> QuerySet[Transaction]:
-        return rows.filter(account__in=_keys(Account.objects.filter(number__in=numbers)))
 
 
 class CustomerFilter(df.FilterSet):
@@ -137,14 +138,11 @@ class TradeFilter(df.FilterSet):
 class DailyPnlFilter(df.FilterSet):
     day_after = df.DateFilter("day", "gte", label="Day from", input_formats=ISO_DATE)
     day_before = df.DateFilter("day", "lte", label="Day until", input_formats=ISO_DATE)
-    account = AnyNameFilter(method="of_accounts", label="Account numbers")
+    account = AnyNameFilter(method=of_accounts, label="Account numbers")
 
     class Meta:
         model = Trade
         fields: list[str] = []
-
-    def of_accounts(self, days: QuerySet[Trade], name: str, numbers: list[str]) -> QuerySet[Trade]:
-        return days.filter(account__in=_keys(Account.objects.filter(number__in=numbers)))
 
 
 class TagPerformanceFilter(df.FilterSet):

@@ -40,7 +40,12 @@ def python_label(field: Field) -> Callable[[Any], str]:
     labels = dict(field.choices)
 
     def label(value: Any) -> str:
-        stored = str(value).lower() if isinstance(value, bool) else str(value)
+        stored = stored_text(value)
         return labels.get(stored, stored)
 
     return label
+
+
+def stored_text(value: Any) -> str:
+    """A choice's stored value as PostgreSQL prints it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
