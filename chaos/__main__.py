@@ -54,7 +54,7 @@ def _prepare() -> None:
 
     from chaos.scene import bucket
     from exports_app import services
-    from exports_app.models import ExportJob
+    from exports_app.models import ApiToken, ExportJob
 
     call_command("migrate", verbosity=0)
     for job in ExportJob.objects.exclude(file_key=""):
@@ -64,13 +64,8 @@ def _prepare() -> None:
     user, _ = get_user_model().objects.update_or_create(
         username="demo", defaults={"is_staff": True, "is_superuser": True, "email": "demo@example.com"}
     )
-    os.environ["CHAOS_TOKEN"] = _token(user)
-
-
-def _token(user: object) -> str:
-    from exports_app.models import ApiToken
-
-    return str(ApiToken.objects.create(user=user)[1])
+    _, token = ApiToken.objects.create(user=user)
+    os.environ["CHAOS_TOKEN"] = str(token)
 
 
 def _fill(site: sites.Site, rows: int) -> None:

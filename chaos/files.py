@@ -57,7 +57,7 @@ def workbook(scene: Scene) -> None:
         _until_rows(scene, job, rows)
         claim = scene.now(job).claim
         kill(scene, scene.child_of(job))
-        scene.until("another claim", lambda claim=claim: scene.now(job).claim > claim)  # type: ignore[misc]
+        scene.until_claimed_again(job, claim)
         scene.site.revive()
         scene.slow(2)
     completed(scene)
@@ -243,7 +243,7 @@ def under_writers(scene: Scene) -> None:
             scene.until_parts(job, number)
             claim = scene.now(job).claim
             os.kill(scene.child_of(job), signal.SIGKILL)
-            scene.until("another claim", lambda claim=claim: scene.now(job).claim > claim)  # type: ignore[misc]
+            scene.until_claimed_again(job, claim)
         completed(scene)
     finally:
         writer.stop.set()

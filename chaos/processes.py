@@ -29,10 +29,6 @@ def broker() -> Any:
     return redis.Redis.from_url(os.environ["REDIS_URL"], socket_timeout=5)
 
 
-def claims(scene: Scene, job: ExportJob) -> int:
-    return scene.now(job).claim
-
-
 def resumed(scene: Scene, job: ExportJob) -> None:
     """It went on behind its first part: no part of the first claim was written again."""
     first = job.parts.get(number=1)
@@ -42,9 +38,7 @@ def resumed(scene: Scene, job: ExportJob) -> None:
 
 @fault("C1", "pool child SIGKILL amid a chunk", "taken back after its lease, goes on behind the last part")
 def child_killed(scene: Scene) -> None:
-    scene.slow()
-    job = scene.ask()
-    scene.until_parts(job)
+    job = scene.under_way()
     os.kill(scene.child_of(job), signal.SIGKILL)
     scene.until_ended()
     resumed(scene, job)
@@ -52,9 +46,7 @@ def child_killed(scene: Scene) -> None:
 
 @fault("C2", "worker group SIGKILL", "as C1, on another worker")
 def group_killed(scene: Scene) -> None:
-    scene.slow()
-    job = scene.ask()
-    scene.until_parts(job)
+    job = scene.under_way()
     scene.site.worker_of(scene.child_of(job)).kill_group()
     scene.until_ended()
     resumed(scene, job)
@@ -62,9 +54,7 @@ def group_killed(scene: Scene) -> None:
 
 @fault("C3", "SIGTERM of a worker", "gone in 5 s, the job goes on elsewhere, no failure counted")
 def drained(scene: Scene) -> None:
-    scene.slow()
-    job = scene.ask()
-    scene.until_parts(job)
+    job = scene.under_way()
     worker = scene.site.worker_of(scene.child_of(job))
     began = time.monotonic()
     worker.signal(signal.SIGTERM)
@@ -95,13 +85,11 @@ def cold(scene: Scene) -> None:
 
 @fault("C5", "zombie: child stopped longer than its lease, then woken", "it changes no row, no part, no upload")
 def zombie(scene: Scene) -> None:
-    scene.slow()
-    job = scene.ask()
-    scene.until_parts(job)
+    job = scene.under_way()
     child = scene.child_of(job)
     os.kill(child, signal.SIGSTOP)
     try:
-        scene.until("another claim", lambda: claims(scene, job) > 1)
+        scene.until_claimed_again(job)
         scene.until_ended()
         before = _trace(job)
     finally:
@@ -138,7 +126,7 @@ def late_part(scene: Scene) -> None:
     child = scene.child_of(job)
     os.kill(child, signal.SIGSTOP)
     try:
-        scene.until("another claim", lambda: claims(scene, job) > 1)
+        scene.until_claimed_again(job)
         held.released.set()
         scene.until_ended()
     finally:
@@ -227,7 +215,7 @@ def doubled(scene: Scene) -> None:
     for thread in threads:
         thread.join()
     scene.until_ended()
-    scene.expect(claims(scene, job) == 1, f"{claims(scene, job)} claims")
+    scene.expect(scene.now(job).claim == 1, f"{scene.now(job).claim} claims")
 
 
 @fault("C13", "four sweeps at once beside beat's own", "one takes each lost job back, one rings for it")
@@ -263,7 +251,7 @@ def short_visibility(scene: Scene) -> None:
     again = scene.until("a message to come again", partial(_redeliveries, scene))
     scene.until_ended()
     scene.notes.append(f"{again} came again")
-    scene.expect(claims(scene, job) == 1, f"{claims(scene, job)} claims")
+    scene.expect(scene.now(job).claim == 1, f"{scene.now(job).claim} claims")
 
 
 def _redeliveries(scene: Scene) -> int:
@@ -286,7 +274,7 @@ def time_limits(scene: Scene) -> None:
 
 
 def _limited(scene: Scene, job: ExportJob) -> bool:
-    return claims(scene, job) > 1 or scene.now(job).failures > 0
+    return scene.now(job).claim > 1 or scene.now(job).failures > 0
 
 
 @fault("C28", "clocks of workers and sweep ten minutes off", "leases are judged by the database's clock")
@@ -299,13 +287,13 @@ def skewed(scene: Scene) -> None:
     scene.until_parts(killed)
     os.kill(scene.child_of(killed), signal.SIGKILL)
     began = time.monotonic()
-    scene.until("another claim", lambda: claims(scene, killed) > 1)
+    scene.until_claimed_again(killed)
     waited = time.monotonic() - began
     scene.until_ended()
     scene.notes.append(f"taken back {waited:.1f} s after the kill (lease {LEASE} s, sweep {SWEEP} s)")
     scene.expect(waited > LEASE / 2, "it was taken back too early")
     resumed(scene, killed)
-    scene.expect(claims(scene, quiet) == 1, f"{claims(scene, quiet)} claims of the job that nobody touched")
+    scene.expect(scene.now(quiet).claim == 1, f"{scene.now(quiet).claim} claims of the job that nobody touched")
 
 
 def _clock(offset: str) -> dict[str, str]:
@@ -331,7 +319,7 @@ def poison(scene: Scene) -> None:
 
 
 def _claimed(scene: Scene, job: ExportJob, number: int) -> bool:
-    return claims(scene, job) == number
+    return scene.now(job).claim == number
 
 
 @fault("C35", "the broker's connection reset at acknowledgements, of sweeps too", "no worker goes deaf")
@@ -340,9 +328,7 @@ def unacknowledged(scene: Scene) -> None:
     scene.ask(4, limit=1_000)
     scene.until("the resets", lambda: not rule.left, 60)
     scene.until_ended()
-    scene.slow()
-    job = scene.ask()
-    scene.until_parts(job)
+    job = scene.under_way()
     scene.site.worker_of(scene.child_of(job)).kill_group()  # only a sweep takes the job back
     began = time.monotonic()
     scene.until_ended()

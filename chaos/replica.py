@@ -77,9 +77,7 @@ def recovery_conflict(scene: Scene) -> None:
     primary, replica = _pair(scene)
     scene.loose = True  # the rows are those of the replica
     scene.site.restart_workers({"EXPORTS_SOURCE_DATABASE_URL": replica.url})
-    scene.slow(2)
-    job = scene.ask()
-    scene.until_parts(job)
+    job = scene.under_way(2)
     with primary.connect() as connection:
         connection.execute(f"UPDATE {TABLE} SET lifetime_value = lifetime_value + 1 WHERE id <= 2000")
         connection.execute(f"VACUUM {TABLE}")  # what it removes, the export's snapshot still sees

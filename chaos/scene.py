@@ -71,6 +71,13 @@ class Scene:
         self.jobs.append(job)
         return job
 
+    def under_way(self, megabytes_per_second: float = 4.0) -> ExportJob:
+        """A new job that has a part on record and takes its time with the others."""
+        self.slow(megabytes_per_second)
+        job = self.ask()
+        self.until_parts(job)
+        return job
+
     def until(self, what: str, condition: Callable[[], Any], seconds: float = DEADLINE) -> Any:
         """The condition's value once it is true."""
         deadline = time.monotonic() + seconds
@@ -85,6 +92,9 @@ class Scene:
 
     def until_running(self, job: ExportJob) -> None:
         self.until("the job to run", lambda: self.now(job).status != Status.QUEUED)
+
+    def until_claimed_again(self, job: ExportJob, claim: int = 1) -> None:
+        self.until("another claim", lambda: self.now(job).claim > claim)
 
     def until_ended(self, jobs: Iterable[ExportJob] | None = None, seconds: float = DEADLINE) -> None:
         """Until they are done; the fault has met them, so uploads need not be slow any more."""

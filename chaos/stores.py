@@ -194,9 +194,7 @@ def lying_complete(scene: Scene) -> None:
 
 @fault("C22", "the upload aborted from outside", "starts over with a new upload")
 def aborted(scene: Scene) -> None:
-    scene.slow(1)
-    job = scene.ask()
-    scene.until_parts(job)
+    job = scene.under_way(1)
     now = scene.now(job)
     bucket().meta.client.abort_multipart_upload(Bucket=bucket().name, Key=now.file_key, UploadId=now.upload_id)
     completed(scene)
@@ -205,9 +203,7 @@ def aborted(scene: Scene) -> None:
 
 @fault("C23", "other bytes uploaded as part 1", "never a mixed file: repaired, or started over")
 def overwritten(scene: Scene) -> None:
-    scene.slow(1)
-    job = scene.ask()
-    scene.until_parts(job)
+    job = scene.under_way(1)
     now = scene.now(job)
     bucket().meta.client.upload_part(
         Bucket=bucket().name, Key=now.file_key, UploadId=now.upload_id, PartNumber=1, Body=LATE
@@ -260,9 +256,7 @@ def expired(scene: Scene) -> None:
 
 @fault("C30", "cancelled amid a part, and inside Complete", "cancelled and nothing left, or completed: never both")
 def cancelled(scene: Scene) -> None:
-    scene.slow()
-    first = scene.ask()
-    scene.until_parts(first)
+    first = scene.under_way()
     lifecycle.cancel(first.pk)
     held = scene.site.s3.add(COMPLETE, "hold")
     second = scene.ask()
