@@ -11,6 +11,7 @@ import pytest
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission, User
+from django.test import Client
 from rest_framework.test import APIClient
 
 from tests.rendering import connect
@@ -79,6 +80,13 @@ def api(alice: User) -> APIClient:
     """The API as Alice uses it."""
     client = APIClient()
     client.force_authenticate(alice)
+    return client
+
+
+@pytest.fixture
+def browser(client: Client, alice: User) -> Client:
+    """Alice, signed in."""
+    client.force_login(alice)
     return client
 
 

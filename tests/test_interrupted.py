@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from typing import Any
+from unittest.mock import Mock
 
 import psycopg
 import pytest
@@ -65,13 +66,6 @@ def at_part(number: int, act: Callable[[Run], Any], monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(Run, "_check", checked)
 
 
-def raising(error: BaseException) -> Callable[..., Any]:
-    def act(*_: Any, **__: Any) -> None:
-        raise error
-
-    return act
-
-
 def once(function: Callable[..., Any], error: Exception, *, first: bool) -> Callable[..., Any]:
     """The function, but its first call raises: before it does anything, or after it did all."""
     failed: list[bool] = []
@@ -119,7 +113,7 @@ def test_a_run_whose_process_is_ended_gives_the_job_back(
 ) -> None:
     undisturbed = read_object(finish(alice))
     job = ask(alice)
-    at_part(1, raising(end()), monkeypatch)
+    at_part(1, Mock(side_effect=end()), monkeypatch)
     with pytest.raises(end):
         run.run_next("exports")
     job.refresh_from_db()
@@ -201,7 +195,7 @@ def test_a_source_that_cannot_be_reached_is_an_outage(alice: User, monkeypatch: 
 
 
 def test_a_database_that_is_away_at_the_end_is_waited_for(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan, "connect_source", raising(psycopg.OperationalError("refused")))
+    monkeypatch.setattr(plan, "connect_source", Mock(side_effect=psycopg.OperationalError("refused")))
     gone = OperationalError("server closed the connection unexpectedly")
     monkeypatch.setattr(lifecycle, "retry_later", once(lifecycle.retry_later, gone, first=True))
     job = ask_small(alice)
@@ -221,7 +215,7 @@ def test_a_store_that_never_has_what_was_written_is_not_tried_for_ever(
     alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = ask(alice)
-    monkeypatch.setattr(S3Object, "prove", raising(errors.Mismatch()))
+    monkeypatch.setattr(S3Object, "prove", Mock(side_effect=errors.Mismatch()))
     runs = 0
     while run.run_next("exports") is not None:
         runs += 1
@@ -245,7 +239,7 @@ def test_what_an_error_amid_a_run_leads_to(
     alice: User, error: Exception, code: str, status: Status, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = ask_small(alice)
-    at_part(0, raising(error), monkeypatch)
+    at_part(0, Mock(side_effect=error), monkeypatch)
     decision = run.run_next("exports")
     job.refresh_from_db()
     assert (job.status, job.error_code, decision is not None) == (status, code, status == Status.QUEUED)
@@ -279,7 +273,7 @@ def test_a_file_that_cannot_be_gone_on_with_starts_over(alice: User, monkeypatch
     undisturbed = read_object(finish(alice))
     job = ask(alice)
     one_piece(monkeypatch)
-    at_part(1, raising(errors.DatabaseBusy()), monkeypatch)
+    at_part(1, Mock(side_effect=errors.DatabaseBusy()), monkeypatch)
     assert run.run_next("exports") is not None
     job.refresh_from_db()
     assert job.failures == 1
@@ -295,7 +289,7 @@ def test_a_resource_with_delays_of_its_own_is_tried_by_them(alice: User, monkeyp
 
     monkeypatch.setattr(CustomerExport, "retry", RetryPolicy(attempts=2, first_delay=30.0))
     job = ask_small(alice)
-    at_part(0, raising(errors.DatabaseBusy()), monkeypatch)
+    at_part(0, Mock(side_effect=errors.DatabaseBusy()), monkeypatch)
     decision = run.run_next("exports")
     job.refresh_from_db()
     assert decision is not None

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from django.contrib.auth.models import User
@@ -161,7 +162,7 @@ def test_an_export_that_was_deleted_or_may_not_be_read_any_more_is_not_mailed(al
 def test_a_mail_server_that_is_away_is_waited_out(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
     completed(alice)
     with monkeypatch.context() as away:
-        away.setattr(EmailMultiAlternatives, "send", raising(ConnectionRefusedError()))
+        away.setattr(EmailMultiAlternatives, "send", Mock(side_effect=ConnectionRefusedError()))
         notify.notify_next()
     notice = only_notice()
     assert (notice.status, notice.error) == (
@@ -204,16 +205,9 @@ def test_what_a_mail_server_refuses_for_good_is_not_tried_again(
     alice: User, error: Exception, status: str, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     completed(alice)
-    monkeypatch.setattr(EmailMultiAlternatives, "send", raising(error))
+    monkeypatch.setattr(EmailMultiAlternatives, "send", Mock(side_effect=error))
     notify.notify_next()
     assert (only_notice().status, only_notice().error) == (status, reason)
-
-
-def raising(error: Exception) -> Any:
-    def act(*_: Any, **__: Any) -> None:
-        raise error
-
-    return act
 
 
 # A worker that dies

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Iterator
 from io import StringIO
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from django.contrib.auth.models import User
@@ -65,17 +66,10 @@ def test_a_storage_that_is_away_holds_up_nobody(
     make_job(alice, status=Status.CANCELLED, file_key="exports/1/x.1.csv", completed_at="2020-01-01T00:00:00Z")
     make_job(alice)
     with monkeypatch.context() as away:
-        away.setattr(services, "discard_file", raising(StorageUnavailable()))
+        away.setattr(services, "discard_file", Mock(side_effect=StorageUnavailable()))
         upkeep.sweep()
     assert silent_bell == ["exports"]
     assert retention.clean_leftovers() == 1
-
-
-def raising(error: Exception) -> Any:
-    def act(*_: Any, **__: Any) -> None:
-        raise error
-
-    return act
 
 
 def test_the_file_of_a_job_ended_a_moment_ago_is_looked_for_again(alice: User) -> None:

@@ -16,14 +16,6 @@ from exports_app.choices import Status
 from exports_app.models import ExportJob
 from tests.web_pages import HOUR, controls, make_job, text
 
-
-@pytest.fixture
-def browser(client: Client, alice: User) -> Client:
-    """Alice, signed in."""
-    client.force_login(alice)
-    return client
-
-
 # Signing in
 
 

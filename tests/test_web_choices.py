@@ -15,13 +15,6 @@ from tests.web_pages import controls, make_job, text
 PLAIN: dict[str, Any] = {"format": "csv", "columns": ["id", "email"]}
 
 
-@pytest.fixture
-def browser(client: Client, alice: User) -> Client:
-    """Alice, signed in."""
-    client.force_login(alice)
-    return client
-
-
 def columns_of(page: Any) -> list[str]:
     """Chosen columns as the form has them, in order."""
     return re.findall(r'name="columns" value="(\w+)"[^>]* checked', page.content.decode())

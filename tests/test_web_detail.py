@@ -13,13 +13,6 @@ from exports_app.models import ExportEvent
 from tests.web_pages import controls, make_job, text
 
 
-@pytest.fixture
-def browser(client: Client, alice: User) -> Client:
-    """Alice, signed in."""
-    client.force_login(alice)
-    return client
-
-
 def test_what_happened_is_told_in_order(browser: Client, alice: User) -> None:
     job = make_job(alice, "completed")
     happened: list[tuple[EventKind, dict[str, Any]]] = [

@@ -15,13 +15,6 @@ from exportsite.samples.models import Tag
 from tests.web_pages import controls, make_job, text
 
 
-@pytest.fixture
-def browser(client: Client, alice: User) -> Client:
-    """Alice, signed in."""
-    client.force_login(alice)
-    return client
-
-
 def test_the_cards_show_what_i_may_export(browser: Client) -> None:
     page = browser.get("/exports/new/")
     assert {"resource-customers", "resource-transactions", "resource-tags"} <= set(controls(page))

@@ -17,13 +17,6 @@ from exports_app.choices import Status
 from tests.web_pages import make_job, text
 
 
-@pytest.fixture
-def browser(client: Client, alice: User) -> Client:
-    """Alice, signed in."""
-    client.force_login(alice)
-    return client
-
-
 def test_switched_off_every_page_says_so(browser: Client, settings: Settings) -> None:
     settings.ENABLE_EXPORTS = False
     for path in ("/exports/", "/exports/new/", f"/exports/{uuid4()}/"):

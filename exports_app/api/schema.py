@@ -155,14 +155,11 @@ class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
         return {"type": "http", "scheme": "bearer"}
 
 
-class MetricsScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # registers itself
+class MetricsScheme(BearerScheme):  # type: ignore[no-untyped-call]  # registers itself
     """``Authorization: Bearer <EXPORTS_METRICS_TOKEN>``."""
 
     target_class = "exports_app.api.health.MetricsToken"
     name = "metricsToken"
-
-    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
-        return {"type": "http", "scheme": "bearer"}
 
 
 class ColumnChoiceField(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]  # registers itself
