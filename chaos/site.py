@@ -23,7 +23,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 CELERY = ["-m", "celery", "--app", "workers.celery"]
 QUEUES = "exports,exports.large,notifications"
 LEASE, SWEEP = 4, 1  # seconds; faults that wait for a lease shall not wait long
-READY_SECONDS = 60.0
+READY_SECONDS = 90.0
 
 ENVIRONMENT = {
     "DJANGO_SETTINGS_MODULE": "chaos.settings",
@@ -139,8 +139,8 @@ class Site:
         self.revive()
         self._await_web()
 
-    def _await_web(self, seconds: float = 90.0) -> None:
-        deadline = time.monotonic() + seconds
+    def _await_web(self) -> None:
+        deadline = time.monotonic() + READY_SECONDS
         while True:
             try:
                 self.call("GET", "/health/", "")

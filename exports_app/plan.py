@@ -225,7 +225,7 @@ def _table(
     resource: Resource, user: User, rows: models.QuerySet[Any, Any], selected: Sequence[Selected], title: str = ""
 ) -> Table:
     whole = resource.get_queryset(user)
-    query, columns = compile_query(resource, rows, selected, DEFAULT_DB_ALIAS, whole=whole)
+    query, columns = compile_query(resource, rows, selected, whole=whole)
     return Table(resource=resource, title=title or resource.get_title(), fields=columns, query=query)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.core.exceptions import FieldDoesNotExist, ImproperlyConfigured
-from django.db import DEFAULT_DB_ALIAS, connections, models
+from django.db import DEFAULT_DB_ALIAS, connection, models
 from django.db.models.constants import LOOKUP_SEP
 from django.db.models.expressions import Col, ExpressionWrapper
 from django.db.models.functions import Cast
@@ -53,7 +53,6 @@ def compile_query(
     resource: Resource,
     queryset: models.QuerySet[Any, Any],
     selected: Sequence[Selected],
-    using: str,
     *,
     whole: models.QuerySet[Any, Any] | None = None,
 ) -> tuple[Query, list[Field]]:
@@ -70,13 +69,13 @@ def compile_query(
     keys = resource.key_paths()
     wanted = [*paths, *keys]
     names = list(dict.fromkeys(wanted))
-    text, outputs = _compile(queryset, computed, names, using)
+    text, outputs = _compile(queryset, computed, names)
     proven = has_proven_key(resource, queryset)
     windowed = any(_has_window(output) for output in outputs.values())
     if whole is not None and windowed:
-        every, _ = _compile(whole, computed, names, using)
+        every, _ = _compile(whole, computed, names)
         if every != text:
-            text = _chosen(every, names, _keys_text(resource, queryset, using), keys, proven=proven)
+            text = _chosen(every, names, _keys_text(resource, queryset), keys, proven=proven)
     fields = [
         each.column.field(
             getattr(outputs[path], "output_field", None),
@@ -88,16 +87,16 @@ def compile_query(
     if names != wanted:
         text = _rearrange(text, [names.index(name) for name in wanted], len(names))
     # Without columns only where a row of the query is one of the model: a grouped one is grouped by its columns.
-    bare = _keys_text(resource, queryset, using) if resource._is_plain(queryset) and not windowed else ""
+    bare = _keys_text(resource, queryset) if resource._is_plain(queryset) and not windowed else ""
     return Query(text=text, columns=len(paths), keys=len(keys), proven_key=proven, bare=bare), fields
 
 
-def fields_of(resource: Resource, user: User, columns: Sequence[Column], using: str = DEFAULT_DB_ALIAS) -> list[Field]:
+def fields_of(resource: Resource, user: User, columns: Sequence[Column]) -> list[Field]:
     """Name, label and kind of columns, without reading a row."""
     if resource.is_python():
         return [column.field(None) for column in columns]
     selected = [Selected(column=column) for column in columns]
-    return compile_query(resource, resource.get_queryset(user), selected, using)[1]
+    return compile_query(resource, resource.get_queryset(user), selected)[1]
 
 
 def has_proven_key(resource: Resource, queryset: models.QuerySet[Any, Any]) -> bool:
@@ -161,16 +160,16 @@ def _primary_keys(resource: Resource, queryset: models.QuerySet[Any, Any], ids: 
 
 
 def _compile(
-    queryset: models.QuerySet[Any, Any], computed: Mapping[str, Any], names: Sequence[str], using: str
+    queryset: models.QuerySet[Any, Any], computed: Mapping[str, Any], names: Sequence[str]
 ) -> tuple[str, dict[str, Any]]:
     """SQL that selects ``names``, and the expression of each."""
     rows = queryset.order_by()
     if computed:
         rows = rows.annotate(**computed)
     # elide_empty=False: a queryset that can match nothing is still a query, with columns and no rows.
-    compiler = rows.values_list(*names).query.get_compiler(using, elide_empty=False)
+    compiler = rows.values_list(*names).query.get_compiler(DEFAULT_DB_ALIAS, elide_empty=False)
     statement, parameters = compiler.as_sql()
-    text = connections[using].ops.compose_sql(statement, parameters)  # type: ignore[attr-defined]  # PostgreSQL's
+    text = connection.ops.compose_sql(statement, parameters)  # type: ignore[attr-defined]  # PostgreSQL's
     return text, dict(zip(names, [expression for expression, *_ in compiler.select], strict=True))
 
 
@@ -178,9 +177,9 @@ def _has_window(expression: Any) -> bool:
     return bool(getattr(expression, "contains_over_clause", False))
 
 
-def _keys_text(resource: Resource, queryset: models.QuerySet[Any, Any], using: str) -> str:
+def _keys_text(resource: Resource, queryset: models.QuerySet[Any, Any]) -> str:
     """SQL of the keys alone, which no window function computes."""
-    text, outputs = _compile(queryset, {}, list(dict.fromkeys(resource.key_paths())), using)
+    text, outputs = _compile(queryset, {}, list(dict.fromkeys(resource.key_paths())))
     if any(_has_window(output) for output in outputs.values()):
         raise ImproperlyConfigured(
             f"The key of {type(resource).__name__} is a window function, so that filters would change it. "

@@ -20,10 +20,8 @@ REVERSED = frozenset({"header", "escape_formulas"})
 """On by default, so their boxes say what leaving them out does."""
 
 
-def _select(label: str, choices: Mapping[str, str], usual: str, help_text: str = "") -> forms.Field:
-    return forms.ChoiceField(
-        required=False, label=label, choices=[("", usual), *choices.items()], help_text=help_text, widget=forms.Select
-    )
+def _select(label: str, choices: Mapping[str, str], usual: str) -> forms.Field:
+    return forms.ChoiceField(required=False, label=label, choices=[("", usual), *choices.items()], widget=forms.Select)
 
 
 def _suggested(label: str, placeholder: str, values: str, help_text: str = "") -> forms.Field:

@@ -53,17 +53,9 @@ def client_config(**others: Any) -> Config:
 class S3Store:
     """Objects of one bucket. ``parameters`` (encryption, storage class…) go into every object."""
 
-    def __init__(
-        self,
-        client: S3Client,
-        bucket: str,
-        *,
-        parameters: Mapping[str, Any] | None = None,
-        in_flight: int = IN_FLIGHT,
-    ) -> None:
+    def __init__(self, client: S3Client, bucket: str, *, parameters: Mapping[str, Any] | None = None) -> None:
         self._client, self._bucket = client, bucket
         self._parameters = dict(parameters or {})
-        self._in_flight = in_flight
 
     def open(
         self,
@@ -74,9 +66,7 @@ class S3Store:
         after: Sequence[StoredPart] = (),
     ) -> S3Sink:
         headers = {**self._parameters, "ContentType": content_type}
-        return S3Sink(
-            self._object(upload), headers=headers, on_upload=on_upload, after=after, in_flight=self._in_flight
-        )
+        return S3Sink(self._object(upload), headers=headers, on_upload=on_upload, after=after)
 
     def verify(self, upload: Upload, parts: Sequence[StoredPart]) -> list[StoredPart]:
         if upload.id is None:
@@ -104,7 +94,7 @@ class S3Store:
 class S3Sink(Guard):
     """One object: a single PutObject if one part is all, otherwise a multipart upload.
 
-    ``put`` and the other methods belong to one thread; parts travel in ``in_flight`` others. A detached sink
+    ``put`` and the other methods belong to one thread; parts travel in others. A detached sink
     leaves its upload to whoever opens it again with the parts on record.
     """
 
@@ -115,7 +105,6 @@ class S3Sink(Guard):
         headers: Mapping[str, Any],
         on_upload: Callable[[str], None],
         after: Sequence[StoredPart] = (),
-        in_flight: int = IN_FLIGHT,
     ) -> None:
         self._object = target
         self._headers = headers
@@ -125,8 +114,7 @@ class S3Sink(Guard):
         self._number = len(self._parts)
         self._only: bytes | None = None
         self._sent: deque[tuple[Future[StoredPart], int]] = deque()
-        self._in_flight = in_flight
-        self._threads = ThreadPoolExecutor(in_flight, thread_name_prefix="export-part")
+        self._threads = ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="export-part")
         self._may_exist = target.upload.id is not None  # an earlier attempt may have got as far
 
     def put(self, part: Part, *, last: bool) -> None:
@@ -195,7 +183,7 @@ class S3Sink(Guard):
     def _wait_for_room(self, size: int) -> None:
         while True:
             busy = [(future, bytes_) for future, bytes_ in self._sent if not future.done()]
-            full = len(busy) >= self._in_flight or sum(n for _, n in busy) + size > IN_FLIGHT_BYTES
+            full = len(busy) >= IN_FLIGHT or sum(n for _, n in busy) + size > IN_FLIGHT_BYTES
             if not busy or not full:
                 self._raise_failure()
                 return

@@ -72,7 +72,6 @@ class SqlSource:
         last: Cursor | None = None,
         chunk_rows: int = 10_000,
         statement_timeout: float = 60.0,
-        chunk_bytes: int = TARGET_CHUNK_BYTES,
         snapshot: str | None = None,
         bounded: bool = True,
     ) -> None:
@@ -81,7 +80,6 @@ class SqlSource:
         self._rows = rows
         self._cursor = after
         self._chunk_rows = chunk_rows
-        self._chunk_bytes = chunk_bytes
         self._timeout_ms = int(statement_timeout * 1000)
         self._stream: wire.CopyOut | None = None
         self._one_pass = False
@@ -159,7 +157,7 @@ class SqlSource:
         while True:
             if self._stream is None or self._stream.ended:
                 self._stream = self._next_statement(count)
-            lines = self._stream.read(count, self._chunk_bytes, self._rows.delimiter)
+            lines = self._stream.read(count, TARGET_CHUNK_BYTES, self._rows.delimiter)
             if self._stream.ended:
                 self._done = self._asked is None or self._stream.rows < self._asked
             # A statement whose last row was read by the call before shows its end only now: not yet our end.
@@ -195,7 +193,7 @@ class SqlSource:
     def _adapt(self, size: int, rows: int) -> None:
         if rows < 100:
             return
-        fitting = int(self._chunk_bytes / max(1, size / rows))
+        fitting = int(TARGET_CHUNK_BYTES / max(1, size / rows))
         self._chunk_rows = max(MIN_CHUNK_ROWS, min(self._most_rows, fitting, self._chunk_rows * 2))
 
     # SQL
