@@ -10,7 +10,6 @@ from django.conf import settings
 from django.core import checks
 from django.core.exceptions import FieldDoesNotExist
 from django.db.models.constants import LOOKUP_SEP
-from django.db.models.expressions import Combinable
 
 from exports_app import conf
 from exports_app.pipeline.formats import FORMATS
@@ -107,17 +106,16 @@ def _check_columns(declared: type[Resource]) -> Iterator[Problem]:
         if column.name in seen:
             yield _error(declared, f"has the column {column.name!r} twice", "Rename one of them.", "E004")
         seen.add(column.name)
-        path = column.expression if isinstance(column.expression, str) else column.name
-        if isinstance(column.expression, Combinable) or declared.model is None:
+        if column.is_computed or declared.model is None:
             continue
-        if hop := multivalued_hop(declared.model, path):
+        if hop := multivalued_hop(declared.model, column.path):
             yield _error(
                 declared,
                 f"has the column {column.name!r}, which leads through {hop!r} to several rows",
                 "Aggregate it, for example with ArrayAgg or StringAgg.",
                 "E005",
             )
-        elif _is_plain_override(declared) and not _exists(declared.model, path):
+        elif _is_plain_override(declared) and not _exists(declared.model, column.path):
             yield _error(
                 declared,
                 f"has the unknown column {column.name!r}",

@@ -95,24 +95,22 @@ class PresetView(APIView):
 
     @extend_schema(operation_id="presets_update", request=PresetSerializer, responses={200: PresetAnswerSerializer})
     def put(self, request: Request, id: UUID) -> Response:
-        preset = presets.own_preset(request.user, id)
-        body = PresetSerializer(data=request.data)
-        body.is_valid(raise_exception=True)
-        return self._changed(request, preset, presets.DEFAULTS | body.validated_data)
+        return self._change(request, id, presets.DEFAULTS)
 
     @extend_schema(
         operation_id="presets_partial_update", request=PresetSerializer, responses={200: PresetAnswerSerializer}
     )
     def patch(self, request: Request, id: UUID) -> Response:
-        preset = presets.own_preset(request.user, id)
-        body = PresetSerializer(data=request.data, partial=True)
-        body.is_valid(raise_exception=True)
-        return self._changed(request, preset, body.validated_data)
+        return self._change(request, id, None)
 
     @extend_schema(operation_id="presets_destroy", responses={204: None})
     def delete(self, request: Request, id: UUID) -> Response:
         presets.own_preset(request.user, id).delete()
         return Response(status=status.HTTP_204_NO_CONTENT)
 
-    def _changed(self, request: Request, preset: Any, values: dict[str, Any]) -> Response:
-        return Response(presets.shown(request.user, presets.update_preset(request.user, preset, values)))
+    def _change(self, request: Request, id: UUID, defaults: dict[str, Any] | None) -> Response:
+        preset = presets.own_preset(request.user, id)
+        body = PresetSerializer(data=request.data, partial=defaults is None)
+        body.is_valid(raise_exception=True)
+        changed = presets.update_preset(request.user, preset, (defaults or {}) | body.validated_data)
+        return Response(presets.shown(request.user, changed))

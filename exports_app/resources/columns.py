@@ -48,11 +48,14 @@ class Column:
     guarded: bool = True
 
     @property
+    def is_computed(self) -> bool:
+        """Whether an expression makes its values; others stand at an ORM path."""
+        return self.expression is not None and not isinstance(self.expression, str)
+
+    @property
     def path(self) -> str:
         """Where the value stands in the queryset; computed columns get an alias of their own."""
-        if self.expression is None:
-            return self.name
-        return self.expression if isinstance(self.expression, str) else f"export_{self.name}"
+        return f"export_{self.name}" if self.is_computed else str(self.expression or self.name)
 
     def title(self, output: models.Field[Any, Any] | None) -> str:
         """The header: the label, else the model field's verbose name, else the name in words."""

@@ -60,11 +60,7 @@ def compile_query(
 
     ``whole``: the rows before filters chose among them, which is what window functions see; None: ``queryset``.
     """
-    computed = {
-        each.column.path: each.column.expression
-        for each in selected
-        if each.column.expression is not None and not isinstance(each.column.expression, str)
-    }
+    computed = {each.column.path: each.column.expression for each in selected if each.column.is_computed}
     paths = [each.column.path for each in selected]
     keys = resource.key_paths()
     wanted = [*paths, *keys]
@@ -76,19 +72,12 @@ def compile_query(
         every, _ = _compile(whole, computed, names)
         if every != text:
             text = _chosen(every, names, _keys_text(resource, queryset), keys, proven=proven)
-    fields = [
-        each.column.field(
-            getattr(outputs[path], "output_field", None),
-            label=each.label,
-            has_digits=isinstance(outputs[path], HAS_DIGITS),
-        )
-        for each, path in zip(selected, paths, strict=True)
-    ]
     if names != wanted:
         text = _rearrange(text, [names.index(name) for name in wanted], len(names))
     # Without columns only where a row of the query is one of the model: a grouped one is grouped by its columns.
     bare = _keys_text(resource, queryset) if resource._is_plain(queryset) and not windowed else ""
-    return Query(text=text, columns=len(paths), keys=len(keys), proven_key=proven, bare=bare), fields
+    query = Query(text=text, columns=len(paths), keys=len(keys), proven_key=proven, bare=bare)
+    return query, [_field(each, outputs[path]) for each, path in zip(selected, paths, strict=True)]
 
 
 def fields_of(resource: Resource, user: User, columns: Sequence[Column]) -> list[Field]:
@@ -171,6 +160,12 @@ def _compile(
     statement, parameters = compiler.as_sql()
     text = connection.ops.compose_sql(statement, parameters)  # type: ignore[attr-defined]  # PostgreSQL's
     return text, dict(zip(names, [expression for expression, *_ in compiler.select], strict=True))
+
+
+def _field(selected: Selected, output: Any) -> Field:
+    return selected.column.field(
+        getattr(output, "output_field", None), label=selected.label, has_digits=isinstance(output, HAS_DIGITS)
+    )
 
 
 def _has_window(expression: Any) -> bool:
