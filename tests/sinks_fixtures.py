@@ -192,6 +192,23 @@ THREE = make_parts(MIN_PART_SIZE, MIN_PART_SIZE + 1, 7)
 LATE = b"late" * (MIN_PART_SIZE // 4)
 
 
+@pytest.fixture(name="bucket", params=["moto", "s3"])
+def each_bucket(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bucket]:
+    """A bucket that is made up, and a real one."""
+    with PLACES[request.param](tmp_path) as bucket:
+        assert isinstance(bucket, Bucket)
+        yield bucket
+
+
+def left_off(place: Place, parts: Sequence[Part]) -> tuple[Upload, Sequence[StoredPart]]:
+    """An upload with these parts, as another attempt finds it, and what is on record of them."""
+    upload = place.upload()
+    with place.open(upload) as sink:
+        put_all(sink, parts)
+        recorded = sink.detach()
+    return place.known(upload), recorded
+
+
 def put_all(sink: Sink, parts: Sequence[Part], *, last: int = 3) -> None:
     """Hand these parts over; ``last``: number of the file's last."""
     for part in parts:

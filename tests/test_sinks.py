@@ -13,7 +13,7 @@ from exports_app.pipeline.errors import UploadLost
 from exports_app.pipeline.sinks.memory import MemorySink
 from exports_app.pipeline.sinks.stream import StreamSink
 from exports_app.pipeline.types import Part, Sink
-from tests.sinks_fixtures import PLACES, THREE, Place, make_parts, put_all, whole
+from tests.sinks_fixtures import PLACES, THREE, Place, left_off, make_parts, put_all, whole
 
 
 class Boom(Exception):
@@ -122,11 +122,7 @@ def test_a_gap_is_refused(place: Place) -> None:
 
 
 def test_another_attempt_goes_on_after_detach(place: Place) -> None:
-    upload = place.upload()
-    with place.open(upload) as sink:
-        put_all(sink, THREE[:2])
-        recorded = sink.detach()
-    upload = place.known(upload)
+    upload, recorded = left_off(place, THREE[:2])
     assert place.store.verify(upload, recorded) == list(recorded)
     with place.open(upload, after=recorded) as sink:
         put_all(sink, THREE[2:])
@@ -148,33 +144,23 @@ def test_detach_gives_only_what_was_not_given_before(place: Place) -> None:
 
 
 def test_another_attempt_that_has_all_parts_only_completes(place: Place) -> None:
-    upload = place.upload()
-    with place.open(upload) as sink:
-        put_all(sink, THREE)
-        recorded = sink.detach()
-    with place.open(place.known(upload), after=recorded) as sink:
+    upload, recorded = left_off(place, THREE)
+    with place.open(upload, after=recorded) as sink:
         sink.complete()
     assert place.read(upload.key) == whole(THREE)
 
 
 def test_a_part_without_a_record_is_written_again(place: Place) -> None:
-    upload = place.upload()
-    with place.open(upload) as sink:
-        put_all(sink, THREE)
-        recorded = sink.detach()[:1]
+    upload, recorded = left_off(place, THREE)
     other = make_parts(len(THREE[0].data), 3)
-    with place.open(place.known(upload), after=recorded) as sink:
+    with place.open(upload, after=recorded[:1]) as sink:
         sink.put(other[1], last=True)
         sink.complete()
     assert place.read(upload.key) == whole(other)
 
 
 def test_parts_count_up_to_the_first_that_differs(place: Place) -> None:
-    upload = place.upload()
-    with place.open(upload) as sink:
-        put_all(sink, THREE)
-        first, second, third = sink.detach()
-    upload = place.known(upload)
+    upload, (first, second, third) = left_off(place, THREE)
     other = replace(second, crc32=1, etag="0" * 32)
     assert place.store.verify(upload, [first, other, third]) == [first]
     assert place.store.verify(upload, []) == []
@@ -182,11 +168,7 @@ def test_parts_count_up_to_the_first_that_differs(place: Place) -> None:
 
 
 def test_a_lost_upload_is_noticed(place: Place) -> None:
-    upload = place.upload()
-    with place.open(upload) as sink:
-        put_all(sink, THREE[:2])
-        recorded = sink.detach()
-    upload = place.known(upload)
+    upload, recorded = left_off(place, THREE[:2])
     place.store.discard(upload)
     with pytest.raises(UploadLost):
         place.store.verify(upload, recorded)
@@ -210,12 +192,8 @@ def test_a_finished_file_is_known_from_its_parts(place: Place) -> None:
 
 
 def test_discard_deletes_whatever_there_is(place: Place) -> None:
-    upload = place.upload()
-    place.store.discard(upload)
-    with place.open(upload) as sink:
-        put_all(sink, THREE[:2])
-        sink.detach()
-    upload = place.known(upload)
+    place.store.discard(place.upload())
+    upload, _ = left_off(place, THREE[:2])
     place.store.discard(upload)
     place.store.discard(upload)
     assert place.leftovers() == []

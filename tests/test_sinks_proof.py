@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -19,11 +18,11 @@ from exports_app.pipeline.errors import (
 from exports_app.pipeline.types import Part, Upload
 from tests.sinks_fixtures import (
     LATE,
-    PLACES,
     THREE,
     Bucket,
     answer,
     complete,
+    each_bucket,  # noqa: F401 - the fixture "bucket"
     lost,
     make_parts,
     once,
@@ -33,13 +32,6 @@ from tests.sinks_fixtures import (
     replace_part,
     whole,
 )
-
-
-@pytest.fixture(params=["moto", "s3"])
-def bucket(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bucket]:
-    with PLACES[request.param](tmp_path) as bucket:
-        assert isinstance(bucket, Bucket)
-        yield bucket
 
 
 def test_a_late_writer_gets_nothing_into_the_file(bucket: Bucket) -> None:

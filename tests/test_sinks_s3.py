@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from concurrent.futures import wait
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,11 +19,11 @@ from exports_app.pipeline.sinks.s3 import S3Sink, S3Store
 from exports_app.pipeline.waiting import while_waiting
 from tests.sinks_fixtures import (
     LATE,
-    PLACES,
     THREE,
     Bucket,
     answer,
     complete,
+    each_bucket,  # noqa: F401 - the fixture "bucket"
     make_client,
     make_parts,
     once,
@@ -38,13 +36,6 @@ from tests.sinks_fixtures import (
 )
 
 FIVE = make_parts(*[MIN_PART_SIZE] * 5)
-
-
-@pytest.fixture(params=["moto", "s3"])
-def bucket(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bucket]:
-    with PLACES[request.param](tmp_path) as bucket:
-        assert isinstance(bucket, Bucket)
-        yield bucket
 
 
 # The multipart upload
