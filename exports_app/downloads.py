@@ -17,6 +17,7 @@ from django.core import signing
 from django.db import transaction
 from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet, Value
 from django.db.models.functions import Least, Now
+from django.http import HttpRequest
 from django.urls import reverse
 
 from exports_app import conf, errors, lifecycle, services, storage
@@ -178,6 +179,11 @@ def open_file(job_id: UUID, signature: str) -> tuple[ExportJob, BinaryIO]:
 
 
 # What was fetched
+
+
+def address_of(request: HttpRequest) -> str:
+    """Where a request came from, as it is kept with a download; empty where the server does not say."""
+    return str(request.META.get("REMOTE_ADDR", ""))
 
 
 def keep(job: ExportJob, user: Any, *, via: str, address: str, token: ExportToken | None = None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
@@ -136,6 +137,10 @@ class ExportJob(models.Model):
     def names(self) -> dict[str, str]:
         """What stands in every log line about it."""
         return {"job": str(self.pk), "resource": self.resource, "request_id": self.request_id}
+
+    def has_expired(self, now: datetime) -> bool:
+        """Whether the time of a finished file is over, whether or not the sweep came by."""
+        return self.status == Status.COMPLETED and self.expires_at is not None and self.expires_at <= now
 
     def upload(self) -> Upload:
         """What it writes to, or wrote to, as the storage knows it; only where ``file_key`` names one."""

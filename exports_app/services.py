@@ -231,7 +231,7 @@ def download_url(user: Any, job: ExportJob, sight: Sight | None = None) -> str |
 
     ``sight``: the user's, of a whole list.
     """
-    over = job.expires_at is not None and job.expires_at <= timezone.now()
+    over = job.has_expired(timezone.now())
     if job.status != Status.COMPLETED or over or not job.file_key or not (sight or Sight(user)).may_read(job):
         return None
     if storage.is_local():

@@ -13,7 +13,7 @@ from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from exports_app import attachments, direct
+from exports_app import attachments, direct, downloads
 from exports_app.api.answers import JobSerializer
 from exports_app.api.schema import IDEMPOTENCY_KEY, LOCATION, refusals
 from exports_app.api.serializers import ExportRequestSerializer
@@ -73,7 +73,7 @@ class DirectDownloadView(APIView):
         """The file, or the job where it has too many rows. A connection that breaks off is a file that is not whole."""
         asked, extras = read_request(request)
         _check_accept(request, asked.format, asked.compression)
-        address = request.META.get("REMOTE_ADDR", "")
+        address = downloads.address_of(request._request)
         made = direct.request_download(request.user, asked, extras, address=address, streams=_tells_ends(request))
         if not isinstance(made, direct.Download):
             return answer_job(request, *made)

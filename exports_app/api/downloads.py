@@ -113,7 +113,7 @@ class DownloadView(SecretView):
     )
     def get(self, request: Request, id: UUID) -> HttpResponse:
         """To the file. It uses the token up, and is kept: who, when, from which address."""
-        address = request.META.get("REMOTE_ADDR", "")
+        address = downloads.address_of(request._request)
         token = request.query_params.get("token")
         if token is not None:
             url = downloads.redeem(id, token, address=address)

@@ -43,7 +43,9 @@ class HealthView(APIView):
         try:
             return Response({"status": "ok", **_figures()})
         except DatabaseError as error:  # also one whose tables are not there yet
-            raise errors.Unavailable("The database does not answer.", retry_after=5) from error
+            raise errors.Unavailable(
+                "The database does not answer.", retry_after=errors.DATABASE_RETRY_SECONDS
+            ) from error
 
 
 def _figures() -> dict[str, Any]:

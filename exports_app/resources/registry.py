@@ -38,6 +38,12 @@ def get(name: str) -> type[Resource] | None:
     return _resources.get(name)
 
 
+def title_of(name: str) -> str:
+    """What people call the resource of this name; the name itself where there is none any more."""
+    declared = _resources.get(name)
+    return declared().get_title() if declared else name
+
+
 def every() -> list[type[Resource]]:
     """All resources, in the order of their names."""
     return [_resources[name] for name in sorted(_resources)]

@@ -13,7 +13,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from exports_app import attachments, direct, errors, presets, request_id, services
+from exports_app import attachments, direct, downloads, errors, presets, request_id, services
 from exports_app.choices import Strategy
 from exports_app.plan import Request
 from exports_app.resources import registry
@@ -101,7 +101,7 @@ def _export(request: HttpRequest, form: ExportForm) -> HttpResponseBase:
     )
     order = services.check_request(request.user, wanted, extras)
     if order.estimate.strategy == Strategy.DIRECT and not extras.notify and "keep" not in request.POST:
-        made = direct.build(request.user, order, request.META.get("REMOTE_ADDR", ""))
+        made = direct.build(request.user, order, downloads.address_of(request))
         if isinstance(made, direct.Download):
             return attachments.attachment(request, made)
         job, _ = made

@@ -70,15 +70,9 @@ class JobView:
         self.is_mine = job.owner_id == user.pk
         self.may_change = services.may_change(user, job)
         self.progress = progress.of(job, progress.places([job]) if places is None else places)
-        self.status = self._status()
+        self.status: str = Status.EXPIRED if job.has_expired(self.now) else job.status
         self.is_active = self.status in ACTIVE
         self._may_read = self.status == Status.COMPLETED and self._sight.may_read(job)
-
-    def _status(self) -> str:
-        """A file whose time is over has expired, whether or not the sweep came by."""
-        job = self.job
-        over = job.status == Status.COMPLETED and job.expires_at is not None and job.expires_at <= self.now
-        return Status.EXPIRED if over else job.status
 
     # What it is
 
@@ -89,7 +83,7 @@ class JobView:
 
     @property
     def title(self) -> str:
-        return self.resource.get_title() if self.resource else self.job.resource
+        return registry.title_of(self.job.resource)
 
     @property
     def format(self) -> str:

@@ -83,7 +83,7 @@ def link(request: HttpRequest, id: UUID) -> HttpResponse:
     The token stands behind the ``#``, which no browser sends: the page's script posts it, or a person pastes it.
     By POST: what the file is; with ``download``, the file, which uses the token up.
     """
-    token, address = _token_in(request.POST.get("token", "")), request.META.get("REMOTE_ADDR", "")
+    token, address = _token_in(request.POST.get("token", "")), downloads.address_of(request)
     try:
         services.require_enabled()
         if request.method != "POST":

@@ -41,7 +41,7 @@ def download(request: HttpRequest, id: UUID) -> HttpResponse:
     """To a fresh link to the file."""
     if request.method == "HEAD":
         return HttpResponse(headers=downloads.file_headers(downloads.get_file(request.user, id)))
-    return HttpResponseRedirect(downloads.download(request.user, id, address=request.META.get("REMOTE_ADDR", "")))
+    return HttpResponseRedirect(downloads.download(request.user, id, address=downloads.address_of(request)))
 
 
 @page

@@ -83,8 +83,7 @@ def _to_owner(job: ExportJob, notice: ExportNotification) -> Letter:
         raise Undelivered("The export was deleted before its mail was sent.", final=True)
     if not owner.email:
         raise Undelivered("The owner has no mail address.", final=True)
-    declared = registry.get(job.resource)
-    title = declared().get_title() if declared else job.resource
+    title = registry.title_of(job.resource)
     page = f"{conf.settings.SITE_URL}{reverse('exports:detail', args=[job.pk])}"
     context = {"title": title, "job": job, "page": page}
     if notice.event == WebhookEvent.COMPLETED:
