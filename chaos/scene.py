@@ -51,7 +51,7 @@ class Scene:
     def ask(self, count: int = 1, *, user: Any = None, **values: Any) -> ExportJob:
         """New jobs; gives the last one."""
         owner = user or demo()
-        wanted: dict[str, Any] = {"resource": "customers", "filters": {}, "parameters": {}, "columns": COLUMNS}
+        wanted: dict[str, Any] = {"resource": "customers", "columns": COLUMNS}
         for _ in range(count):
             options = {} if "format" in values else {"escape_formulas": False}  # csv is as COPY has it
             job, _new = services.request_export(owner, Request(**wanted | {"options": options} | values))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -55,11 +55,11 @@ class Request:
     format: str = "csv"
     compression: str | None = None
     columns: Sequence[str | Mapping[str, str]] | None = None
-    filters: Mapping[str, Any]
+    filters: Mapping[str, Any] = field(default_factory=dict)
     ids: Sequence[Any] | None = None
     limit: int | None = None
-    parameters: Mapping[str, Any]
-    options: Mapping[str, Any]
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -185,7 +185,7 @@ def test_a_switched_off_subsystem_says_so(api: APIClient, settings: Any) -> None
 
 
 def test_another_users_export_does_not_exist(api: APIClient, bob: User) -> None:
-    job, _ = services.request_export(bob, Request(resource="customers", filters={}, parameters={}, options={}))
+    job, _ = services.request_export(bob, Request(resource="customers"))
     for method, path in (("get", ""), ("delete", ""), ("post", "cancel/"), ("post", "retry/")):
         response = getattr(api, method)(f"/api/v1/exports/{job.pk}/{path}")
         assert (response.status_code, response.json()["code"]) == (404, "not_found")

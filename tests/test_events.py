@@ -61,9 +61,7 @@ def claim() -> ExportJob:
 
 def test_a_stream_tells_an_export_from_the_queue_to_the_file(alice: User, token: dict[str, str]) -> None:
     call_command("load_samples", rows=50, verbosity=0)
-    job, _ = services.request_export(
-        alice, Request(resource="customers", filters={}, parameters={}, options={}, limit=20)
-    )
+    job, _ = services.request_export(alice, Request(resource="customers", limit=20))
 
     async def main() -> None:
         async with open_stream(path_of(job), token) as stream:

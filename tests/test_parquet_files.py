@@ -103,8 +103,7 @@ def turnover() -> Iterator[str]:
 
 
 def plan(user: User, resource: str, **values: Any) -> Plan:
-    given = {"resource": resource, "format": "parquet", "filters": {}, "parameters": {}, "options": {}}
-    return make_plan(Request(**given | values), user)
+    return make_plan(Request(resource=resource, format="parquet", **values), user)
 
 
 def types_of(made: Plan) -> dict[str, str]:

@@ -39,7 +39,7 @@ def declare() -> Iterator[Any]:
 
 
 def plan(user: User, resource: str, **values: Any) -> Plan:
-    return make_plan(Request(**{"resource": resource, "filters": {}, "parameters": {}, "options": {}} | values), user)
+    return make_plan(Request(resource=resource, **values), user)
 
 
 def query(plan: Plan) -> Query:
@@ -264,7 +264,7 @@ def test_the_moment_of_the_request_is_the_resources_now(alice: User, declare: An
 
     declare("groups", model=Group, get_queryset=rows)
     moment = datetime(2024, 5, 6, tzinfo=UTC)
-    make_plan(Request(resource="groups", filters={}, parameters={}, options={}), alice, moment)
+    make_plan(Request(resource="groups"), alice, moment)
     assert set(seen) == {moment}
 
 

@@ -28,8 +28,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 FIVE_MIB = 5 * 1024 * 1024
 
 
-def request(**values: Any) -> Request:
-    return Request(**{"resource": "customers", "filters": {}, "parameters": {}, "options": {}} | values)
+def request(resource: str = "customers", **values: Any) -> Request:
+    return Request(resource=resource, **values)
 
 
 def finish(user: User, **values: Any) -> ExportJob:

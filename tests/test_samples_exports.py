@@ -35,7 +35,7 @@ def found(name: str, user: User, **filters: Any) -> list[int]:
 
 def exported(name: str, user: User, *columns: str) -> list[tuple[Any, ...]]:
     """Rows of the very query that an export reads, less its key."""
-    plan = make_plan(Request(resource=name, columns=columns, filters={}, parameters={}, options={}), user)
+    plan = make_plan(Request(resource=name, columns=columns), user)
     assert plan.query is not None
     with connection.cursor() as cursor:
         cursor.execute(plan.query.text)

@@ -73,4 +73,4 @@ def test_a_sheet_needs_its_own_permission(alice: User, groups: None, monkeypatch
     assert declared is not None
     monkeypatch.setattr(declared, "permission", "auth.view_permission")
     with pytest.raises(errors.PermissionDenied, match=r"You may not export Abilities\."):
-        make_plan(Request(resource="groups", format="xlsx", filters={}, parameters={}, options={}), alice)
+        make_plan(Request(resource="groups", format="xlsx"), alice)

@@ -29,7 +29,7 @@ SCHEMA = {
 
 def plan(user: User, **parameters: Any) -> Plan:
     given = {"rows": 2_500, "seed": 7, "schema": SCHEMA} | parameters
-    return make_plan(Request(resource="test_data", filters={}, parameters=given, options={}), user)
+    return make_plan(Request(resource="test_data", parameters=given), user)
 
 
 def write(plan: Plan, *, part_size: int = 1 << 30, stop_after: int | None = None) -> bytes:

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def ask_for(resource: str, columns: list[str] | None = None) -> Request:
-    return Request(resource=resource, format="csv", columns=columns, filters={}, parameters={}, options={})
+    return Request(resource=resource, format="csv", columns=columns)
 
 
 @pytest.fixture

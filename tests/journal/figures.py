@@ -24,17 +24,13 @@ UPLOAD = Upload(key="test", token="test")
 NOON = datetime(2024, 1, 3, 12, tzinfo=UTC)
 
 
-def request(resource: str, **values: Any) -> Request:
-    return Request(**{"resource": resource, "filters": {}, "parameters": {}, "options": {}} | values)
-
-
 def write(user: User, resource: str, *, cut_at_each_row: bool = False, **values: Any) -> bytes:
     """The file, asked for at noon; where cut, each row is written by a run that knows only the part before it."""
     store = MemoryStore()
     stored: tuple[StoredPart, ...] = ()
     last: Cursor | None = None
     while UPLOAD.key not in store.objects:
-        plan = make_plan(request(resource, **values), user, NOON)
+        plan = make_plan(Request(resource=resource, **values), user, NOON)
         before = stored[-1] if stored else None
         source = plan.open_source(after=before.cursor if before else None, last=last)
         last = source.last
@@ -54,7 +50,7 @@ def csv(user: User, resource: str, **values: Any) -> list[str]:
 
 def selected(user: User, resource: str, *columns: str, **filters: Any) -> list[tuple[Any, ...]]:
     """Rows of the query that an export asked for at noon reads; unlike ``csv`` it needs nothing committed."""
-    plan = make_plan(request(resource, columns=columns, filters=filters), user, NOON)
+    plan = make_plan(Request(resource=resource, columns=columns, filters=filters), user, NOON)
     assert plan.query is not None
     with connection.cursor() as cursor:
         cursor.execute(plan.query.text)

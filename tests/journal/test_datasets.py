@@ -9,10 +9,10 @@ import pytest
 from django.contrib.auth.models import User
 
 from exports_app import errors
-from exports_app.plan import make_plan
+from exports_app.plan import Request, make_plan
 from exportsite.samples.models import Account, Goal, Tag
 from tests.conftest import VIEW_SAMPLES, make_user
-from tests.journal.figures import JOURNAL, committed, csv, request, selected, write
+from tests.journal.figures import JOURNAL, committed, csv, selected, write
 from tests.test_samples_exports import make_goal
 
 # Goals and tags
@@ -123,14 +123,14 @@ def test_whose_rows(
 @pytest.mark.django_db
 def test_who_has_no_permission_is_refused(charlie: User, journal: None, resource: str) -> None:
     with pytest.raises(errors.PermissionDenied, match="You may not export"):
-        make_plan(request(resource), charlie)
+        make_plan(Request(resource=resource), charlie)
 
 
 @pytest.mark.parametrize("resource", ["daily_pnl", "tag_performance"])
 @pytest.mark.django_db
 def test_summed_rows_have_no_ids(alice: User, resource: str) -> None:
     with pytest.raises(errors.Invalid) as caught:
-        make_plan(request(resource, ids=[1]), alice)
+        make_plan(Request(resource=resource, ids=[1]), alice)
     assert caught.value.errors == {"ids": ["This data cannot be chosen by id."]}
 
 
@@ -149,6 +149,6 @@ def test_summed_rows_have_no_ids(alice: User, resource: str) -> None:
 @pytest.mark.django_db
 def test_filters_that_do_not_fit_are_refused_by_name(alice: User, resource: str, name: str, value: str) -> None:
     with pytest.raises(errors.Invalid) as caught:
-        make_plan(request(resource, filters={name: value}), alice)
+        make_plan(Request(resource=resource, filters={name: value}), alice)
     assert caught.value.errors is not None
     assert list(caught.value.errors["filters"]) == [name]

@@ -74,7 +74,6 @@ class Command(BaseCommand):
             columns=[name.strip() for name in columns.split(",")] if columns is not None else None,
             filters=_pairs(options["filter"]),
             limit=options["limit"],
-            parameters={},
             options={name: _option(value) for name, value in _pairs(options["option"]).items()},
         )
         try:
