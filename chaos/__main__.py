@@ -11,10 +11,14 @@ import tempfile
 import time
 import traceback
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import django
 
 from chaos import site as sites
+
+if TYPE_CHECKING:
+    from chaos.catalogue import Fault
 
 CUSTOMERS = 200_000
 
@@ -116,13 +120,11 @@ def _run(site: sites.Site, given: argparse.Namespace, seed: int) -> int:
     return 1 if report.broken else 0
 
 
-def _one(site: sites.Site, each: object, rng: random.Random) -> tuple[str, str]:
+def _one(site: sites.Site, each: Fault, rng: random.Random) -> tuple[str, str]:
     from django.db import connection
 
-    from chaos.catalogue import Fault
     from chaos.scene import Broken, NotHere, Scene, check
 
-    assert isinstance(each, Fault)
     scene = Scene(site, rng)
     try:
         site.revive()

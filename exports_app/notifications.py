@@ -6,7 +6,6 @@ written about a try is fenced by its number. All times are the database's.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -135,9 +134,13 @@ def failed(notice: ExportNotification, error: str, *, response_status: int | Non
 
 def retry_later(notice: ExportNotification, error: str, *, delay: float, response_status: int | None = None) -> bool:
     """It is tried again after ``delay`` seconds. False as above."""
-    due = Now() + timedelta(seconds=delay)
-    values: Mapping[str, Any] = {"next_attempt_at": due, "response_status": response_status}
-    return _settle(notice, Delivery.PENDING, error=error[:ERROR_LENGTH], **values)
+    return _settle(
+        notice,
+        Delivery.PENDING,
+        next_attempt_at=Now() + timedelta(seconds=delay),
+        response_status=response_status,
+        error=error[:ERROR_LENGTH],
+    )
 
 
 def is_waiting() -> bool:

@@ -24,7 +24,7 @@ from exports_app.pipeline.types import Upload
 
 PREFIX = "exports/"
 KEY = re.compile(rf"{PREFIX}[^/]+/([0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}})\.[0-9]+\.")
-"""Anything with another name is not ours."""
+"""What a run names its files, by owner, job and number of the upload; anything else is not ours."""
 PAGE = 500
 
 

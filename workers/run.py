@@ -16,7 +16,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 from django.contrib.auth import get_user_model
 from django.db import InterfaceError, OperationalError
 
-from exports_app import conf, dispatch, errors, lifecycle, live, metrics, performance, services, storage
+from exports_app import conf, dispatch, errors, lifecycle, live, metrics, orphans, performance, services, storage
 from exports_app.lifecycle import LeaseLost
 from exports_app.logs import log
 from exports_app.models import ExportJob, ExportPart
@@ -265,7 +265,7 @@ class Run:
         job = self.job
         if job.file_key:
             store.discard(job.upload())
-        key = f"exports/{job.owner_id}/{job.pk}.{job.upload_number + 1}.{plan.extension}"
+        key = f"{orphans.PREFIX}{job.owner_id}/{job.pk}.{job.upload_number + 1}.{plan.extension}"
         lifecycle.begin_upload(job, key=key, token=secrets.token_hex(16))
         self.ending.upload = Upload(key=key, token=job.write_token)
         return []

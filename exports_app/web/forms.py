@@ -122,7 +122,7 @@ class ExportForm(forms.Form):
         """Each format's radio button, what the format is good for, and whether it can be compressed."""
         for box in self["format"]:
             name = box.data["value"]
-            yield box, words.format_use(name), name in words.TEXT_FORMATS
+            yield box, words.format_use(name), get_format(name).text
 
     def unlabelled_formats(self) -> list[str]:
         """Those that have no use for the headers."""
@@ -169,12 +169,12 @@ class ExportForm(forms.Form):
         given = self.cleaned_data
         filters = {name: controls.value_of(each, given[FILTER + name]) for name, each in self.filters.items()}
         parameters = {name: given[PARAMETER + name] for name in self.parameters}
-        heeded = get_format(given["format"]).options
-        said = {name: options.value_of(name, given[OPTION + name]) for name in self.options if name in heeded}
+        format_ = get_format(given["format"])
+        said = {name: options.value_of(name, given[OPTION + name]) for name in self.options if name in format_.options}
         return Request(
             resource=self.resource.name,
             format=given["format"],
-            compression=(given["compression"] or None) if given["format"] in words.TEXT_FORMATS else None,
+            compression=(given["compression"] or None) if format_.text else None,
             columns=columns.chosen_columns(given, self.fields_of_file),
             filters={name: value for name, value in filters.items() if value is not None},
             ids=given.get("ids") or None,

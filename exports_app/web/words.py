@@ -17,8 +17,6 @@ FORMATS = {
     "parquet": ("Parquet", "Typed and compressed, for analysis."),
 }
 """What a format is called, and what it is good for."""
-TEXT_FORMATS = frozenset({"csv", "json", "ndjson"})
-"""Those that gzip makes smaller; the page offers compression for them alone."""
 
 
 def format_name(name: str) -> str:
