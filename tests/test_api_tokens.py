@@ -12,7 +12,7 @@ from rest_framework.test import APIClient
 
 from exports_app import retention
 from exports_app.models import ApiToken
-from tests.test_lifecycle import make_job
+from tests.jobs import make_job
 
 
 def client_of(user: User) -> APIClient:

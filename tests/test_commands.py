@@ -13,7 +13,7 @@ from django.core.management import CommandError, call_command
 
 from exports_app.choices import Status
 from exports_app.models import ExportJob
-from tests.test_run import finish
+from tests.jobs import finish
 
 committed = pytest.mark.django_db(transaction=True)
 

@@ -19,7 +19,7 @@ from django.db.models.functions import Now
 from exports_app import lifecycle
 from exports_app.models import ApiToken, ExportJob
 from exportsite.samples.models import Customer
-from tests.test_run import fill_customers
+from tests.jobs import fill_customers
 from tests.web_server import WebServer, serve, source_connections, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -18,8 +18,8 @@ from exports_app.models import ExportJob
 from exports_app.pipeline import errors
 from exports_app.pipeline.errors import PipelineError
 from exports_app.pipeline.sources.sql import Query, SqlSource
+from tests.jobs import fill_customers, request
 from tests.test_interrupted import LINES, database
-from tests.test_run import fill_customers, request
 from workers import run
 from workers.run import Run
 from workers.tasks import TERMINAL

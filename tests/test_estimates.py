@@ -17,7 +17,7 @@ from exports_app import previews
 from exports_app.models import ExportPerformance
 from exports_app.resources import Resource, register, registry
 from exportsite.samples.models import Account, Customer
-from tests.test_run import fill_customers, finish, read_object
+from tests.jobs import fill_customers, finish, read_object
 from tests.test_samples_exports import make_transaction
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -13,8 +13,8 @@ from django.contrib.auth.models import Group, User
 
 from exports_app.pipeline import formats
 from exports_app.resources import Resource, register, registry
+from tests.jobs import finish, read_object
 from tests.rendering import render, render_python
-from tests.test_run import finish, read_object
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "extending.md"
 

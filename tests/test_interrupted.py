@@ -23,7 +23,7 @@ from exports_app.pipeline.sinks.s3_object import S3Object
 from exports_app.pipeline.sources.sql import Query, SqlSource
 from exports_app.pipeline.types import SqlRows
 from exports_app.resources import RetryPolicy
-from tests.test_run import FIVE_MIB, bucket, fill_customers, finish, read_object, request, upload_ids
+from tests.jobs import FIVE_MIB, bucket, fill_customers, finish, read_object, request, upload_ids
 from workers import lease, run
 from workers.run import Run
 

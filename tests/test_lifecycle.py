@@ -16,16 +16,7 @@ from exports_app.choices import Status
 from exports_app.lifecycle import LeaseLost
 from exports_app.models import ExportEvent, ExportJob, ExportPart
 from exports_app.pipeline.types import StoredPart
-
-
-def make_job(owner: User, **values: Any) -> ExportJob:
-    return ExportJob.objects.create(owner=owner, resource="customers", format="csv", file_name="c.csv", **values)
-
-
-def claim(queue: str = "exports") -> ExportJob:
-    job = lifecycle.claim_next(queue, "test")
-    assert job is not None
-    return job
+from tests.jobs import claim, make_job
 
 
 def stored(number: int) -> StoredPart:

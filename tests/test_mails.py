@@ -23,7 +23,7 @@ from rest_framework.test import APIClient
 from exports_app import lifecycle, metrics, retention, services
 from exports_app.choices import Delivery, Status
 from exports_app.models import ExportJob, ExportNotification, ExportToken
-from tests.test_lifecycle import claim, make_job
+from tests.jobs import claim, make_job
 from workers import notify, upkeep
 from workers.notify.email import A_DAY
 

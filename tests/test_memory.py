@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 from django.core import mail
 
 from exports_app.choices import Status
-from tests.test_run import fill_customers, finish
+from tests.jobs import fill_customers, finish
 
 
 @pytest.mark.django_db(transaction=True)

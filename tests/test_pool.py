@@ -14,8 +14,8 @@ from django.contrib.auth.models import User
 from django.db import connection
 
 from exports_app.models import ExportJob
+from tests.jobs import fill_customers
 from tests.test_direct_served import begin, headers
-from tests.test_run import fill_customers
 from tests.web_server import WebServer, serve, wait_until
 
 __all__ = ["headers"]

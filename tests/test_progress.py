@@ -17,13 +17,10 @@ from exports_app import progress
 from exports_app.choices import Status
 from exports_app.models import ExportJob, ExportPerformance
 from exports_app.progress import Rate
+from tests.jobs import make_job
 
 FINISHED: dict[str, Any] = {"row_count": 10, "file_size": 100, "completed_at": "2026-01-01T00:00:00Z"}
 RUNNING: dict[str, Any] = {"status": Status.RUNNING, "claim": 1, "lease_expires_at": "2026-01-01T00:00:00Z"}
-
-
-def make_job(owner: User, **values: Any) -> ExportJob:
-    return ExportJob.objects.create(owner=owner, resource="customers", format="csv", file_name="c.csv", **values)
 
 
 @pytest.mark.parametrize(

@@ -16,53 +16,14 @@ from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.db import connection
 
-from exports_app import services, storage
+from exports_app import services
 from exports_app.choices import Status
 from exports_app.models import ExportJob
-from exports_app.plan import Request
 from exports_app.resources import register, registry
+from tests.jobs import FIVE_MIB, bucket, fill_customers, finish, read_object, request, upload_ids
 from workers import run, upkeep
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-FIVE_MIB = 5 * 1024 * 1024
-
-
-def request(resource: str = "customers", **values: Any) -> Request:
-    return Request(resource=resource, **values)
-
-
-def finish(user: User, **values: Any) -> ExportJob:
-    """A job that was asked for and run."""
-    job, _ = services.request_export(user, request(**values))
-    assert run.run_next(job.queue) is None
-    job.refresh_from_db()
-    return job
-
-
-def read_object(job: ExportJob) -> bytes:
-    body: bytes = bucket().Object(job.file_key).get()["Body"].read()
-    return body
-
-
-def bucket() -> Any:
-    """The bucket as boto3's resource knows it."""
-    exports: Any = storage.exports_storage()
-    return exports.bucket
-
-
-def fill_customers(rows: int) -> None:
-    """About 100 bytes of CSV a row."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            INSERT INTO samples_customer (name, email, signup_date, country_code, subscription_tier, lifetime_value)
-            SELECT 'Customer ' || md5(n::text), 'customer.' || n || '@mail.example',
-                   date '2024-01-01' + n %% 700, 'DE', 'FREE', n %% 1000 + 0.5
-              FROM generate_series(1, %s) AS n
-            """,
-            [rows],
-        )
 
 
 @pytest.fixture(autouse=True)
@@ -98,14 +59,6 @@ def test_a_file_of_many_parts_agrees_with_everything_the_job_says(alice: User, s
     assert (len(data), head["ContentLength"]) == (job.file_size, job.file_size)
     assert f"{zlib.crc32(data):08x}" == job.crc32
     assert job.row_count == 150_000
-
-
-def upload_ids(job: ExportJob) -> list[str]:
-    """Unfinished uploads of the job's object."""
-    exports: Any = storage.exports_storage()
-    client = exports.connection.meta.client
-    found = client.list_multipart_uploads(Bucket=exports.bucket_name, Prefix=job.file_key)
-    return [each["UploadId"] for each in found.get("Uploads", [])]
 
 
 def worker_process() -> subprocess.Popen[bytes]:

@@ -13,7 +13,7 @@ from django.contrib.auth.models import Group, Permission, User
 from exports_app import errors
 from exports_app.plan import Request, make_plan
 from exports_app.resources import Resource, Sheet, register, registry
-from tests.test_run import finish, read_object
+from tests.jobs import finish, read_object
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

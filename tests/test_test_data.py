@@ -15,7 +15,7 @@ from exports_app.pipeline.sinks.memory import MemoryStore
 from exports_app.pipeline.types import Upload
 from exports_app.plan import Plan, Request, make_plan
 from exportsite.samples.test_data import LOCALES
-from tests.test_run import finish, read_object
+from tests.jobs import finish, read_object
 
 SCHEMA = {
     "fields": [

@@ -16,8 +16,7 @@ from exports_app import lifecycle, orphans, retention, services, storage
 from exports_app.choices import Status
 from exports_app.models import ExportJob
 from exports_app.pipeline.errors import StorageUnavailable
-from tests.test_lifecycle import claim, make_job
-from tests.test_run import bucket, finish, request, upload_ids
+from tests.jobs import bucket, claim, finish, make_job, request, upload_ids
 from workers import run, upkeep
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -20,7 +20,7 @@ from exports_app.pipeline.sinks.pipe import Cut
 from exports_app.resources import Column, Resource, register, registry
 from exportsite.samples.models import Customer
 from tests.direct.downloading import PATH, await_streams, download, ids, only_job
-from tests.test_run import fill_customers
+from tests.jobs import fill_customers
 from tests.web_server import source_connections
 from workers import run
 

@@ -26,7 +26,7 @@ from exports_app.models import ApiToken, ExportJob, ExportPerformance
 from exports_app.pipeline.formats import FORMATS, get_format
 from exportsite.samples.models import Customer
 from tests.direct.downloading import PATH, download, ids, only_job
-from tests.test_run import fill_customers
+from tests.jobs import fill_customers
 from workers import run
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -14,8 +14,8 @@ import pytest
 from django.contrib.auth.models import User
 
 from exportsite.samples.models import Account, PropEvaluation
+from tests.jobs import finish, read_object
 from tests.journal.figures import close, committed, csv, make_evaluation, selected, write
-from tests.test_run import finish, read_object
 from tests.test_samples_exports import make_trade
 
 # Daily P&L

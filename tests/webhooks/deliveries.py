@@ -11,7 +11,7 @@ from django.utils import timezone
 from exports_app import lifecycle
 from exports_app.choices import WebhookEvent
 from exports_app.models import ExportJob, ExportNotification, ExportWebhook
-from tests.test_lifecycle import claim, make_job
+from tests.jobs import claim, make_job
 
 SECRET = "whsec_" + base64.b64encode(b"0123456789abcdef0123456789abcdef").decode()
 PROOF = {"row_count": 1_000, "file_size": 65_536, "crc32": "00000000"}

@@ -19,8 +19,8 @@ from django.utils import timezone
 from exports_app import lifecycle, notifications, services, webhooks
 from exports_app.choices import Delivery, Status
 from exports_app.models import ExportJob, ExportNotification, ExportWebhook
+from tests.jobs import make_job
 from tests.receiver import Receiver
-from tests.test_lifecycle import make_job
 from tests.webhooks.deliveries import completed, make_due, only_notice, webhook_of
 from workers import notify, upkeep
 from workers.notify import webhook as webhook_module

@@ -17,8 +17,8 @@ from standardwebhooks import Webhook
 
 from exports_app import lifecycle
 from exports_app.models import ExportJob, ExportNotification
+from tests.jobs import claim, make_job
 from tests.receiver import Receiver
-from tests.test_lifecycle import claim, make_job
 from tests.webhooks.deliveries import PROOF, SECRET, completed, only_notice, webhook_of
 from workers import notify
 
