@@ -16,7 +16,7 @@ from chaos.site import Process, free_port
 from chaos.stores import completed
 from exports_app.models import ExportJob
 from exportsite.stack.binaries import find_binary
-from exportsite.stack.postgres import DISTRIBUTION, as_owner, unprivileged_user
+from exportsite.stack.postgres import DISTRIBUTION, as_owner, make_data_folder
 
 UP_SECONDS = 30.0
 DELAY = "max_standby_streaming_delay=300ms"
@@ -39,12 +39,6 @@ class Server:
     @property
     def url(self) -> str:
         return f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
-
-    def make_folder(self) -> None:
-        self.folder.mkdir(mode=0o700)
-        if os.geteuid() == 0:
-            user = unprivileged_user()
-            os.chown(self.folder, user.pw_uid, user.pw_gid)
 
     def run(self, binary: str, *arguments: str) -> None:
         subprocess.run(self._words(binary, *arguments), check=True, capture_output=True, cwd=self.folder)
@@ -102,7 +96,7 @@ def _pair(scene: Scene) -> tuple[Server, Server]:
     """A primary with a copy of the table, and its replica."""
     name = f"{time.monotonic_ns()}"
     primary, replica = (Server(scene.site.folder / f"{role}-{name}") for role in ("primary", "replica"))
-    primary.make_folder()
+    make_data_folder(primary.folder)
     primary.run("initdb", "-D", str(primary.folder), "-U", "postgres", "--auth", "trust", "--no-sync", "-E", "UTF8")
     primary.start(scene, "autovacuum=off")
     with psycopg.connect(os.environ["DATABASE_URL"]) as site, primary.connect() as there:
@@ -115,7 +109,7 @@ def _pair(scene: Scene) -> tuple[Server, Server]:
                 to.write(block)
         there.execute(MORE)
         there.execute(f"VACUUM ANALYZE {TABLE}")
-    replica.make_folder()
+    make_data_folder(replica.folder)
     replica.run("pg_basebackup", "-d", primary.url, "-D", str(replica.folder), "-R", "-c", "fast", "--no-sync")
     replica.start(scene, DELAY)
     return primary, replica

@@ -86,14 +86,18 @@ HOLDER = (
 )
 
 
-class ReadOnly:
-    """To look at, not to change. Who may look is Django's ``view`` permission."""
+class Unchangeable:
+    """To look at and to delete. Who may is Django's ``view`` and ``delete`` permission."""
 
     def has_add_permission(self, request: HttpRequest, *args: Any) -> bool:
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
+
+
+class ReadOnly(Unchangeable):
+    """To look at alone."""
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
@@ -286,19 +290,13 @@ class ExportPerformanceAdmin(ReadOnly, PerformanceAdmin):
 
 
 @admin.register(ApiToken)
-class ApiTokenAdmin(TokenAdmin):
+class ApiTokenAdmin(Unchangeable, TokenAdmin):
     """Tokens can be withdrawn here; they are made where they can be shown once."""
 
     list_display = ("token_key", "name", "user", "created", "expiry")
     list_display_links = None
     list_select_related = ("user",)
     search_fields = ("name", "user__username")
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: ApiToken | None = None) -> bool:
-        return False
 
     def has_view_permission(self, request: HttpRequest, obj: ApiToken | None = None) -> bool:
         """The list, but no page of one token: that would show its hash."""

@@ -60,10 +60,7 @@ class Postgres(Service):
         if (self.data / "PG_VERSION").exists():
             return
         shutil.rmtree(self.data, ignore_errors=True)  # an initdb that was cut short
-        self.data.mkdir(mode=0o700)
-        if os.geteuid() == 0:
-            user = unprivileged_user()
-            os.chown(self.data, user.pw_uid, user.pw_gid)
+        make_data_folder(self.data)
         password = self.folder.write("initdb-password", self.folder.secret("database_owner"))
         try:
             supervisor.run(self._program("initdb", self._initdb_arguments(password)))
@@ -129,7 +126,15 @@ class Postgres(Service):
         )
 
 
-def unprivileged_user() -> pwd.struct_passwd:
+def make_data_folder(path: Path) -> None:
+    """An empty folder for a cluster, of a user that PostgreSQL runs as."""
+    path.mkdir(mode=0o700)
+    if os.geteuid() == 0:
+        user = _unprivileged_user()
+        os.chown(path, user.pw_uid, user.pw_gid)
+
+
+def _unprivileged_user() -> pwd.struct_passwd:
     for name in UNPRIVILEGED_USERS:
         try:
             return pwd.getpwnam(name)
