@@ -14,6 +14,7 @@ from exports_app import errors
 
 MAX_DEPTH = 64
 """Lists and objects within one another; what is deeper would end in the interpreter's own bound, later."""
+TOO_DEEP = f"The body nests its lists and objects more than {MAX_DEPTH} deep."
 
 
 class BoundedJSONParser(JSONParser):
@@ -31,12 +32,10 @@ class BoundedJSONParser(JSONParser):
             stream = BytesIO(data)
         try:
             body = super().parse(stream, media_type, parser_context)
-        except RecursionError:
-            body, too_deep = None, True
-        else:
-            too_deep = _is_deeper(body, MAX_DEPTH)
-        if too_deep:
-            raise ParseError(f"The body nests its lists and objects more than {MAX_DEPTH} deep.")
+        except RecursionError as error:
+            raise ParseError(TOO_DEEP) from error
+        if _is_deeper(body, MAX_DEPTH):
+            raise ParseError(TOO_DEEP)
         return body
 
 

@@ -18,6 +18,7 @@ from exports_app.choices import Strategy
 from exports_app.plan import Request
 from exports_app.resources import registry
 from exports_app.resources.base import Resource
+from exports_app.validation import allowed_resource
 from exports_app.visibility import Sight
 from exports_app.web import options, words
 from exports_app.web.forms import ExportForm
@@ -154,13 +155,9 @@ def _show(
 
 
 def _resource(user: Any, name: str) -> Resource:
-    declared = registry.get(name)
-    if declared is None:
+    if registry.get(name) is None:
         raise errors.NotFound("There is no such data to export.")
-    resource = declared()
-    if not resource.is_allowed(user):
-        raise errors.PermissionDenied(f"You may not export {resource.get_title()}.")
-    return resource
+    return allowed_resource(name, user)
 
 
 def _max_rows(resource: Resource) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -26,15 +24,14 @@ def keys(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         return render(request, "exports/keys.html", {"keys": mine.order_by("-created")})
     name = posted_text(request, "name")[:100]
-    problem = ""
+    problem, token = "", None
     if not name:
         problem = "Give the key a name, so that you know later what it is for."
     elif mine.count() >= MAX_KEYS:
         problem = f"You have {MAX_KEYS} keys. Revoke one that is not used any more."
-    made: dict[str, Any] = {"problem": problem}
-    if not problem:
-        _, made["token"] = ApiToken.objects.create(user=request.user, name=name)
-    context = made | {"keys": mine.order_by("-created"), "name": name}
+    else:
+        _, token = ApiToken.objects.create(user=request.user, name=name)
+    context = {"problem": problem, "token": token, "keys": mine.order_by("-created"), "name": name}
     return render(request, "exports/keys.html", context, status=400 if problem else 200)
 
 
