@@ -112,7 +112,8 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
-    "django_structlog.middlewares.RequestMiddleware",
+    "exports_app.web.away.DatabaseAwayMiddleware",
+    "exports_app.web.away.RequestLogMiddleware",
 ]
 ROOT_URLCONF = "exportsite.urls"
 ASGI_APPLICATION = "exportsite.asgi.application"

@@ -69,7 +69,7 @@ def test_the_list_holds_mine_and_what_is_shared_with_me_newest_first(browser: Cl
 @pytest.mark.parametrize(
     ("status", "values", "shown"),
     [
-        (Status.QUEUED, {}, "Queued"),
+        (Status.QUEUED, {}, "Queued Next in the queue."),
         (Status.RUNNING, {}, "Running"),
         (Status.QUEUED, {"next_attempt_at": timezone.now() + 2 * HOUR}, "Retrying Trying again in 1 hour."),
         (Status.COMPLETED, {}, "Completed 1,234,567 64.0 MB just now in 23 hours"),
@@ -91,6 +91,7 @@ def test_a_running_export_shows_how_far_it_is(browser: Client, alice: User) -> N
     make_job(alice, Status.RUNNING, rows_done=417_000, estimated_rows=1_000_000, estimate_exact=True)
     page = browser.get("/exports/")
     assert "417,000 of 1,000,000 rows" in text(page)
+    assert "pace" in controls(page)
     assert '<progress class="bar running"' in page.content.decode()
     assert 'max="100" value="41.7"' in page.content.decode()
 

@@ -126,11 +126,32 @@ def test_marks_that_turn_the_direction_of_text_end_with_the_name(browser: Client
     assert f"The preset \N{FIRST STRONG ISOLATE}{name}\N{POP DIRECTIONAL ISOLATE} is saved." in said
 
 
-def test_a_preset_needs_a_name(browser: Client) -> None:
-    page = browser.post("/exports/new/customers/", PLAIN | {"save": "1", "preset-name": " "})
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        (" ", "Give the preset a name."),
+        ("a\0b", "Null characters are not allowed."),
+        ("W" * 101, "Ensure this value has at most 100 characters (it has 101)."),
+        ("Taken", "There is a preset of this name already. Choose another name."),
+    ],
+)
+def test_a_preset_needs_a_name_of_its_own_and_keeps_what_was_typed(
+    browser: Client, alice: User, name: str, problem: str
+) -> None:
+    ExportPreset.objects.create(owner=alice, name="Taken", resource="customers")
+    page = browser.post("/exports/new/customers/", PLAIN | {"save": "1", "preset-name": name})
     assert page.status_code == 400
-    assert "Give the preset a name." in text(page)
-    assert not ExportPreset.objects.exists()
+    assert f"The preset is not saved. {problem}" in text(page)
+    assert '<details class="card more" open>' in page.content.decode()
+    assert f'name="preset-name" value="{name}"' in page.content.decode()
+    assert ExportPreset.objects.count() == 1
+
+
+def test_few_presets_stand_above_the_form_the_chosen_one_first(browser: Client, alice: User) -> None:
+    made = [ExportPreset.objects.create(owner=alice, name=f"Preset {n}", resource="customers") for n in range(7)]
+    page = browser.get(f"/exports/new/customers/?preset={made[6].pk}")
+    assert "Presets Preset 6 Preset 0 Preset 1 Preset 2 Preset 3 All" in text(page)
+    assert controls(page).count("preset") == 5
 
 
 def test_presets_stand_on_the_first_page_and_are_deleted_by_their_owner_alone(
@@ -139,7 +160,7 @@ def test_presets_stand_on_the_first_page_and_are_deleted_by_their_owner_alone(
     mine = ExportPreset.objects.create(owner=alice, name="Mine", resource="customers")
     his = ExportPreset.objects.create(owner=bob, name="His", resource="customers")
     his.shared_with.add(alice)
-    assert "His customers from bob Mine customers Share Save Delete" in text(browser.get("/exports/new/"))
+    assert "His Customers From bob Mine Customers Share : Mine User names" in text(browser.get("/exports/new/"))
     assert browser.post(f"/exports/presets/{his.pk}/delete/").status_code == 403
     assert browser.post(f"/exports/presets/{mine.pk}/delete/").status_code == 302
     assert list(ExportPreset.objects.all()) == [his]
@@ -150,8 +171,13 @@ def test_a_preset_is_shared_by_names_and_that_is_ended(browser: Client, alice: U
     browser.post(f"/exports/presets/{preset.pk}/share/", {"people": "bob, "})
     assert list(preset.shared_with.all()) == [bob]
     assert "The preset Mine is shared with bob." in text(browser.get("/exports/new/"))
-    browser.post(f"/exports/presets/{preset.pk}/share/", {"people": "bob, dora"})
-    assert "There is no user dora." in text(browser.get("/exports/new/"))
+    refused = browser.post(f"/exports/presets/{preset.pk}/share/", {"people": "bob, dora"})
+    assert refused.status_code == 400
+    assert "There is no user dora." in text(refused)
+    assert 'name="people" value="bob, dora"' in refused.content.decode()
+    crowd = ", ".join(f"user{n}" for n in range(51))
+    refused = browser.post(f"/exports/presets/{preset.pk}/share/", {"people": crowd})
+    assert "A preset is shared with 50 users at most." in text(refused)
     assert list(preset.shared_with.all()) == [bob]
     browser.post(f"/exports/presets/{preset.pk}/share/", {"people": ""})
     assert not preset.shared_with.exists()
@@ -245,12 +271,13 @@ def test_anothers_key_cannot_be_revoked(browser: Client, bob: User) -> None:
         ("/exports/keys/", "name"),
         ("/exports/{job}/share/", "username"),
         ("/exports/{job}/unshare/", "username"),
-        ("/exports/new/customers/", "preset-name"),
+        ("/exports/presets/{preset}/share/", "people"),
     ],
 )
 def test_text_that_no_database_stores_is_refused(browser: Client, alice: User, path: str, name: str) -> None:
     values = {"format": "csv", "columns": ["id"], "save": "1", name: "a\0b"}
-    answer = browser.post(path.format(job=make_job(alice).pk), values, follow=True)
+    preset = ExportPreset.objects.create(owner=alice, name="Mine", resource="customers")
+    answer = browser.post(path.format(job=make_job(alice).pk, preset=preset.pk), values, follow=True)
     assert "holds a NUL character" in text(answer)
     assert "a\0b" not in text(answer)
 

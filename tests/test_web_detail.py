@@ -84,3 +84,39 @@ def test_whom_it_is_shared_with_may_not_share_it_on(browser: Client, alice: User
     assert "share" not in controls(browser.get(f"/exports/{job.pk}/"))
     assert browser.post(f"/exports/{job.pk}/share/", {"username": "charlie"}).status_code == 403
     assert browser.post(f"/exports/{job.pk}/unshare/", {"username": "alice"}).status_code == 403
+
+
+def test_options_stand_there_in_the_words_of_the_form(browser: Client, alice: User) -> None:
+    options = {"delimiter": ";", "header": False, "escape_formulas": True, "bom": True, "timezone": "Europe/Berlin"}
+    shown = text(browser.get(f"/exports/{make_job(alice, 'completed', options=options).pk}/"))
+    said = "Byte order mark yes Header line no Time zone Europe/Berlin Delimiter Semicolon Formulas shown as text"
+    assert said in shown
+
+
+@pytest.mark.parametrize(
+    ("status", "values", "way_out"),
+    [
+        ("failed", {"error_code": "too_many_rows"}, True),
+        ("failed", {"error_code": "storage_unavailable"}, False),
+        ("expired", {}, True),
+        ("cancelled", {}, False),
+    ],
+)
+def test_the_form_is_the_way_out_where_the_same_would_fail_again(
+    browser: Client, alice: User, status: str, values: dict[str, Any], way_out: bool
+) -> None:
+    page = browser.get(f"/exports/{make_job(alice, status, **values).pk}/")
+    assert ("anew" in controls(page)) == way_out
+
+
+def test_the_day_is_said_where_it_changes(browser: Client, alice: User) -> None:
+    job = make_job(alice, "expired")
+    for kind, at in (
+        (EventKind.QUEUED, "2026-02-26T23:59:58Z"),
+        (EventKind.STARTED, "2026-02-26T23:59:59Z"),
+        (EventKind.COMPLETED, "2026-02-27T00:00:01Z"),
+    ):
+        event = ExportEvent.objects.create(job=job, kind=kind)
+        ExportEvent.objects.filter(pk=event.pk).update(at=at)
+    shown = text(browser.get(f"/exports/{job.pk}/"))
+    assert "Asked for 2026-02-26 23:59:58 Started 23:59:59 Completed 2026-02-27 00:00:01" in shown

@@ -47,7 +47,7 @@ def test_without_permissions_there_are_no_cards_of_tables(client: Client, charli
     assert "resource-customers" not in controls(client.get("/exports/new/"))
     refused = client.get("/exports/new/customers/")
     assert refused.status_code == 403
-    assert "You may not export Customers. permission_denied" in text(refused)
+    assert "You may not export Customers. If you need to, ask an administrator for access." in text(refused)
 
 
 def test_an_unknown_resource_is_not_found(browser: Client) -> None:
@@ -119,7 +119,7 @@ def test_parameters_become_controls_too(browser: Client, alice: User) -> None:
         ({"filter-amount_min": "ten"}, "filter-amount_min", "Enter a number."),
         ({"filter-status": ["LOST"]}, "filter-status", "Select a valid choice. LOST is not one of"),
         ({"filter-booked_at_after": "yesterday"}, "filter-booked_at_after", "Enter a valid date"),
-        ({"limit": "0"}, "limit", "Ensure this value is greater than or equal to 1."),
+        ({"limit": "0"}, "limit", "Give a number of 1 or more."),
         ({"format": "docx"}, "format", "Select a valid choice. docx is not one of"),
     ],
 )

@@ -12,6 +12,8 @@ from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.test import Client
 
+from tests.web_pages import text
+
 pytestmark = pytest.mark.django_db(transaction=True)
 
 SENT: dict[str, Any] = {
@@ -56,3 +58,18 @@ def test_csv_shows_the_headers_that_were_given(browser: Client) -> None:
 def test_formats_that_have_no_use_for_headers_are_said(browser: Client) -> None:
     page = browser.get("/exports/new/customers/").content.decode()
     assert re.search(r'data-formats="json ndjson parquet" data-testid="headers-unused"', page)
+
+
+def test_a_mail_is_for_a_file_that_is_made_in_the_background(browser: Client) -> None:
+    at_once = browser.post("/exports/new/customers/preview/", SENT | {"format": "csv"})
+    assert 'data-action="Download"' in at_once.content.decode()
+    mailed = browser.post("/exports/new/customers/preview/", SENT | {"format": "csv", "email": "on"})
+    assert 'data-action="Start export"' in mailed.content.decode()
+    assert "Made in the background" in text(mailed)
+
+
+def test_a_file_without_rows_is_said_to_be_one(browser: Client) -> None:
+    shown = browser.post(
+        "/exports/new/customers/preview/", SENT | {"format": "csv", "filter-lifetime_value_min": "1e9"}
+    )
+    assert "No row matches; the file would hold none." in text(shown)

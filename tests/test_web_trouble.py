@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import OperationalError
 from django.template.loader import render_to_string
 from django.test import Client
 from pytest_django import Settings
@@ -22,7 +23,39 @@ def test_switched_off_every_page_says_so(browser: Client, settings: Settings) ->
     for path in ("/exports/", "/exports/new/", f"/exports/{uuid4()}/"):
         answer = browser.get(path)
         assert (answer.status_code, answer["Retry-After"]) == (503, "60")
-        assert "Exports are switched off at the moment. exports_disabled" in text(answer)
+        assert "Exports are switched off at the moment. An operator did that." in text(answer)
+
+
+@pytest.mark.parametrize(
+    ("path", "media_type"),
+    [
+        ("/exports/", "text/html"),
+        ("/exports/new/customers/", "text/html"),
+        ("/login/", "text/html"),
+        ("/admin/", "text/html"),
+        ("/api/v1/exports/", "application/json"),
+    ],
+)
+def test_without_a_database_everybody_is_told_to_come_back(
+    browser: Client, monkeypatch: pytest.MonkeyPatch, path: str, media_type: str
+) -> None:
+    def away(request: Any) -> Any:
+        raise OperationalError("connection refused")
+
+    monkeypatch.setattr("django.contrib.auth.middleware.get_user", away)
+    answer = browser.get(path)
+    assert (answer.status_code, answer["Retry-After"]) == (503, "5")
+    assert answer["Content-Type"].startswith(media_type)
+    assert "The database is away at the moment." in answer.content.decode()
+    assert "connection refused" not in answer.content.decode()
+
+
+def test_a_refusal_says_what_to_do(browser: Client, alice: User) -> None:
+    job = make_job(alice, Status.EXPIRED)
+    said = text(browser.get(f"/exports/{job.pk}/download/"))
+    assert "410 The file of this export has expired. Start a new export to have it again. gone" in said
+    said = text(browser.get(f"/exports/{uuid4()}/"))
+    assert "404 There is no such export. It may have been deleted, or it is not shared with you. not_found" in said
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/nothing/", "/static/none.css", "/admin/nothing/", "/exports/nothing/"])

@@ -21,21 +21,19 @@ from exports_app.resources.base import Resource
 from exports_app.validation import allowed_resource
 from exports_app.visibility import Sight
 from exports_app.web import options, words
-from exports_app.web.forms import ExportForm
+from exports_app.web.forms import PRESET_NAME, ExportForm
 from exports_app.web.pages import page, posted_text
 from exports_app.web.preview import Preview
+
+MOST_PRESETS = 5
+"""Offered above the form; all of them stand on the page before it."""
 
 
 @page
 @require_safe
 def new(request: HttpRequest) -> HttpResponse:
     """What there is to export."""
-    cards = [
-        {"resource": each, "columns": len(each.visible_columns(request.user)), "max_rows": _max_rows(each)}
-        for each in registry.allowed(request.user)
-    ]
-    saved = [presets.shown(request.user, each) for each in presets.visible_presets(request.user)]
-    return render(request, "exports/new.html", {"cards": cards, "presets": saved})
+    return _choose(request)
 
 
 @page
@@ -82,14 +80,32 @@ def delete_preset(request: HttpRequest, id: UUID) -> HttpResponse:
 def share_preset(request: HttpRequest, id: UUID) -> HttpResponse:
     """With exactly these users; with nobody where the field is empty."""
     preset = presets.own_preset(request.user, id)
-    people = [name for each in request.POST.get("people", "").split(",") if (name := each.strip())]
+    typed = posted_text(request, "people")
+    people = list(dict.fromkeys(name for each in typed.split(",") if (name := each.strip())))
     try:
-        presets.update_preset(request.user, preset, {"shared_with": people[: services.MAX_SHARED]})
-        shared = f"shared with {', '.join(people)}" if people else "no longer shared"
-        messages.success(request, f"The preset {preset.name} is {shared}.")
+        if len(people) > services.MAX_SHARED:
+            raise errors.Invalid(f"A preset is shared with {services.MAX_SHARED} users at most.")
+        presets.update_preset(request.user, preset, {"shared_with": people})
     except errors.Invalid as error:
-        messages.warning(request, " ".join((error.errors or {}).get("shared_with", [str(error)])))
+        problem = " ".join((error.errors or {}).get("shared_with", [str(error)]))
+        return _choose(request, {"id": str(id), "people": typed, "problem": problem})
+    shared = f"shared with {', '.join(people)}" if people else "no longer shared"
+    messages.success(request, f"The preset {words.isolated(preset.name)} is {shared}.")
     return redirect("exports:new")
+
+
+def _choose(request: HttpRequest, refused: dict[str, str] | None = None) -> HttpResponse:
+    """``refused``: whom a preset could not be shared with, as it was typed, and why."""
+    cards = [
+        {"resource": each, "columns": len(each.visible_columns(request.user)), "max_rows": _max_rows(each)}
+        for each in registry.allowed(request.user)
+    ]
+    saved = [
+        presets.shown(request.user, each) | {"title": registry.title_of(each.resource)}
+        for each in presets.visible_presets(request.user)
+    ]
+    context = {"cards": cards, "presets": saved, "refused": refused}
+    return render(request, "exports/new.html", context, status=400 if refused else 200)
 
 
 def _export(request: HttpRequest, form: ExportForm) -> HttpResponseBase:
@@ -112,12 +128,12 @@ def _export(request: HttpRequest, form: ExportForm) -> HttpResponseBase:
 
 
 def _save(request: HttpRequest, form: ExportForm) -> HttpResponse:
-    name = posted_text(request, "preset-name")
+    name = form.cleaned_data[PRESET_NAME]
     if not name:
-        raise errors.Invalid("Give the preset a name.")
+        raise errors.Invalid("The preset is not valid.", errors={"name": ["Give the preset a name."]})
     wanted = form.to_request()
     values = {each: getattr(wanted, each) for each in presets.FIELDS}
-    preset = presets.create_preset(request.user, values | {"name": name[:100]})
+    preset = presets.create_preset(request.user, values | {"name": name})
     messages.success(request, f"The preset {words.isolated(preset.name)} is saved.")
     return redirect(f"{reverse('exports:create', args=[form.resource.name])}?preset={preset.pk}")
 
@@ -142,13 +158,16 @@ def _start(request: HttpRequest, name: str) -> Request | None:
 def _show(
     request: HttpRequest, resource: Resource, form: ExportForm, *, preview: Preview | None = None, status: int = 200
 ) -> HttpResponse:
+    applied = _uuid(request.GET.get("preset", ""))
     mine = [preset for preset in presets.visible_presets(request.user) if preset.resource == resource.name]
+    mine.sort(key=lambda preset: preset.pk != applied)
     context: dict[str, Any] = {
         "form": form,
         "resource": resource,
         "preview": preview,
-        "presets": mine,
-        "preset_id": _uuid(request.GET.get("preset", "")),
+        "presets": mine[:MOST_PRESETS],
+        "more_presets": len(mine) > MOST_PRESETS,
+        "preset_id": applied,
         "locales": [(code, Locale.parse(code).english_name) for code in options.LOCALES],
     }
     return render(request, "exports/create.html", context, status=status)

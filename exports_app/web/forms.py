@@ -11,6 +11,7 @@ from typing import Any
 from django import forms
 
 from exports_app import errors
+from exports_app.models import ExportPreset
 from exports_app.pipeline.formats import FORMATS, get_format
 from exports_app.plan import Request
 from exports_app.resources.base import Resource
@@ -24,6 +25,7 @@ FEW_CHOICES = 8
 FILTER = "filter-"
 PARAMETER = "parameter-"
 OPTION = "option-"
+PRESET_NAME = "preset-name"
 BIGGEST_LIMIT = 2**62
 
 
@@ -47,6 +49,7 @@ class ExportForm(forms.Form):
         min_value=1,
         max_value=BIGGEST_LIMIT,
         label="Row limit",
+        error_messages={"min_value": "Give a number of 1 or more.", "invalid": "Give a whole number."},
         widget=forms.NumberInput(attrs={"placeholder": "No limit", "data-testid": "limit"}),
     )
     ids = forms.CharField(
@@ -90,6 +93,7 @@ class ExportForm(forms.Form):
         self.fields.update({FILTER + name: controls.filter_field(each) for name, each in self.filters.items()})
         self.fields.update({PARAMETER + name: field for name, field in parameters.items()})
         self.fields.update({OPTION + name: field for name, field in offered.items()})
+        self.fields[PRESET_NAME] = _preset_name()
 
     def _choices(self, name: str, choices: list[tuple[str, str]]) -> None:
         field = self.fields[name]
@@ -162,6 +166,10 @@ class ExportForm(forms.Form):
                 bound.label = end.label[len(shared) :].strip().capitalize()
             yield FilterGroup(shared, [bound for _, bound in ends], "range")
 
+    def preset_name(self) -> forms.BoundField:
+        """The name to save it all under."""
+        return self[PRESET_NAME]
+
     # What it says
 
     def to_request(self) -> Request:
@@ -196,12 +204,26 @@ class ExportForm(forms.Form):
         for group, prefix in (("filters", FILTER), ("parameters", PARAMETER), ("options", OPTION)):
             if isinstance(nested.get(group), Mapping):
                 nested |= {prefix + name: texts for name, texts in nested.pop(group).items()}
+        if "name" in nested:
+            nested[PRESET_NAME] = nested.pop("name")
         known = {name: texts for name, texts in nested.items() if name in self.fields}
         for name, texts in known.items():
             for text in texts if isinstance(error, errors.Invalid) else [str(error)]:
                 self.add_error(name, text)
         if len(known) < len(nested) or not known:
             self.add_error(None, str(error))
+
+
+def _preset_name() -> forms.Field:
+    attributes = {
+        "placeholder": "Name, for example Monthly revenue",
+        "autocomplete": "off",
+        "data-testid": "preset-name",
+    }
+    longest = ExportPreset._meta.get_field("name").max_length
+    return forms.CharField(
+        required=False, max_length=longest, label="Name of the preset", widget=forms.TextInput(attributes)
+    )
 
 
 def _control(filter_input: FilterInput) -> str:

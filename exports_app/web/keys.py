@@ -14,6 +14,8 @@ from exports_app.web.pages import page, posted_text
 
 MAX_KEYS = 20
 """Keys that one user may have."""
+MAX_NAME = 100
+"""Characters of a key's name."""
 
 
 @page
@@ -23,10 +25,12 @@ def keys(request: HttpRequest) -> HttpResponse:
     mine = ApiToken.objects.filter(user=request.user)
     if request.method != "POST":
         return render(request, "exports/keys.html", {"keys": mine.order_by("-created")})
-    name = posted_text(request, "name")[:100]
+    name = posted_text(request, "name")
     problem, token = "", None
     if not name:
         problem = "Give the key a name, so that you know later what it is for."
+    elif len(name) > MAX_NAME:
+        problem = f"A name has {MAX_NAME} characters at most; this one has {len(name)}."
     elif mine.count() >= MAX_KEYS:
         problem = f"You have {MAX_KEYS} keys. Revoke one that is not used any more."
     else:

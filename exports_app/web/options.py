@@ -7,7 +7,7 @@ from typing import Any
 
 from django import forms
 
-from exports_app.pipeline.formats import get_format
+from exports_app.pipeline.formats import FORMATS, get_format
 from exports_app.pipeline.formats.csv import DELIMITERS, LINE_ENDINGS
 from exports_app.pipeline.formats.locale import DECIMAL_SEPARATORS, NAMED_DATES
 
@@ -63,6 +63,20 @@ def option_fields(formats: list[str]) -> dict[str, forms.Field]:
 def heeding(name: str, formats: list[str]) -> list[str]:
     """The formats, of these, that heed an option."""
     return [each for each in formats if name in get_format(each).options]
+
+
+def said(name: str, value: Any) -> tuple[str, str]:
+    """An option of a finished export as a name and a value: ``Delimiter``, ``Semicolon``."""
+    if name == "escape_formulas":
+        return "Formulas", "shown as text" if value else "left as they are"
+    if name == "header":
+        return "Header line", "yes" if value else "no"
+    field = option_fields(list(FORMATS)).get(name)
+    label = str(field.label) if field else name.replace("_", " ").capitalize()
+    if isinstance(value, bool):
+        return label, "yes" if value else "no"
+    choices = list(field.widget.choices) if isinstance(field, forms.ChoiceField) else []
+    return label, str(dict(choices).get(value, value))
 
 
 def value_of(name: str, cleaned: Any) -> Any:

@@ -18,6 +18,15 @@ from django_htmx.http import HttpResponseClientRefresh
 from exports_app import errors, services
 from exports_app.logs import log
 
+WAYS_OUT = {
+    "permission_denied": "If you need to, ask an administrator for access.",
+    "column_forbidden": "If you need to, ask an administrator for access.",
+    "not_found": "It may have been deleted, or it is not shared with you.",
+    "unavailable": "Nothing is lost. Try it again in a moment.",
+    "exports_disabled": "An operator did that. Try it again in a while.",
+}
+"""What to do about a refusal whose sentence does not say."""
+
 View = Callable[..., HttpResponseBase]
 
 
@@ -58,7 +67,9 @@ def back(request: HttpRequest, otherwise: str) -> str:
 
 def refusal(error: errors.ExportError, request: HttpRequest | None = None) -> HttpResponse:
     """The error as a page; without the request nothing of it reads the database."""
-    content = render_to_string("exports/error.html", {"error": error}, request)
+    what, _, way_out = str(error).partition(". ")
+    context = {"error": error, "what": f"{what.rstrip('.')}.", "way_out": way_out or WAYS_OUT.get(error.code, "")}
+    content = render_to_string("exports/error.html", context, request)
     response = HttpResponse(content, status=error.status)
     if error.retry_after:
         response["Retry-After"] = str(error.retry_after)

@@ -20,6 +20,8 @@ NUMBERS = (Kind.INTEGER, Kind.FLOAT, Kind.DECIMAL)
 ROWS_PER_SECOND = 250_000
 """What the time is guessed from: the slowest format on a machine like docs/benchmarks.md's."""
 
+NO_ROWS = "No row matches; the file would hold none."
+
 
 @dataclass(frozen=True, slots=True)
 class Cell:
@@ -54,22 +56,22 @@ class Preview:
             return cls(problems=[*_texts(error.errors)] or [str(error)])
         shown = found.preview
         kinds = [each.kind for each in shown.columns] if shown else []
-        is_direct = found.estimate.strategy == Strategy.DIRECT
+        is_direct = found.estimate.strategy == Strategy.DIRECT and not form.cleaned_data.get("email")
         return cls(
             rows=("" if found.estimate.exact else "About ") + words.counted(found.estimate.rows, "row"),
-            how=_how(found),
+            how=_how(found, is_direct),
             action="Download" if is_direct else "Start export",
             is_direct=is_direct,
-            warnings=found.warnings,
+            warnings=found.warnings if found.estimate.rows else [*found.warnings, NO_ROWS],
             titles=[_title(each, plan.format) for each in shown.columns] if shown else [],
             cells=[[_cell(*each) for each in zip(row, kinds, strict=True)] for row in shown.rows] if shown else [],
         )
 
 
-def _how(found: Forecast) -> str:
+def _how(found: Forecast, is_direct: bool) -> str:
     """``About 1.2 MB. Comes at once.``"""
     size = f"About {words.size(found.bytes)}. " if found.bytes is not None else ""
-    if found.estimate.strategy == Strategy.DIRECT:
+    if is_direct:
         return size + "Comes at once."
     seconds = found.estimate.rows / ROWS_PER_SECOND
     when = "in a moment" if seconds < 3 else f"in about {words.duration(round(seconds))}"

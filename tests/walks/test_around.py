@@ -62,6 +62,47 @@ def test_settings_are_kept_as_a_preset_and_used_again(page: Page) -> None:
     expect(mine).to_have_count(0)
 
 
+def test_a_preset_is_shared_and_used_by_the_other_alone(page: Page, chromium: Browser) -> None:
+    sign_in(page)
+    page.goto(f"{SITE}/exports/new/customers/")
+    page.fill(by("label-email"), "Address")
+    page.click(by("preset-open"))
+    page.fill(by("preset-name"), "Addresses")
+    page.press(by("preset-name"), "Enter")
+    expect(page.locator(by("message"))).to_contain_text("The preset Addresses is saved.")
+    page.goto(f"{SITE}/exports/new/")
+    mine = page.locator(by("saved-preset"), has_text="Addresses")
+    mine.locator(by("preset-share-open")).click()
+    mine.locator(by("preset-people")).fill("bob, nobody-of-that-name")
+    mine.locator(by("preset-share")).click()
+    expect(mine.locator(by("preset-problem"))).to_have_text("There is no user nobody-of-that-name.")
+    expect(mine.locator(by("preset-people"))).to_be_focused()
+    mine.locator(by("preset-people")).fill("bob")
+    mine.locator(by("preset-share")).click()
+    expect(page.locator(by("message"))).to_contain_text("The preset Addresses is shared with bob.")
+    other = chromium.new_context().new_page()
+    sign_in(other, "bob")
+    other.goto(f"{SITE}/exports/new/")
+    expect(other.locator(by("saved-preset"), has_text="Addresses")).to_contain_text("From demo")
+    other.click("text=Addresses")
+    expect(other.locator(by("label-email"))).to_have_value("Address")
+    mine.locator(by("preset-delete")).click()
+    page.click(by("confirm"))
+    expect(mine).to_have_count(0)
+    assert other.reload().status == 404  # type: ignore[union-attr]
+    other.context.close()
+
+
+def test_the_list_leads_to_sharing_and_links(page: Page) -> None:
+    sign_in(page)
+    start(page, "customers")
+    wait_for_state(page, "completed")
+    page.goto(f"{SITE}/exports/")
+    page.locator(by("share-open")).first.click()
+    expect(page.locator(by("make-link"))).to_be_in_viewport()
+    expect(page.locator(by("share-with"))).to_be_in_viewport()
+
+
 def test_the_list_is_narrowed_and_the_way_out_is_a_click(page: Page) -> None:
     sign_in(page)
     start(page, "customers")

@@ -96,16 +96,17 @@ window.toast = (text) => {
   setTimeout(() => said.remove(), 8000);
 };
 
-// A server that is away is waited for, and said to be.
-document.addEventListener("htmx:sseError", () => {
-  document.getElementById("reconnecting").hidden = false;
-});
-document.addEventListener("htmx:sseOpen", () => {
+// A server that is away, or has no database, is waited for, and said to be.
+function setAway(away) {
   const notice = document.getElementById("reconnecting");
-  if (notice.hidden) return;
-  notice.hidden = true;
-  window.htmx.trigger("#exports, #export", "refresh");
-});
+  const was = notice && !notice.hidden;
+  if (notice) notice.hidden = !away;
+  return was;
+}
+document.addEventListener("htmx:sseError", () => setAway(true));
+document.addEventListener("htmx:sseOpen", () => { if (setAway(false)) window.htmx.trigger("#exports, #export", "refresh"); });
+document.addEventListener("htmx:responseError", () => setAway(true));
+document.addEventListener("htmx:afterSwap", () => setAway(false));
 
 // A page that refreshes itself says so once per change of state, in its title and to screen readers.
 document.addEventListener("htmx:afterSwap", () => {

@@ -104,6 +104,15 @@ if (list.children.length > 8) {
   list.before(find);
 }
 
+// Return in the name of a preset saves it; otherwise it would press the first button, which starts the export.
+const presetName = form.elements["preset-name"];
+presetName.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter") return;
+  event.preventDefault();
+  form.requestSubmit(form.elements.save);
+});
+["input", "change"].forEach((kind) => presetName.addEventListener(kind, (event) => event.stopPropagation()));
+
 // Time zones as this browser knows them, its own first.
 const zones = document.getElementById("known-timezones");
 if (zones && Intl.supportedValuesOf) {
@@ -128,6 +137,6 @@ document.addEventListener("htmx:afterSwap", (event) => {
 // A file that comes at once leaves the page as it is: say so, and let the button be pressed again.
 form.addEventListener("submit", (event) => {
   if (form.dataset.direct !== "yes" || (event.submitter && event.submitter.name)) return;
-  window.toast("Your file is being built and comes as a download. You also find it in your list.");
+  window.toast("Your file is being built and comes as a download. No copy of it is kept.");
   setTimeout(() => { form.querySelectorAll("button:disabled").forEach((each) => { each.disabled = false; }); }, 1500);
 });

@@ -1,0 +1,42 @@
+"""The database is away: what a browser is told then, wherever in a request that is noticed."""
+
+from __future__ import annotations
+
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse
+from django.utils.deprecation import MiddlewareMixin
+from django_structlog.middlewares import RequestMiddleware
+
+from exports_app import errors
+from exports_app.logs import log
+from exports_app.web.pages import refusal
+
+AWAY = (OperationalError, InterfaceError)
+UNKNOWN = "user_is_unknown"
+"""Set on a request whose user could not be looked up."""
+
+
+class DatabaseAwayMiddleware(MiddlewareMixin):
+    """503 and a page, for views that do not see to it themselves: signing in, one-time links, the admin."""
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        """Called by Django for what a view raised."""
+        if not isinstance(exception, AWAY):
+            return None
+        log.error("export.page.database_away", exc_info=exception)
+        return refusal(errors.DatabaseAway())
+
+
+class RequestLogMiddleware(RequestMiddleware):
+    """Who asks is looked up for the log. Where that fails the view finds out, and answers as it should."""
+
+    @staticmethod
+    def bind_user_id(request: HttpRequest) -> None:
+        """Have each line of the log name the user, if there is one and the database says who."""
+        if getattr(request, UNKNOWN, False):  # asked again, it would have to wait again
+            return
+        try:
+            RequestMiddleware.bind_user_id(request)
+        except AWAY:
+            setattr(request, UNKNOWN, True)
+            log.warning("export.request.user_unknown")
