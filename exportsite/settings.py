@@ -303,6 +303,7 @@ vars().update(
 )
 EMAIL_TIMEOUT: int = globals().get("EMAIL_TIMEOUT") or 10  # seconds of one command; EMAIL_URL may end with ?timeout=
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", "exports@localhost")
+EMAIL_SUBJECT_PREFIX = "[Exports] "  # of mails to the operators
 OPERATORS: list[str] = env.list("ADMINS", [])
 ADMINS = [("Operator", address) for address in OPERATORS]
 

@@ -313,7 +313,7 @@ def test_operators_hear_once_an_hour_that_more_than_a_tenth_failed(alice: User, 
     assert not notify.notify_next()
     [message] = mail.outbox
     assert message.to == ["operator@example.com"]
-    assert message.subject == "[Django] 3 of 21 exports failed within the last hour"
+    assert message.subject == "[Exports] 3 of 21 exports failed within the last hour"
     assert "2 x database_unavailable\n1 x bad_query" in str(message.body)
     assert b'exports_alerts_total{alert="failure_rate"} 1.0' in metrics.page()
     ExportNotification.objects.update(created_at="2020-01-01T00:00:00Z")

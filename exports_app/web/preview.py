@@ -53,7 +53,8 @@ class Preview:
             plan = make_plan(form.to_request(), user)
             found = forecast(plan)
         except errors.ExportError as error:
-            return cls(problems=[*_texts(error.errors)] or [str(error)])
+            form.add_refusal(error)
+            return cls(problems=list(_form_problems(form)))
         shown = found.preview
         kinds = [each.kind for each in shown.columns] if shown else []
         is_direct = found.estimate.strategy == Strategy.DIRECT and not form.cleaned_data.get("email")
@@ -97,15 +98,3 @@ def _form_problems(form: ExportForm) -> Iterator[str]:
         label = form.fields[name].label if name in form.fields else None
         for text in texts:
             yield f"{label}: {text}" if label else str(text)
-
-
-def _texts(nested: Any) -> Iterator[str]:
-    """The sentences of an error, however deep they stand."""
-    if isinstance(nested, str):
-        yield nested
-    elif isinstance(nested, dict):
-        for each in nested.values():
-            yield from _texts(each)
-    elif nested:
-        for each in nested:
-            yield from _texts(each)

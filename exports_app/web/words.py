@@ -65,9 +65,9 @@ def until(moment: datetime, now: datetime) -> str:
 
 
 def duration(seconds: float) -> str:
-    """``0.4 s``, ``42 s``, ``3 min 20 s``, ``2 h 5 min``"""
+    """``0.4 s``, ``42 s``, ``3 min 20 s``, ``2 h 5 min``; whole seconds as such: ``8 s``"""
     if seconds < 10:
-        return f"{seconds:.1f}{NO_BREAK}s"
+        return f"{seconds}{NO_BREAK}s" if isinstance(seconds, int) else f"{seconds:.1f}{NO_BREAK}s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes == 0:
         return f"{rest}{NO_BREAK}s"
