@@ -6,12 +6,14 @@ and every one waits for the event loop and for the interpreter's lock again: mor
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
 from inspect import iscoroutinefunction
 
 from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.base import BaseHandler
-from django.http import HttpRequest
+from django.http import HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import Resolver404, resolve
 
@@ -27,7 +29,23 @@ class SiteHandler(ASGIHandler):
     async def get_response_async(self, request: HttpRequest) -> HttpResponseBase:
         if _is_asynchronous(request):
             return await super().get_response_async(request)
-        return await sync_to_async(self._synchronous.get_response)(request)
+        answering = asyncio.ensure_future(sync_to_async(self._answer)(request))
+        try:
+            return await asyncio.shield(answering)
+        except asyncio.CancelledError:  # the client left; a thread cannot be cancelled, and its answer may hold much
+            await sync_to_async((await answering).close)()
+            raise
+
+    def _answer(self, request: HttpRequest) -> HttpResponseBase:
+        response = self._synchronous.get_response(request)
+        if isinstance(response, StreamingHttpResponse) and not response.is_async:
+            # A static file: read here, since Django would do it in a call of its own, and warn.
+            response.streaming_content = _one(b"".join(response))
+        return response
+
+
+async def _one(content: bytes) -> AsyncIterator[bytes]:
+    yield content
 
 
 def _is_asynchronous(request: HttpRequest) -> bool:

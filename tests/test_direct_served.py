@@ -46,8 +46,8 @@ def download(server: WebServer, headers: dict[str, str], **body: Any) -> request
     )
 
 
-def begin(server: WebServer, headers: dict[str, str], **body: Any) -> Any:
-    """A slow client's socket that has read the head of the answer and the first bytes."""
+def ask(server: WebServer, headers: dict[str, str], **body: Any) -> Any:
+    """A slow client's socket that has sent its request."""
     data = json.dumps(BODY | body).encode()
     head = [
         "POST /api/v1/exports/download/ HTTP/1.1",
@@ -58,6 +58,12 @@ def begin(server: WebServer, headers: dict[str, str], **body: Any) -> Any:
     ]
     plain = server.connect(buffer=4_096)
     plain.sendall("\r\n".join(head).encode() + b"\r\n\r\n" + data)
+    return plain
+
+
+def begin(server: WebServer, headers: dict[str, str], **body: Any) -> Any:
+    """A slow client's socket that has read the head of the answer and the first bytes."""
+    plain = ask(server, headers, **body)
     assert plain.recv(1_000).startswith(b"HTTP/1.1 200 OK")
     return plain
 
@@ -99,6 +105,15 @@ def test_a_client_that_leaves_frees_the_connection(server: WebServer, headers: d
     slow.close()
     wait_until(lambda: source_connections() == 0, 3)
     wait_until(lambda: ExportJob.objects.get().status == "cancelled", 3)
+
+
+def test_a_client_that_leaves_before_the_first_byte_is_not_waited_for(
+    server: WebServer, headers: dict[str, str]
+) -> None:
+    fill_customers(100_000)
+    ask(server, headers).close()
+    wait_until(lambda: ExportJob.objects.filter(status="cancelled").exists())
+    assert source_connections() == 0
 
 
 def test_a_slow_client_gets_the_whole_file_and_the_job_knows_how_far_it_is(

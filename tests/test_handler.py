@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from io import BytesIO
 from typing import Any
 
 import pytest
 from asgiref.sync import ThreadSensitiveContext
 from django.db import connections
-from django.http import HttpRequest, HttpResponse
+from django.http import FileResponse, HttpRequest, HttpResponse
 from django.test import override_settings
 from django.urls import path
 
 from exportsite.handler import SiteHandler
 
+SECONDS = 10.0
 SYNCHRONOUS_CALLS = 3
 """Receivers of ``request_started``, the request itself, and the closing of its answer."""
 
@@ -37,7 +39,36 @@ def _in_event_loop() -> str:
     return "loop" if threading.current_thread() is threading.main_thread() else "thread"
 
 
-urlpatterns = [path("sync", synchronous), path("async", asynchronous), path("fail", failing)]
+FILE = b"static " * 20_000
+
+
+def file(request: HttpRequest) -> FileResponse:
+    return FileResponse(BytesIO(FILE))
+
+
+class Slow(HttpResponse):
+    """An answer that is made only once its client has left."""
+
+    began, left, was_closed = (threading.Event() for _ in range(3))
+
+    def close(self) -> None:
+        super().close()
+        self.was_closed.set()
+
+
+def slow(request: HttpRequest) -> HttpResponse:
+    Slow.began.set()
+    assert Slow.left.wait(SECONDS)
+    return Slow()
+
+
+urlpatterns = [
+    path("sync", synchronous),
+    path("async", asynchronous),
+    path("fail", failing),
+    path("file", file),
+    path("slow", slow),
+]
 
 
 class Counting(Executor):
@@ -60,13 +91,25 @@ def thread() -> Iterator[Counting]:
     thread.pool.shutdown()
 
 
-def ask(where: str, thread: Counting) -> tuple[int, str, dict[str, str]]:
-    """Status, body and headers."""
+async def stay() -> None:
+    await asyncio.Event().wait()
+
+
+async def leave_amid_the_answer() -> None:
+    await asyncio.to_thread(Slow.began.wait, SECONDS)
+    asyncio.get_running_loop().call_later(0.1, Slow.left.set)  # once the handler has heard of it
+
+
+def request(where: str, thread: Counting, client: Callable[[], Awaitable[None]] = stay) -> list[Any]:
+    """What is sent to a client that leaves when ``client`` returns."""
     sent: list[Any] = []
     asked = iter([{"type": "http.request", "body": b"", "more_body": False}])
 
     async def receive() -> Any:
-        return next(asked, None) or await asyncio.Event().wait()
+        if first := next(asked, None):
+            return first
+        await client()
+        return {"type": "http.disconnect"}
 
     async def send(message: Any) -> None:
         sent.append(message)
@@ -83,8 +126,14 @@ def ask(where: str, thread: Counting) -> tuple[int, str, dict[str, str]]:
             await SiteHandler()(scope, receive, send)
 
     asyncio.run(run())
-    headers = {name.decode().lower(): value.decode() for name, value in sent[0]["headers"]}
-    return sent[0]["status"], sent[1]["body"].decode(), headers
+    return sent
+
+
+def ask(where: str, thread: Counting) -> tuple[int, str, dict[str, str]]:
+    """Status, body and headers."""
+    head, *body = request(where, thread)
+    headers = {name.decode().lower(): value.decode() for name, value in head["headers"]}
+    return head["status"], b"".join(part.get("body", b"") for part in body).decode(), headers
 
 
 @override_settings(ROOT_URLCONF=__name__)
@@ -108,3 +157,15 @@ def test_an_asynchronous_view_runs_in_the_event_loop(thread: Counting) -> None:
 def test_errors_are_answered_in_the_same_call(where: str, status: int, thread: Counting) -> None:
     assert ask(where, thread)[0] == status
     assert thread.calls == SYNCHRONOUS_CALLS
+
+
+@override_settings(ROOT_URLCONF=__name__)
+def test_a_file_is_read_in_the_same_call(thread: Counting) -> None:
+    assert ask("file", thread)[:2] == (200, FILE.decode())
+    assert thread.calls == SYNCHRONOUS_CALLS
+
+
+@override_settings(ROOT_URLCONF=__name__)
+def test_an_answer_whose_client_left_meanwhile_is_closed(thread: Counting) -> None:
+    assert request("slow", thread, leave_amid_the_answer) == []
+    assert Slow.was_closed.is_set()
