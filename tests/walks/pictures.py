@@ -50,6 +50,21 @@ def fail(page: Page) -> str:
     return path
 
 
+def keep_preset(page: Page) -> None:
+    """Settings with a name, shared with bob."""
+    page.goto(f"{SITE}/exports/new/customers/")
+    page.check(by("filter-country_code-DE"))
+    page.click(by("preset-open"))
+    page.fill(by("preset-name"), "Customers in Germany")
+    page.click(by("preset-save"))
+    page.wait_for_selector(by("message"))
+    page.goto(f"{SITE}/exports/new/")
+    page.click(by("preset-share-open"))
+    page.fill(by("preset-people"), "bob")
+    page.click(by("preset-share"))
+    page.wait_for_selector(by("message"))
+
+
 def take(browser: Browser, shown: Page, name: str, path: str, ready: Callable[[Page], object] | None = None) -> None:
     """One page, wide and narrow, light and dark."""
     state = shown.context.storage_state()
@@ -80,6 +95,7 @@ def main() -> None:
         page = browser.new_context().new_page()
         sign_in(page)
         take(browser, page, "exports-empty", "/exports/")
+        keep_preset(page)
         take(browser, page, "choose", "/exports/new/")
         take(browser, page, "new-export", "/exports/new/transactions/", previewed)
         done = start(page, "customers")

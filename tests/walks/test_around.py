@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from tests.walks.browser import SITE, by, download, sign_in, start, wait_for_state
@@ -77,6 +78,7 @@ def test_a_preset_is_shared_and_used_by_the_other_alone(page: Page, chromium: Br
     mine.locator(by("preset-share")).click()
     expect(mine.locator(by("preset-problem"))).to_have_text("There is no user nobody-of-that-name.")
     expect(mine.locator(by("preset-people"))).to_be_focused()
+    assert Axe().run(page).violations_count == 0
     mine.locator(by("preset-people")).fill("bob")
     mine.locator(by("preset-share")).click()
     expect(page.locator(by("message"))).to_contain_text("The preset Addresses is shared with bob.")
