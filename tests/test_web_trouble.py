@@ -24,6 +24,7 @@ def test_switched_off_every_page_says_so(browser: Client, settings: Settings) ->
         answer = browser.get(path)
         assert (answer.status_code, answer["Retry-After"]) == (503, "60")
         assert "Exports are switched off at the moment. An operator did that." in text(answer)
+        assert '<a class="button" href="" data-testid="try-again">' in answer.content.decode()
 
 
 @pytest.mark.parametrize(
