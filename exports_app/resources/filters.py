@@ -59,7 +59,7 @@ def forbidden_filters(resource: Resource, user: User) -> set[str]:
 
 def check(resource: Resource, given: Mapping[str, Any]) -> QueryDict:
     """The given values in the form a filterset reads. Raises ``errors.Invalid`` with the names that are wrong."""
-    known = {each.name: each for each in describe(resource)}
+    known = {each.name: each for each in describe(resource)} if given else {}
     wrong: dict[str, list[str]] = {
         name: [errors.unknown("filter", name, sorted(known))] for name in given if name not in known
     }
