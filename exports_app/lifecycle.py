@@ -316,10 +316,8 @@ def _take_back(job: ExportJob) -> bool:
     values: dict[str, Any] = {"crashes": F("crashes") + 1, "lease_expires_at": None, "next_attempt_at": None}
     here = job.strategy != Strategy.BACKGROUND  # its client is gone with the process, so that nobody goes on with it
     failed = here or job.crashes + 1 >= MAX_CRASHES
+    error = WorkerLost("The server stopped while it sent the file. Start the export again." if here else "")
     if failed:
-        error = (
-            WorkerLost("The server stopped while it sent the file. Start the export again.") if here else WorkerLost()
-        )
         values |= {"completed_at": Now(), "error_code": error.code, "error_detail": str(error)}
     else:
         values["rung_at"] = None
@@ -328,11 +326,11 @@ def _take_back(job: ExportJob) -> bool:
             return False
         record_event(job.pk, EventKind.LOST, {"worker": job.worker})
         if failed:
-            record_event(job.pk, EventKind.FAILED, {"code": WorkerLost.code, "detail": str(WorkerLost())})
+            record_event(job.pk, EventKind.FAILED, {"code": error.code, "detail": str(error)})
             notifications.record(job.pk, WebhookEvent.FAILED)
-            metrics.job_ended(job, "failed", code=WorkerLost.code)
+            metrics.job_ended(job, "failed", code=error.code)
         else:
-            metrics.job_retried(WorkerLost.code)
+            metrics.job_retried(error.code)
     job.refresh_from_db()
     return True
 

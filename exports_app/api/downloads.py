@@ -16,11 +16,10 @@ from rest_framework.views import APIView
 
 from exports_app import downloads, services
 from exports_app.api.answers import Answer, PageSerializer
-from exports_app.api.lists import answer_page
+from exports_app.api.lists import PAGE_PARAMETERS, Pages, answer_page
 from exports_app.api.negotiation import AnyAccept
 from exports_app.api.schema import refusals
 from exports_app.api.serializers import iso
-from exports_app.api.views import PAGE_PARAMETERS, Pages
 from exports_app.models import ExportEvent
 
 TOKEN = OpenApiParameter("token", str, description="A one-time token; without it, the login decides.")

@@ -13,9 +13,9 @@ from rest_framework.views import APIView
 from exports_app import errors, plan, previews, services
 from exports_app.api.answers import Answer
 from exports_app.api.serializers import ExportRequestSerializer
+from exports_app.api.views import get_resource
 from exports_app.choices import Strategy
 from exports_app.pipeline.types import Kind
-from exports_app.resources import registry
 
 ESTIMATE = {
     "estimated_rows": 1_234_567,
@@ -95,9 +95,7 @@ class EstimateView(APIView):
     )
     def post(self, request: Request, name: str) -> Response:
         services.require_enabled()
-        declared = registry.get(name)
-        if declared is None or not declared().is_allowed(request.user):
-            raise errors.NotFound("There is no such data, or you may not export it.")
+        get_resource(request.user, name)
         body = EstimateRequestSerializer(data=request.data, context={"resource": name})
         body.is_valid(raise_exception=True)
         planned = plan.make_plan(body.to_request(request.user), request.user)

@@ -1,18 +1,65 @@
-"""Lists that are read page by page and take no filters."""
+"""Lists that are read page by page: what may stand in their query, and the pages themselves."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
+from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
+from drf_spectacular.utils import OpenApiParameter
+from rest_framework.exceptions import NotFound
+from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from exports_app.api.views import Pages, check_query
+from exports_app import errors
+
+PAGE_PARAMETERS = [
+    OpenApiParameter("cursor", str, description="From `next` or `previous` of a page."),
+    OpenApiParameter(
+        "page_size", {"type": "integer", "minimum": 1, "default": 50}, description="Entries on a page, 200 at most."
+    ),
+]
 
 Row = TypeVar("Row", bound=Model)
+
+
+class Pages(CursorPagination):
+    """``{"next", "previous", "results"}``, newest first."""
+
+    ordering = ("-created_at", "-id")
+    page_size = 50
+    page_size_query_param = "page_size"
+    max_page_size = 200
+
+    def get_page_size(self, request: Request) -> int | None:
+        given = request.query_params.get(self.page_size_query_param)
+        if given is not None and not (given.isascii() and given.isdigit() and int(given[:10]) > 0):
+            raise errors.Invalid("The query is not valid.", errors={"page_size": ["Give a number from 1 to 200."]})
+        return super().get_page_size(request)
+
+    def decode_cursor(self, request: Request) -> Any:
+        try:
+            cursor = super().decode_cursor(request)
+        except NotFound as error:
+            raise _no_cursor() from error
+        if cursor is not None and "\0" in str(cursor.position):
+            raise _no_cursor()
+        return cursor
+
+    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any] | None:
+        """Raises ``errors.Invalid`` for a cursor that no page gave out."""
+        try:
+            return super().paginate_queryset(queryset, request, view)
+        except ValidationError as error:
+            raise _no_cursor() from error
+
+
+def _no_cursor() -> errors.Invalid:
+    message = "Take it from next or previous of a page."
+    return errors.Invalid("The query is not valid.", errors={"cursor": [message]})
 
 
 def answer_page(
@@ -22,8 +69,20 @@ def answer_page(
     show: Callable[[Row], dict[str, Any]],
     pages: type[Pages] = Pages,
 ) -> Response:
-    """The page that is asked for. Raises ``errors.Invalid`` for any other parameter of the query."""
+    """The page of a list without filters. Raises ``errors.Invalid`` for any other parameter of the query."""
     check_query(request)
     pager = pages()
     page = pager.paginate_queryset(rows, request, view=view) or []
     return pager.get_paginated_response([show(row) for row in page])
+
+
+def check_query(request: Request, *names: str) -> None:
+    """Raises ``errors.Invalid`` for a query parameter that is neither among ``names`` nor one of a page."""
+    if wrong := unknown_names(request, names):
+        raise errors.Invalid("The query is not valid.", errors=wrong)
+
+
+def unknown_names(request: Request, names: Iterable[str]) -> dict[str, Any]:
+    """What is wrong with which parameter of the query."""
+    known = [*names, "cursor", Pages.page_size_query_param]
+    return {name: [errors.unknown("filter", name, known)] for name in request.query_params if name not in known}

@@ -14,10 +14,9 @@ from rest_framework.views import APIView
 
 from exports_app import presets
 from exports_app.api.answers import Answer, PageSerializer
-from exports_app.api.lists import answer_page
+from exports_app.api.lists import PAGE_PARAMETERS, Pages, answer_page
 from exports_app.api.schema import refusals
 from exports_app.api.serializers import MAX_SHARED, BodySerializer, ColumnChoice
-from exports_app.api.views import PAGE_PARAMETERS, Pages
 
 
 class PresetSerializer(BodySerializer):

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
 import django_filters as df
-from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import status
-from rest_framework.exceptions import NotFound
-from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -28,49 +24,15 @@ from exports_app.api.answers import (
     ResourceSerializer,
     StatusSerializer,
 )
+from exports_app.api.lists import PAGE_PARAMETERS, Pages, unknown_names
 from exports_app.api.schema import IDEMPOTENCY_KEY, LOCATION, refusals
 from exports_app.api.serializers import ExportRequestSerializer, iso, job_json, jobs_json, resource_json, status_json
 from exports_app.choices import Status
 from exports_app.models import ExportJob
 from exports_app.resources import registry
+from exports_app.resources.base import Resource
 
 MAX_KEY = 200
-
-
-class Pages(CursorPagination):
-    """``{"next", "previous", "results"}``, newest first."""
-
-    ordering = ("-created_at", "-id")
-    page_size = 50
-    page_size_query_param = "page_size"
-    max_page_size = 200
-
-    def get_page_size(self, request: Request) -> int | None:
-        given = request.query_params.get(self.page_size_query_param)
-        if given is not None and not (given.isascii() and given.isdigit() and int(given[:10]) > 0):
-            raise errors.Invalid("The query is not valid.", errors={"page_size": ["Give a number from 1 to 200."]})
-        return super().get_page_size(request)
-
-    def decode_cursor(self, request: Request) -> Any:
-        try:
-            cursor = super().decode_cursor(request)
-        except NotFound as error:
-            raise _no_cursor() from error
-        if cursor is not None and "\0" in str(cursor.position):
-            raise _no_cursor()
-        return cursor
-
-    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any] | None:
-        """Raises ``errors.Invalid`` for a cursor that no page gave out."""
-        try:
-            return super().paginate_queryset(queryset, request, view)
-        except ValidationError as error:
-            raise _no_cursor() from error
-
-
-def _no_cursor() -> errors.Invalid:
-    message = "Take it from next or previous of a page."
-    return errors.Invalid("The query is not valid.", errors={"cursor": [message]})
 
 
 MOMENTS = ("created_after", "created_before")
@@ -91,12 +53,6 @@ class ExportFilter(df.FilterSet):
         fields: list[str] = []
 
 
-PAGE_PARAMETERS = [
-    OpenApiParameter("cursor", str, description="From `next` or `previous` of a page."),
-    OpenApiParameter(
-        "page_size", {"type": "integer", "minimum": 1, "default": 50}, description="Entries on a page, 200 at most."
-    ),
-]
 LIST_PARAMETERS = [
     OpenApiParameter("status", str, many=True, enum=Status.values, description="One or more of these."),
     OpenApiParameter("resource", str),
@@ -113,8 +69,7 @@ class ResourceListView(APIView):
 
     @extend_schema(operation_id="resources_list", responses={200: ResourceSerializer(many=True)})
     def get(self, request: Request) -> Response:
-        allowed = [declared() for declared in registry.every()]
-        return Response([resource_json(each, request.user) for each in allowed if each.is_allowed(request.user)])
+        return Response([resource_json(each, request.user) for each in registry.allowed(request.user)])
 
 
 class ResourceView(APIView):
@@ -122,10 +77,15 @@ class ResourceView(APIView):
 
     @extend_schema(operation_id="resources_retrieve", responses={200: ResourceSerializer})
     def get(self, request: Request, name: str) -> Response:
-        declared = registry.get(name)
-        if declared is None or not declared().is_allowed(request.user):
-            raise errors.NotFound("There is no such data, or you may not export it.")
-        return Response(resource_json(declared(), request.user))
+        return Response(resource_json(get_resource(request.user, name), request.user))
+
+
+def get_resource(user: Any, name: str) -> Resource:
+    """Raises ``errors.NotFound``, also for what this user may not export."""
+    declared = registry.get(name)
+    if declared is None or not declared().is_allowed(user):
+        raise errors.NotFound("There is no such data, or you may not export it.")
+    return declared()
 
 
 def read_request(request: Request) -> tuple[plan.Request, services.Extras]:
@@ -219,19 +179,8 @@ def _again(request: Request, job: ExportJob) -> Response:
     return Response(job_json(services.get_export(request.user, job.pk), request.user))
 
 
-def check_query(request: Request, *names: str) -> None:
-    """Raises ``errors.Invalid`` for a query parameter that is neither among ``names`` nor one of a page."""
-    if wrong := _unknown(request, names):
-        raise errors.Invalid("The query is not valid.", errors=wrong)
-
-
-def _unknown(request: Request, names: Iterable[str]) -> dict[str, Any]:
-    known = [*names, "cursor", Pages.page_size_query_param]
-    return {name: [errors.unknown("filter", name, known)] for name in request.query_params if name not in known}
-
-
 def _filtered(request: Request, jobs: QuerySet[ExportJob]) -> QuerySet[ExportJob]:
-    wrong = _unknown(request, ExportFilter.base_filters)
+    wrong = unknown_names(request, ExportFilter.base_filters)
     wrong |= {name: ["Enter a date and a time."] for name in MOMENTS if request.query_params.get(name) == ""}
     filters = ExportFilter(data=request.query_params, queryset=jobs)
     if not filters.is_valid():

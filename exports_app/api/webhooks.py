@@ -13,10 +13,9 @@ from rest_framework.views import APIView
 
 from exports_app import webhooks
 from exports_app.api.answers import Answer, PageSerializer
-from exports_app.api.lists import answer_page
+from exports_app.api.lists import PAGE_PARAMETERS, answer_page
 from exports_app.api.schema import refusals
 from exports_app.api.serializers import BodySerializer, iso
-from exports_app.api.views import PAGE_PARAMETERS
 from exports_app.choices import Delivery, WebhookEvent
 from exports_app.models import ExportNotification, ExportWebhook
 

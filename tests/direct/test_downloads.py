@@ -293,6 +293,7 @@ def test_a_download_whose_server_died_has_failed(api: APIClient, alice: User, st
     job = only_job()
     assert (job.status, job.error_code) == ("failed", "worker_lost")
     assert job.error_detail == "The server stopped while it sent the file. Start the export again."
+    assert job.events.get(kind=EventKind.FAILED).data["detail"] == job.error_detail
     assert run.run_next("exports") is None
     assert only_job().claim == 1
 
