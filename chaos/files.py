@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import random
-import signal
 import statistics
 import threading
 import time
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -52,11 +51,11 @@ def workbook(scene: Scene) -> None:
     scene.until_ended(seconds=600)
     scene.slow(2)
     job = scene.ask(format="xlsx")
-    kills: list[Callable[[Scene, int], None]] = [_child, _term, _group]
+    kills = (Scene.kill_child, Scene.end_worker, Scene.kill_group)
     for rows, kill in zip(ROWS_OF_BOTH_SHEETS, kills, strict=True):
         _until_rows(scene, job, rows)
         claim = scene.now(job).claim
-        kill(scene, scene.child_of(job))
+        kill(scene, job)
         scene.until_claimed_again(job, claim)
         scene.site.revive()
         scene.slow(2)
@@ -67,20 +66,6 @@ def workbook(scene: Scene) -> None:
     scene.expect(max(len(each) for each in sheets) == 2, "the file has one sheet only")
     _same_members(scene, *paths)
     _read_by_all(scene, paths[1])
-
-
-def _child(_: Scene, child: int) -> None:
-    os.kill(child, signal.SIGKILL)
-
-
-def _term(scene: Scene, child: int) -> None:
-    worker = scene.site.worker_of(child)
-    worker.signal(signal.SIGTERM)
-    scene.until("the worker to end", lambda: not worker.runs, 30)
-
-
-def _group(scene: Scene, child: int) -> None:
-    scene.site.worker_of(child).kill_group()
 
 
 def _until_rows(scene: Scene, job: ExportJob, rows: int) -> None:
@@ -242,7 +227,7 @@ def under_writers(scene: Scene) -> None:
         for number in (1, 3, 5):
             scene.until_parts(job, number)
             claim = scene.now(job).claim
-            os.kill(scene.child_of(job), signal.SIGKILL)
+            scene.kill_child(job)
             scene.until_claimed_again(job, claim)
         completed(scene)
     finally:

@@ -39,7 +39,7 @@ def resumed(scene: Scene, job: ExportJob) -> None:
 @fault("C1", "pool child SIGKILL amid a chunk", "taken back after its lease, goes on behind the last part")
 def child_killed(scene: Scene) -> None:
     job = scene.under_way()
-    os.kill(scene.child_of(job), signal.SIGKILL)
+    scene.kill_child(job)
     scene.until_ended()
     resumed(scene, job)
 
@@ -47,7 +47,7 @@ def child_killed(scene: Scene) -> None:
 @fault("C2", "worker group SIGKILL", "as C1, on another worker")
 def group_killed(scene: Scene) -> None:
     job = scene.under_way()
-    scene.site.worker_of(scene.child_of(job)).kill_group()
+    scene.kill_group(job)
     scene.until_ended()
     resumed(scene, job)
 
@@ -285,7 +285,7 @@ def skewed(scene: Scene) -> None:
     scene.slow(2)
     quiet, killed = scene.ask(compression="gzip"), scene.ask()
     scene.until_parts(killed)
-    os.kill(scene.child_of(killed), signal.SIGKILL)
+    scene.kill_child(killed)
     began = time.monotonic()
     scene.until_claimed_again(killed)
     waited = time.monotonic() - began
@@ -310,7 +310,7 @@ def poison(scene: Scene) -> None:
     job = scene.ask()
     for number in (1, 2, 3):
         scene.until(f"claim {number}", partial(_claimed, scene, job, number))
-        os.kill(scene.child_of(job), signal.SIGKILL)
+        scene.kill_child(job)
     scene.site.s3.heal()
     scene.until_ended()
     ended = scene.now(job)
@@ -329,7 +329,7 @@ def unacknowledged(scene: Scene) -> None:
     scene.until("the resets", lambda: not rule.left, 60)
     scene.until_ended()
     job = scene.under_way()
-    scene.site.worker_of(scene.child_of(job)).kill_group()  # only a sweep takes the job back
+    scene.kill_group(job)  # only a sweep takes the job back
     began = time.monotonic()
     scene.until_ended()
     scene.notes.append(f"all done {time.monotonic() - began:.1f} s after the last kill")

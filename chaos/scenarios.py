@@ -7,7 +7,6 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable
-from functools import partial
 
 from django.contrib.auth import get_user_model
 
@@ -36,7 +35,7 @@ def killed_five_times(scene: Scene) -> None:
     scene.slow(3)
     job = scene.ask(compression="gzip")
     kept: list[tuple[int, str, int]] = []
-    for number, kill in enumerate((_child, _group, _postgres, _redis, _term), start=1):
+    for number, kill in enumerate((Scene.kill_child, Scene.kill_group, _postgres, _redis, Scene.end_worker), start=1):
         scene.until_parts(job, number)
         scene.until_running(job)
         if scene.now(job).status not in ACTIVE:
@@ -45,25 +44,13 @@ def killed_five_times(scene: Scene) -> None:
         kill(scene, job)
         kept = list(job.parts.values_list(*PART))
         if kill is not _redis:
-            scene.until("another claim", partial(_claimed_after, scene, job, claim))
+            scene.until_claimed_again(job, claim)
         scene.site.revive()
         scene.slow(3)
     completed(scene)
     parts = list(job.parts.values_list(*PART))
     scene.expect(parts[: len(kept)] == kept, "parts on record were written again")
     scene.notes.append(f"{len(parts)} parts by claims {dict(Counter(claim for _, _, claim in parts))}")
-
-
-def _claimed_after(scene: Scene, job: ExportJob, claim: int) -> bool:
-    return scene.now(job).claim > claim
-
-
-def _child(scene: Scene, job: ExportJob) -> None:
-    os.kill(scene.child_of(job), signal.SIGKILL)
-
-
-def _group(scene: Scene, job: ExportJob) -> None:
-    scene.site.worker_of(scene.child_of(job)).kill_group()
 
 
 def _postgres(scene: Scene, job: ExportJob) -> None:
@@ -76,12 +63,6 @@ def _redis(scene: Scene, job: ExportJob) -> None:
     pid = service_pid("redis")
     os.kill(pid, signal.SIGKILL)
     scene.until("another Redis", lambda: service_pid("redis") != pid, 60)
-
-
-def _term(scene: Scene, job: ExportJob) -> None:
-    worker = scene.site.worker_of(scene.child_of(job))
-    worker.signal(signal.SIGTERM)
-    scene.until("the worker to end", lambda: not worker.runs, 30)
 
 
 @fault("S2", "PostgreSQL, then S3 away for 60 s amid five exports", "all complete, no attempt used", rows=300_000)

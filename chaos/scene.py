@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import os
 import random
 import re
+import signal
 import time
 import zlib
 from collections import Counter
@@ -77,6 +79,20 @@ class Scene:
         job = self.ask()
         self.until_parts(job)
         return job
+
+    def kill_child(self, job: ExportJob) -> None:
+        """SIGKILL to the process that runs the job."""
+        os.kill(self.child_of(job), signal.SIGKILL)
+
+    def kill_group(self, job: ExportJob) -> None:
+        """SIGKILL to its worker with all children."""
+        self.site.worker_of(self.child_of(job)).kill_group()
+
+    def end_worker(self, job: ExportJob) -> None:
+        """SIGTERM to its worker, as a deploy sends it."""
+        worker = self.site.worker_of(self.child_of(job))
+        worker.signal(signal.SIGTERM)
+        self.until("the worker to end", lambda: not worker.runs, 30)
 
     def until(self, what: str, condition: Callable[[], Any], seconds: float = DEADLINE) -> Any:
         """The condition's value once it is true."""
