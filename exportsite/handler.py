@@ -7,8 +7,10 @@ and every one waits for the event loop and for the interpreter's lock again: mor
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from inspect import iscoroutinefunction
+from io import SEEK_END
+from typing import IO, Any
 
 from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIHandler
@@ -25,6 +27,14 @@ class SiteHandler(ASGIHandler):
         super().__init__()
         self._synchronous = BaseHandler()
         self._synchronous.load_middleware()
+
+    def create_request(self, scope: Mapping[str, Any], body_file: IO[bytes]) -> Any:
+        """The request, or None, and its refusal. A body sent in chunks has a length here too, else DRF reads none."""
+        request, refusal = super().create_request(scope, body_file)
+        if request is not None and "HTTP_TRANSFER_ENCODING" in request.META:
+            request.META["CONTENT_LENGTH"] = str(body_file.seek(0, SEEK_END))
+            body_file.seek(0)
+        return request, refusal
 
     async def get_response_async(self, request: HttpRequest) -> HttpResponseBase:
         if _is_asynchronous(request):

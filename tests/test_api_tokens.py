@@ -44,3 +44,9 @@ def test_an_expired_token_opens_nothing_and_the_upkeep_removes_it(alice: User) -
     assert ApiToken.objects.count() == 2
     retention.prune()
     assert ApiToken.objects.count() == 1
+
+
+@pytest.mark.django_db
+def test_a_token_of_bytes_that_are_no_text_opens_nothing() -> None:
+    refused = APIClient(HTTP_AUTHORIZATION="Bearer \xff").get("/api/v1/exports/")
+    assert (refused.status_code, refused.json()) == (401, {"code": "not_authenticated", "detail": "Invalid token."})

@@ -214,3 +214,12 @@ def test_an_old_client_gets_a_length(server: WebServer, headers: dict[str, str])
     assert response.headers["X-Export-Strategy"] == "direct"
     assert Customer.objects.count() == ExportJob.objects.get().row_count
     plain.close()
+
+
+def test_a_body_that_is_sent_in_chunks_is_read(server: WebServer, headers: dict[str, str]) -> None:
+    def send(*pieces: bytes) -> requests.Response:
+        sent = headers | {"Content-Type": "application/json"}
+        return requests.post(f"{server.url}/api/v1/exports/", data=iter(pieces), headers=sent, timeout=30)
+
+    assert send(b'{"resource": ', b'"customers"}').status_code == 202
+    assert send(*[b"x" * 65_536] * 17).status_code == 413

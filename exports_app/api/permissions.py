@@ -7,6 +7,7 @@ from typing import Any
 from django.utils import timezone
 from knox.auth import TokenAuthentication
 from rest_framework.authentication import get_authorization_header
+from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from structlog.contextvars import bind_contextvars
@@ -23,6 +24,8 @@ class BearerAuthentication(TokenAuthentication):  # type: ignore[misc]  # knox s
         words = get_authorization_header(request).split()
         if len(words) != 2 or words[0].lower() not in PREFIXES:
             return None
+        if not words[1].isascii():  # knox would fail on it
+            raise AuthenticationFailed("Invalid token.")
         user, token = self.authenticate_credentials(words[1])
         bind_contextvars(user_id=user.pk)  # for the log: who asks was not known before
         return user, token
