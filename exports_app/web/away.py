@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any, NoReturn
+
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.utils.deprecation import MiddlewareMixin
+from django.utils.functional import SimpleLazyObject
 from django_structlog.middlewares import RequestMiddleware
 
 from exports_app import errors
@@ -12,8 +16,6 @@ from exports_app.logs import log
 from exports_app.web.pages import refusal
 
 AWAY = (OperationalError, InterfaceError)
-UNKNOWN = "user_is_unknown"
-"""Set on a request whose user could not be looked up."""
 
 
 class DatabaseAwayMiddleware(MiddlewareMixin):
@@ -28,15 +30,18 @@ class DatabaseAwayMiddleware(MiddlewareMixin):
 
 
 class RequestLogMiddleware(RequestMiddleware):
-    """Who asks is looked up for the log. Where that fails the view finds out, and answers as it should."""
+    """Who asks is looked up for the log. Where that fails the view is told, and answers as it should."""
 
     @staticmethod
     def bind_user_id(request: HttpRequest) -> None:
         """Have each line of the log name the user, if there is one and the database says who."""
-        if getattr(request, UNKNOWN, False):  # asked again, it would have to wait again
-            return
         try:
             RequestMiddleware.bind_user_id(request)
-        except AWAY:
-            setattr(request, UNKNOWN, True)
-            log.warning("export.request.user_unknown")
+        except AWAY as error:
+            unknown: Any = SimpleLazyObject(partial(_again, error))
+            request.user = unknown
+
+
+def _again(error: Exception) -> NoReturn:
+    """The same at once: another look would wait for the database as long as the first did."""
+    raise error
