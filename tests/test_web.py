@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 from typing import Any
 from uuid import uuid4
@@ -15,6 +16,9 @@ from pytest_django import DjangoAssertNumQueries
 from exports_app.choices import Status
 from exports_app.models import ExportJob
 from tests.web_pages import HOUR, controls, make_job, text
+
+MOST_OF_A_LIST = 15_000
+"""Bytes of a page of twenty exports; with the scripts and styles the whole page keeps below 100 KB."""
 
 # Signing in
 
@@ -127,6 +131,15 @@ def test_a_long_list_has_pages(browser: Client, alice: User) -> None:
     second = browser.get("/exports/?page=2")
     assert controls(second).count("export") == 1
     assert "Newer Page 2 of 2" in text(second)
+
+
+def test_a_full_page_of_exports_is_sent_compressed(browser: Client, alice: User) -> None:
+    for _ in range(20):
+        make_job(alice, Status.COMPLETED)
+    page = browser.get("/exports/", headers={"Accept-Encoding": "gzip"})
+    assert page["Content-Encoding"] == "gzip"
+    assert len(page.content) < MOST_OF_A_LIST
+    assert gzip.decompress(page.content).count(b'data-testid="export"') == 20
 
 
 def test_the_list_asks_the_database_no_more_often_when_it_is_long(

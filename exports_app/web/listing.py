@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
+from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_safe
 
 from exports_app import progress, services
@@ -25,6 +26,7 @@ PAGE_SIZE = 20
 
 
 @page
+@gzip_page
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
     """My exports and those shared with me; for staff, everybody's."""
@@ -32,6 +34,7 @@ def home(request: HttpRequest) -> HttpResponse:
 
 
 @page
+@gzip_page
 @require_safe
 def rows(request: HttpRequest) -> HttpResponse:
     """The list of the home page alone, for its refresh."""
