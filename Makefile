@@ -43,7 +43,7 @@ QUICK = $(filter --quick,$(ARGS))
 bench: setup  ## Measure speed and memory beside the peers; writes docs/benchmarks.md, unless ARGS=--quick
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
 	@$(STACK) run --follow-parent --services-only -- $(PYTHON) -m benchmarks $(ARGS)
-	@EXPORTS_MAX_ACTIVE=0 $(STACK) run --follow-parent --rows $(if $(QUICK),100000,1000000) -- $(PYTHON) -m benchmarks.latency $(QUICK)
+	@WEB_CONCURRENCY=2 EXPORTS_MAX_ACTIVE=0 $(STACK) run --follow-parent --rows $(if $(QUICK),100000,1000000) -- $(PYTHON) -m benchmarks.latency $(QUICK)
 	@$(STACK) run --follow-parent --rows 20000 -- $(PYTHON) -m benchmarks.streams $(QUICK)
 
 chaos: setup  ## Break workers, database, Redis and S3 under running exports; a few minutes

@@ -1,4 +1,4 @@
-"""How quick the API is: ``EXPORTS_MAX_ACTIVE=0 … stack run -- python -m benchmarks.latency [--quick]``.
+"""How quick the API is: ``WEB_CONCURRENCY=2 EXPORTS_MAX_ACTIVE=0 … stack run -- python -m benchmarks.latency``.
 
 The table of jobs holds 100,000; each of 50 clients has a user of its own and one connection, and asks for statuses,
 its list, single exports, and new small ones, which the workers then make on the same machine. Once each client pauses
@@ -172,7 +172,7 @@ def load(tokens: list[dict[str, str]], seconds: float, pause: float, each: dict[
         lines.append(
             f"| {kind} | {len(took):,} | {p50:.0f} | {p95:.0f} | {p99:.0f} | {each[kind].web:.1f} | {postgres} |"
         )
-    rate = f"{calls / lasted:.0f} calls a second; the web process was at work {used / lasted / 10:.0f} % of the time."
+    rate = f"{calls / lasted:.0f} calls a second; what serves them used {used / lasted / 10:.0f} % of a core."
     return "\n".join([*lines, "", rate])
 
 
@@ -202,7 +202,7 @@ def _conditions(busy: float) -> str:
     shares = ", ".join(f"{share} {kind}" for kind, share in MIX.items())
     return (
         f"{CLIENTS} clients on this machine, each with a user and a connection of its own, {JOBS:,} exports in the "
-        f"table, one web process, and the workers that make what is asked for: 100 rows each. Of 100 calls: {shares}. "
+        f"table, web processes: {os.environ.get('WEB_CONCURRENCY', '1')}, and the workers that make what is asked for: 100 rows each. Of 100 calls: {shares}. "
         "The last two columns are processor time of one call, measured one behind the other; unlike the others they "
         f"hardly depend on what else the machine does.{page.others(busy)}"
     )

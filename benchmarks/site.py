@@ -31,10 +31,13 @@ def process(name: str) -> int:
 
 def usage() -> Usage:
     """What has been used so far."""
-    web, postgres = process("web"), process("postgres")
-    children = Path(f"/proc/{postgres}/task/{postgres}/children").read_text().split()
-    ticks = sum(_ticks(postgres)) + sum(sum(_ticks(int(child))[:2]) for child in children)
-    return Usage(_milliseconds(sum(_ticks(web)[:2])), _milliseconds(ticks))
+    return Usage(_milliseconds(_family(process("web"))), _milliseconds(_family(process("postgres"))))
+
+
+def _family(pid: int) -> int:
+    """Ticks of a process and all its children, those that have ended too."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return sum(_ticks(pid)) + sum(sum(_ticks(int(child))[:2]) for child in children)
 
 
 def _ticks(pid: int) -> list[int]:

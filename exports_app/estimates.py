@@ -6,11 +6,12 @@ import time
 from dataclasses import dataclass
 
 import psycopg
+from django.db import OperationalError
 
 from exports_app import conf, errors
 from exports_app.choices import Strategy
 from exports_app.pipeline.sources.sql import Query
-from exports_app.plan import Plan, Table, connect_source
+from exports_app.plan import Plan, Table, borrow_source
 
 EXACT_ROWS = 1_000_001
 """Rows are counted up to here; beyond, the planner's word is good enough."""
@@ -40,7 +41,7 @@ def estimate_rows(plan: Plan, *, seconds: float = COUNT_SECONDS) -> Estimate:
     ends = time.monotonic() + seconds
     try:
         found = [_table_rows(table, plan.limit, ends) for table in plan.tables]
-    except psycopg.OperationalError as error:
+    except (psycopg.OperationalError, OperationalError) as error:
         raise errors.DatabaseAway() from error
     return Estimate(rows=sum(rows for rows, _ in found), exact=all(exact for _, exact in found))
 
@@ -51,7 +52,7 @@ def _table_rows(table: Table, limit: int | None, ends: float) -> tuple[int, bool
         known = table.resource.count_rows(table.resource.parameters)
         return _limited(known or 0, limit), known is not None
     enough = _limited(EXACT_ROWS + 1, limit)
-    with connect_source() as connection:
+    with borrow_source() as connection:
         counted = _count(connection, table.query, enough, ends - time.monotonic())
         if counted is not None and (counted < enough or counted == limit):
             return counted, True

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -255,6 +255,24 @@ def connect_source() -> psycopg.Connection[Any]:
     parameters = connections[DEFAULT_DB_ALIAS].get_connection_params()
     wanted = {name: parameters[name] for name in ("dbname", "user", "password", "host", "port") if name in parameters}
     return psycopg.connect(**wanted, connect_timeout=CONNECT_TIMEOUT, prepare_threshold=None, **_KEEPALIVE)
+
+
+@contextmanager
+def borrow_source() -> Iterator[psycopg.Connection[Any]]:
+    """A connection to the source for a short question: Django's own where the rows live there, which need not sign in.
+
+    Never amid a transaction, as the question changes settings. Raises ``OperationalError``, psycopg's or Django's.
+    """
+    django = connections[DEFAULT_DB_ALIAS]
+    if conf.settings.SOURCE_DATABASE_URL or django.in_atomic_block or not django.get_autocommit():
+        with connect_source() as connection:
+            yield connection
+        return
+    try:
+        yield django.connection
+    except psycopg.Error:
+        django.errors_occurred = True  # has Django look at the connection before it is used again
+        raise
 
 
 _KEEPALIVE: dict[str, Any] = {

@@ -207,10 +207,10 @@ def visible_performance(user: Any) -> QuerySet[ExportPerformance]:
 
 def get_export(user: Any, job_id: Any) -> ExportJob:
     """One of them. Raises ``errors.NotFound``, also for another user's."""
-    job = visible_exports(user).filter(pk=job_id).first()
-    if job is None:
-        raise errors.NotFound("There is no such export.")
-    return job
+    try:
+        return visible_exports(user).get(pk=job_id)
+    except ExportJob.DoesNotExist as error:
+        raise errors.NotFound("There is no such export.") from error
 
 
 def own_export(user: Any, job_id: Any) -> ExportJob:
