@@ -202,10 +202,15 @@ def _conditions(busy: float) -> str:
     shares = ", ".join(f"{share} {kind}" for kind, share in MIX.items())
     return (
         f"{CLIENTS} clients on this machine, each with a user and a connection of its own, {JOBS:,} exports in the "
-        f"table, web processes: {os.environ.get('WEB_CONCURRENCY', '1')}, and the workers that make what is asked for: 100 rows each. Of 100 calls: {shares}. "
+        f"table, {_processes()}, and the workers that make what is asked for: 100 rows each. Of 100 calls: {shares}. "
         "The last two columns are processor time of one call, measured one behind the other; unlike the others they "
         f"hardly depend on what else the machine does.{page.others(busy)}"
     )
+
+
+def _processes() -> str:
+    count = int(os.environ.get("WEB_CONCURRENCY", "1"))
+    return "one web process" if count == 1 else f"{count} web processes"
 
 
 def measure(length: Length) -> Iterator[str]:

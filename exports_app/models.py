@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils.functional import cached_property
 from knox.models import AbstractAuthToken
 
 from exports_app.choices import ACTIVE, Channel, Delivery, EventKind, Queue, Status, Strategy
@@ -137,6 +138,11 @@ class ExportJob(models.Model):
     def names(self) -> dict[str, str]:
         """What stands in every log line about it."""
         return {"job": str(self.pk), "resource": self.resource, "request_id": self.request_id}
+
+    @cached_property
+    def people(self) -> list[Any]:
+        """Users it is shared with; of a whole list they are looked up at once (``Prefetch(to_attr="people")``)."""
+        return list(self.shared_with.all())
 
     def has_expired(self, now: datetime) -> bool:
         """Whether the time of a finished file is over, whether or not the sweep came by."""

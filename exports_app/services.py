@@ -12,7 +12,7 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Prefetch, Q, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -191,7 +191,8 @@ def listed_exports(user: Any, *, everybodys: bool) -> QuerySet[ExportJob]:
     What is shared is looked up first, so that PostgreSQL knows how few that are, and finds the newest by the owner's
     index in place of reading everybody's until a page is full.
     """
-    shown = _shown_exports().prefetch_related("shared_with")
+    people = Prefetch("shared_with", to_attr="people")
+    shown = _shown_exports().prefetch_related(people)  # type: ignore[no-redef]  # the cached property
     if user.is_staff and everybodys:
         return shown
     shares = ExportJob.shared_with.through.objects.filter(user_id=user.pk).values_list("exportjob_id", flat=True)
@@ -307,8 +308,7 @@ def _share(job: ExportJob, people: Sequence[Any]) -> None:
     if people:
         job.shared_with.add(*people)
     else:
-        known = {"shared_with": job.shared_with.none()}
-        job._prefetched_objects_cache = known  # type: ignore[attr-defined]  # what prefetch_related would find
+        job.people = []
 
 
 def resolved_options(plan: Plan) -> dict[str, Any]:

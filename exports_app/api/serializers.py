@@ -166,7 +166,7 @@ def _job_json(job: ExportJob, user: Any, places: progress.Places, sight: Sight, 
         "expires_at": iso(job.expires_at),
         "request_id": job.request_id,
         "owner": job.owner.get_username(),
-        "shared_with": [person.get_username() for person in job.shared_with.all()],
+        "shared_with": [person.get_username() for person in job.people],
         "links": {"self": path, "events": f"{path}events/", "cancel": f"{path}cancel/"},
     }
 

@@ -109,7 +109,7 @@ class JobView:
     @property
     def people(self) -> list[str]:
         """Who it is shared with."""
-        return [person.get_username() for person in self.job.shared_with.all()]
+        return [person.get_username() for person in self.job.people]
 
     # How it is going
 
