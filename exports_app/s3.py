@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from functools import cache
+import threading
+from collections.abc import Callable
+from functools import cache, update_wrapper
 from typing import Any
 from urllib.parse import quote
 
@@ -15,6 +17,22 @@ from exports_app import conf
 from exports_app.pipeline.sinks.s3 import S3Store, client_config
 
 QUICK_SECONDS = 1
+
+
+class once:
+    """Cache what is made of a storage; one thread makes it while the others wait.
+
+    A client takes half a second of the processor: made by each of fifty first requests, they would all be too late.
+    """
+
+    def __init__(self, make: Callable[[Any], Any]) -> None:
+        self._made, self._lock = cache(make), threading.Lock()
+        self.cache_clear = self._made.cache_clear
+        update_wrapper(self, make)
+
+    def __call__(self, storage: Any) -> Any:
+        with self._lock:
+            return self._made(storage)
 
 
 class ExportsS3Storage(S3Storage):  # type: ignore[misc]  # django-storages ships no types
@@ -45,17 +63,23 @@ def presigned_url(storage: Any, key: str, *, disposition: str, content_type: str
     return str(request.url)
 
 
-@cache
+@once
 def _public_bucket(storage: Any) -> str:
     """Where the bucket's objects are for browsers, as the client's addressing style has it; ends with a slash."""
     link = _public_client(storage).generate_presigned_url("get_object", {"Bucket": storage.bucket_name, "Key": "key"})
     return str(link).partition("?")[0].removesuffix("key")
 
 
-@cache
+@once
 def _public_client(storage: Any) -> Any:
     """A client that signs for the public host; it sends nothing itself."""
     return _client(storage, conf.settings.S3_PUBLIC_ENDPOINT_URL or storage.endpoint_url)
+
+
+def prepare(storage: Any) -> None:
+    """Make the clients that answer requests."""
+    _public_bucket(storage)
+    quick_client(storage)
 
 
 def check(storage: Any) -> None:
@@ -63,7 +87,7 @@ def check(storage: Any) -> None:
     quick_client(storage).head_bucket(Bucket=storage.bucket_name)
 
 
-@cache
+@once
 def quick_client(storage: Any) -> Any:
     """A client that does not try twice."""
     return _client(

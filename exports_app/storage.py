@@ -34,13 +34,13 @@ def store() -> Store:
     return s3.store(storage)
 
 
-def prepare_check() -> None:
-    """What takes a second or two once in a process: loading the storage's client."""
+def prepare() -> None:
+    """What takes a second or two once in a process, ahead of the first request: loading the storage's clients."""
     storage = exports_storage()
     if not isinstance(storage, FileSystemStorage):
         from exports_app import s3  # as above
 
-        s3.quick_client(storage)
+        s3.prepare(storage)
 
 
 def check() -> None:

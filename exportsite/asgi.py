@@ -5,11 +5,17 @@ from __future__ import annotations
 import os
 
 import django
+from django.urls import resolve
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "exportsite.settings")
 django.setup(set_prefix=False)
 
-from exportsite.handler import SiteHandler  # noqa: E402 - needs the settings
+from exports_app import storage  # noqa: E402 - needs the settings
+from exportsite.handler import SiteHandler  # noqa: E402 - as above
 from exportsite.streams import StreamWithoutThread  # noqa: E402 - as above
+
+# Before the first request, as all that come then would wait for it, and for each other.
+resolve("/")
+storage.prepare()
 
 application = StreamWithoutThread(SiteHandler())

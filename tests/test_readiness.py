@@ -76,7 +76,7 @@ def test_a_worker_that_fell_silent_is_not_there(monkeypatch: pytest.MonkeyPatch)
 
 def test_without_redis_it_is_degraded_since_exports_are_accepted(settings: Any, silence: int) -> None:
     settings.REDIS_URL = f"redis://127.0.0.1:{silence}/0"
-    storage.prepare_check()
+    storage.prepare()
     assert look() == (200, "degraded", {"database": True, "redis": False, "s3": True, "workers": False})
 
 
@@ -84,7 +84,7 @@ def test_without_storage_it_is_unavailable_and_says_nothing_about_where_that_is(
     monkeypatch: pytest.MonkeyPatch, silence: int
 ) -> None:
     monkeypatch.setattr(storage.exports_storage(), "endpoint_url", f"http://127.0.0.1:{silence}")
-    storage.prepare_check()
+    storage.prepare()
     status, word, checks = look()
     assert (status, word, checks["s3"], checks["database"]) == (503, "unavailable", False, True)
 
@@ -92,7 +92,7 @@ def test_without_storage_it_is_unavailable_and_says_nothing_about_where_that_is(
 def test_a_database_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = threading.Event()
     monkeypatch.setitem(readiness.CHECKS, "database", answers.wait)
-    storage.prepare_check()
+    storage.prepare()
     try:
         assert look()[0] == 503
     finally:

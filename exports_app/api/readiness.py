@@ -73,7 +73,7 @@ def look() -> dict[str, Any]:
 
 
 def _look() -> dict[str, Any]:
-    storage.prepare_check()
+    storage.prepare()
     pool = ThreadPoolExecutor(len(CHECKS), thread_name_prefix="readiness")
     began = time.monotonic()
     futures = {name: pool.submit(_run, name, check) for name, check in CHECKS.items()}
