@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache, update_wrapper
 from typing import Any
 from urllib.parse import quote
@@ -11,6 +12,7 @@ from urllib.parse import quote
 import boto3
 from botocore.auth import S3SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
+from botocore.exceptions import BotoCoreError
 from storages.backends.s3 import S3Storage
 
 from exports_app import conf
@@ -77,8 +79,9 @@ def _public_client(storage: Any) -> Any:
 
 
 def prepare(storage: Any) -> None:
-    """Make the clients that answer requests."""
-    _public_bucket(storage)
+    """Make the clients that answer requests. Where there are no keys yet, each link says so when it is asked for."""
+    with suppress(BotoCoreError):
+        _public_bucket(storage)
     quick_client(storage)
 
 

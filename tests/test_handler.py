@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -169,3 +172,10 @@ def test_a_file_is_read_in_the_same_call(thread: Counting) -> None:
 def test_an_answer_whose_client_left_meanwhile_is_closed(thread: Counting) -> None:
     assert request("slow", thread, leave_amid_the_answer) == []
     assert Slow.was_closed.is_set()
+
+
+def test_the_site_starts_where_nothing_it_needs_is_there() -> None:
+    """Neither keys of the storage nor a broker: what needs them says so when it is asked for."""
+    nothing = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    nothing |= {"DEBUG": "1", "DATABASE_URL": "postgres://127.0.0.1:1/none", "REDIS_URL": "redis://127.0.0.1:1/0"}
+    subprocess.run([sys.executable, "-c", "import exportsite.asgi"], env=nothing, check=True, timeout=60)
