@@ -38,8 +38,8 @@ SETTINGS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
 }
-# A scratch database is never read again after a crash.
-SCRATCH_SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+# The machine of a scratch database does not crash; its server may, and must still have what was committed.
+SCRATCH_SETTINGS = {"fsync": "off", "full_page_writes": "off"}
 
 
 class Postgres(Service):
