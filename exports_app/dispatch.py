@@ -16,7 +16,7 @@ BELL_TIMEOUT = 0.5
 
 
 def prepare() -> None:
-    """Load what the first bell needs: half a second once in a process. Nothing is sent, and no broker asked."""
+    """Load what the first bell needs. Nothing is sent, and no broker asked."""
     with _producer().connection_for_write() as connection:
         _ = connection.transport
 

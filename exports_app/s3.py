@@ -24,7 +24,7 @@ QUICK_SECONDS = 1
 class once:
     """Cache what is made of a storage; one thread makes it while the others wait.
 
-    A client takes half a second of the processor: made by each of fifty first requests, they would all be too late.
+    Made by each of fifty first requests, a tenth of a second of the processor each time, most would be too late.
     """
 
     def __init__(self, make: Callable[[Any], Any]) -> None:

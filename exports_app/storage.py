@@ -35,7 +35,7 @@ def store() -> Store:
 
 
 def prepare() -> None:
-    """What takes a second or two once in a process, ahead of the first request: loading the storage's clients."""
+    """Load the storage's clients ahead of the first request, once in a process. Nothing is asked of the storage."""
     storage = exports_storage()
     if not isinstance(storage, FileSystemStorage):
         from exports_app import s3  # as above

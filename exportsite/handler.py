@@ -1,7 +1,7 @@
 """Django's ASGI handler, in which a synchronous request is one piece of work for one thread.
 
 Django's own runs each step of each middleware as a call of its own in the request's thread, twenty for a request here,
-and every one waits for the event loop and for the interpreter's lock again: more than half of what a small call costs.
+and every one waits for the event loop and for the interpreter's lock again: a third of what a small call costs.
 """
 
 from __future__ import annotations

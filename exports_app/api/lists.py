@@ -70,19 +70,14 @@ def answer_page(
     pages: type[Pages] = Pages,
 ) -> Response:
     """The page of a list without filters. Raises ``errors.Invalid`` for any other parameter of the query."""
-    check_query(request)
+    if wrong := unknown_names(request, ()):
+        raise errors.Invalid("The query is not valid.", errors=wrong)
     pager = pages()
     page = pager.paginate_queryset(rows, request, view=view) or []
     return pager.get_paginated_response([show(row) for row in page])
 
 
-def check_query(request: Request, *names: str) -> None:
-    """Raises ``errors.Invalid`` for a query parameter that is neither among ``names`` nor one of a page."""
-    if wrong := unknown_names(request, names):
-        raise errors.Invalid("The query is not valid.", errors=wrong)
-
-
 def unknown_names(request: Request, names: Iterable[str]) -> dict[str, Any]:
-    """What is wrong with which parameter of the query."""
+    """What is wrong with which parameter of the query: those that are neither among ``names`` nor of a page."""
     known = [*names, "cursor", Pages.page_size_query_param]
     return {name: [errors.unknown("filter", name, known)] for name in request.query_params if name not in known}
