@@ -10,8 +10,9 @@ from django.db import OperationalError
 
 from exports_app import conf, errors
 from exports_app.choices import Strategy
+from exports_app.connections import borrow_source
 from exports_app.pipeline.sources.sql import Query
-from exports_app.plan import Plan, Table, borrow_source
+from exports_app.plan import Plan, Table
 
 EXACT_ROWS = 1_000_001
 """Rows are counted up to here; beyond, the planner's word is good enough."""

@@ -35,6 +35,8 @@ class ExportJob(models.Model):
     """``[{"name", "label"}]``, in file order."""
     filters = models.JSONField(default=dict)
     ids = models.JSONField(null=True, blank=True)
+    sheets = models.JSONField(null=True, blank=True)
+    """Names of the related tables that the file shall hold; null: all that the resource has."""
     row_limit = models.PositiveBigIntegerField(null=True, blank=True)
     parameters = models.JSONField(default=dict)
     options = models.JSONField(default=dict)
@@ -87,6 +89,13 @@ class ExportJob(models.Model):
     upload_id = models.CharField(max_length=1024, blank=True, default="")
     write_token = models.CharField(max_length=64, blank=True, default="")
     row_count = models.PositiveBigIntegerField(null=True, blank=True)
+    """Of the resource's own rows; those of related tables are in ``sheet_rows``."""
+    sheet_rows = models.JSONField(null=True, blank=True)
+    """``[{"resource", "rows"}]`` of the related tables, in their order."""
+    rows_counted = models.PositiveBigIntegerField(null=True, blank=True)
+    """Rows of the file, up to the end of a part, that an independent count has confirmed."""
+    rows_verified = models.BooleanField(null=True, blank=True)
+    """True: an independent count agreed with the rows written. Null: there was none; ``warnings`` say why."""
     file_size = models.PositiveBigIntegerField(null=True, blank=True)
     crc32 = models.CharField(max_length=8, blank=True, default="")
     etag = models.CharField(max_length=200, blank=True, default="")

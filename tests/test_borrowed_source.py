@@ -10,7 +10,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import connection, transaction
 
-from exports_app import errors, plan
+from exports_app import connections, errors
 from exports_app.estimates import Estimate, estimate_rows
 from exports_app.plan import Plan, Request, make_plan
 from tests.jobs import fill_customers
@@ -28,8 +28,8 @@ def customers(alice: User) -> Plan:
 @pytest.fixture
 def signing_in(monkeypatch: pytest.MonkeyPatch) -> Mock:
     """Counts the connections that are made to the source."""
-    counted = Mock(side_effect=plan.connect_source)
-    monkeypatch.setattr(plan, "connect_source", counted)
+    counted = Mock(side_effect=connections.connect_source)
+    monkeypatch.setattr(connections, "connect_source", counted)
     return counted
 
 

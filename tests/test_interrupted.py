@@ -15,7 +15,7 @@ from django.contrib.auth.models import User
 from django.db import OperationalError
 from django.utils import timezone
 
-from exports_app import lifecycle, orphans, plan, services
+from exports_app import connections, lifecycle, orphans, plan, services
 from exports_app.choices import Status
 from exports_app.models import ExportJob
 from exports_app.pipeline import errors
@@ -184,7 +184,9 @@ def test_a_commit_without_an_answer_costs_nothing(
 
 def test_a_source_that_cannot_be_reached_is_an_outage(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
     job = ask_small(alice)
-    monkeypatch.setattr(plan, "connect_source", once(plan.connect_source, psycopg.OperationalError("no"), first=True))
+    monkeypatch.setattr(
+        plan, "connect_source", once(connections.connect_source, psycopg.OperationalError("no"), first=True)
+    )
     assert run.run_next("exports") is not None
     job.refresh_from_db()
     assert (job.status, job.failures, job.error_code) == (Status.QUEUED, 0, "database_unavailable")
