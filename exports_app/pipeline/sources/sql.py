@@ -14,7 +14,7 @@ import psycopg
 
 from exports_app.pipeline import errors
 from exports_app.pipeline.literals import quote
-from exports_app.pipeline.sources import wire
+from exports_app.pipeline.sources import cursors, wire
 from exports_app.pipeline.types import Chunk, Cursor, SqlRows
 
 TARGET_CHUNK_BYTES = 1_048_576
@@ -27,8 +27,6 @@ STATEMENT_CHUNKS = 128
 """Chunks that one statement serves, so that PostgreSQL goes on while the last one is worked on: with 4 MB a
 statement, CSV takes 1.7 times as long as psql, with 128 MB 1.25 times."""
 CANCEL_SECONDS = 2.0
-KEY_SEPARATOR = "\x1f"
-TEXT_TYPES = frozenset({"text", "character varying", "character", "citext", "name"})
 
 SESSION = """
 SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL TimeZone = 'UTC'; SET LOCAL IntervalStyle = 'postgres';
@@ -91,7 +89,8 @@ class SqlSource:
         self._done = False
         with wire.database_errors():
             self._begin(snapshot)
-            self.moment, self._types = self._look_around()
+            self.moment, self.types = self._look_around()
+            self._key = self._find_key()
             self.last = last
             if bounded:
                 self._find_bounds()
@@ -188,7 +187,7 @@ class SqlSource:
         data = rows.joint.join(texts)
         if rows.removed:
             data = data.translate(None, rows.removed)
-        return Chunk(data=data, rows=len(texts), cursor=self._decode_key(key))
+        return Chunk(data=data, rows=len(texts), cursor=self._key.received(key))
 
     def _adapt(self, size: int, rows: int) -> None:
         if rows < 100:
@@ -206,15 +205,8 @@ class SqlSource:
         columns, keys = self._names()
         return f"FROM ({self._query.text}) AS q({', '.join(columns + keys)})"
 
-    def _order(self, direction: str = "") -> str:
-        # Qualified: a bare k1 is the output column of that name, k1::text, which sorts 10 before 9.
-        return ", ".join(f"q.{key}{direction}" for key in self._names()[1])
-
     def _bound(self, operator: str, cursor: Cursor | None) -> str | None:
-        if cursor is None:
-            return None
-        values = [f"{quote(value)}::{kind}" for value, kind in zip(cursor, self._key_types(), strict=True)]
-        return f"({self._order()}) {operator} ({', '.join(values)})"
+        return None if cursor is None else self._key.compared(operator, cursor)
 
     def _where(self) -> str:
         bounds = [bound for bound in (self._bound(">", self._cursor), self._bound("<=", self.last)) if bound]
@@ -222,31 +214,11 @@ class SqlSource:
 
     def _select(self, expressions: Sequence[str], limit: int | None) -> str:
         limited = f" LIMIT {limit}" if limit is not None else ""
-        return f"SELECT {', '.join(expressions)} {self._from()} {self._where()} ORDER BY {self._order()}{limited}"
+        return f"SELECT {', '.join(expressions)} {self._from()} {self._where()} ORDER BY {self._key.order()}{limited}"
 
     def _copy(self, limit: int | None) -> str:
-        select = self._select([*self._rows.expressions, self._key_expression()], limit)
+        select = self._select([*self._rows.expressions, self._key.sent()], limit)
         return f"COPY ({select}) TO STDOUT ({self._rows.copy_options})"
-
-    def _key_expression(self) -> str:
-        """The key as one field in which no delimiter, quote or control character but our separator occurs."""
-        parts = [
-            f"'x' || encode(convert_to({key}::text, 'UTF8'), 'hex')" if kind in TEXT_TYPES else f"{key}::text"
-            for key, kind in zip(self._names()[1], self._key_types(), strict=True)
-        ]
-        return f" || {quote(KEY_SEPARATOR)} || ".join(parts)
-
-    def _decode_key(self, raw: bytes) -> Cursor:
-        values = raw.decode().split(KEY_SEPARATOR)
-        if len(values) != self._query.keys or "" in values:
-            raise errors.BadKey
-        return tuple(
-            bytes.fromhex(value[1:]).decode() if kind in TEXT_TYPES else value
-            for value, kind in zip(values, self._key_types(), strict=True)
-        )
-
-    def _key_types(self) -> list[str]:
-        return self._types[self._query.columns :]
 
     # Questions asked once, at the start
 
@@ -266,27 +238,48 @@ class SqlSource:
         shared = f"SET TRANSACTION SNAPSHOT {quote(snapshot)};" if snapshot is not None else ""
         self._execute(shared + SESSION.format(timeout=self._timeout_ms))
 
-    def _look_around(self) -> tuple[datetime, list[str]]:
-        """The moment that the file speaks of, and the types of all columns."""
-        columns, keys = self._names()
-        asked = ", ".join(["clock_timestamp()", *(f"pg_typeof({name})::text" for name in columns + keys)])
-        row = self._fetch(f"SELECT {asked} FROM (SELECT 1) AS one LEFT JOIN (SELECT * {self._from()}) AS q ON false")
-        assert row is not None  # noqa: S101 - of one row and a join there is one row
-        return row[0], [str(name) for name in row[1:]]
+    def _look_around(self) -> tuple[datetime, list[int]]:
+        """The moment that the file speaks of, and the OIDs of the types of all columns, those of the key last."""
+        asked = self._execute(f"SELECT clock_timestamp(); SELECT * {self._from()} WHERE false")
+        row = asked.fetchone()
+        asked.nextset()
+        result = asked.pgresult
+        if row is None or result is None:
+            raise errors.DatabaseUnavailable
+        return row[0], [result.ftype(n) for n in range(result.nfields)]
+
+    def _find_key(self) -> cursors.Key:
+        """The key's types by name. Raises ``BadKey`` where one has no order, or no text that leads back to it."""
+        oids = self.types[self._query.columns :]
+        names = [cursors.known_type(oid) for oid in oids]
+        if None in names:
+            row = self._fetch(f"SELECT {', '.join(f'format_type({oid}, -1)' for oid in oids)}")
+            names = list(row) if row else names
+        columns = [
+            cursors.KeyColumn(name=f"k{n}", oid=oid, type=str(name))
+            for n, (oid, name) in enumerate(zip(oids, names, strict=True), 1)
+        ]
+        key = cursors.Key(columns)
+        if statement := key.unordered():
+            try:
+                self._execute(statement)
+            except psycopg.errors.UndefinedFunction as error:
+                types = ", ".join(column.type for column in columns)
+                raise errors.BadKey(f"The key is of a type that has no order: {types}.") from error
+        return key
 
     def _find_last(self) -> Cursor | None:
-        select = f"SELECT {self._key_expression()} {self._from()} ORDER BY {self._order(' DESC')} LIMIT 1"
+        select = f"SELECT {self._key.sent()} {self._from()} ORDER BY {self._key.order(' DESC')} LIMIT 1"
         row = self._fetch(select)
         if row is None:
             return None
         if row[0] is None:
             raise errors.BadKey
-        return self._decode_key(row[0].encode())
+        return self._key.received(row[0].encode())
 
     def _probe_key(self) -> None:
-        nulls = " OR ".join(f"{key} IS NULL" for key in self._names()[1])
-        doubled = f"SELECT 1 {self._from()} GROUP BY {self._order()} HAVING count(*) > 1"
-        row = self._fetch(f"SELECT EXISTS (SELECT 1 {self._from()} WHERE {nulls}) OR EXISTS ({doubled})")
+        doubled = f"SELECT 1 {self._from()} GROUP BY {self._key.order()} HAVING count(*) > 1"
+        row = self._fetch(f"SELECT EXISTS (SELECT 1 {self._from()} WHERE {self._key.is_null()}) OR EXISTS ({doubled})")
         if row and row[0]:
             raise errors.BadKey
 
