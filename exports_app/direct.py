@@ -31,9 +31,10 @@ from exports_app.pipeline import errors as pipeline_errors
 from exports_app.pipeline.errors import PipelineError
 from exports_app.pipeline.sinks.pipe import SEND_SECONDS, PipeSink, ReaderGone, ReaderStalled
 from exports_app.pipeline.sinks.stream import StreamSink
+from exports_app.pipeline.sources.counting import RowCounter
 from exports_app.pipeline.types import Progress, Sink
 from exports_app.pipeline.waiting import while_waiting
-from exports_app.plan import Plan, Request
+from exports_app.plan import Plan, Request, counts, unverified
 from exports_app.progress import Rate
 
 MAX_STREAMS = 16
@@ -179,6 +180,7 @@ class Making:
         self._progress = Progress(rows=0, bytes=0)
         self._live = live.Reporter(job.pk, job.claim)
         self._chunk_seconds: list[float] = []
+        self._counter: RowCounter | None = None
 
     def make(self, sink: Sink, *, prove: Callable[[Progress], None] = lambda progress: None) -> Progress:
         """Write the whole file and record how that ended. Raises the ``errors`` that the API answers with."""
@@ -206,10 +208,14 @@ class Making:
 
     def _write(self, sink: Sink) -> None:
         job, plan = self.job, self.plan
-        with closing(plan.open_source(chunk_rows=min(FIRST_ROWS, conf.settings.CHUNK_ROWS))) as source:
+        with (
+            closing(plan.open_source(chunk_rows=min(FIRST_ROWS, conf.settings.CHUNK_ROWS))) as source,
+            closing(plan.counter(source)) as self._counter,
+        ):
             job.last_key = list(source.last) if source.last else None
             lifecycle.record_snapshot(job, at=source.moment, after_key=None, rows_before=0)
-            with closing(plan.write(source, sink, part_size=lambda number: 1)) as steps:  # each chunk goes out at once
+            steps = plan.write(source, sink, part_size=lambda number: 1, counter=self._counter)
+            with closing(steps):  # each chunk goes out at once
                 for self._progress in steps:
                     if self._progress.chunk_rows:
                         self._chunk_seconds.append(self._progress.chunk_seconds)
@@ -239,15 +245,19 @@ class Making:
             lifecycle.complete(
                 job,
                 ttl=None,
-                row_count=done.rows,
+                **counts(self.plan, done),
+                rows_verified=self._counter.verified if self._counter else None,
                 rows_done=done.rows,
                 file_size=done.bytes,
                 bytes_done=done.bytes,
                 crc32=f"{done.crc32:08x}",
                 rows_per_second=done.rows / max(seconds, 0.001),
-                warnings=list(done.warnings),
+                warnings=[*done.warnings, *self._doubts()],
             )
         log.info("export.job.completed", **job.names(), rows=done.rows, bytes=done.bytes, seconds=round(seconds, 3))
+
+    def _doubts(self) -> list[str]:
+        return [unverified(self._counter.why)] if self._counter and self._counter.why else []
 
     def _fail(self, error: PipelineError) -> None:
         trace = "".join(traceback.format_exception(error))
@@ -301,6 +311,6 @@ def _answer(error: PipelineError) -> errors.ExportError:
         return errors.TooManyRows(str(error))
     if isinstance(error, pipeline_errors.FormatLimit):
         return errors.FormatLimit(str(error))
-    if not error.terminal:
+    if not error.terminal and not isinstance(error, pipeline_errors.Incomplete):
         return errors.Unavailable(str(error), retry_after=errors.DATABASE_RETRY_SECONDS)
     return errors.ExportError(str(error))

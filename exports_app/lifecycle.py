@@ -90,9 +90,9 @@ def begin_upload(job: ExportJob, *, key: str, token: str) -> None:
     """Start from the first byte under a new object key; what was recorded of an earlier upload is forgotten."""
     values = {"file_key": key, "write_token": token, "upload_number": job.upload_number + 1, "upload_id": ""}
     with transaction.atomic():
-        renew(job, **values, snapshots=[], last_key=None, warnings=[], rows_done=0, bytes_done=0)
+        renew(job, **values, **_UNREAD, rows_done=0, bytes_done=0)
         ExportPart.objects.filter(job=job).delete()
-    for name, value in (values | {"snapshots": [], "last_key": None, "warnings": []}).items():
+    for name, value in (values | _UNREAD).items():
         setattr(job, name, value)
 
 
@@ -205,10 +205,12 @@ def outage_seconds(job: ExportJob) -> float:
     return away.total_seconds() if away else 0.0
 
 
-def started_over(job: ExportJob) -> int:
-    """How often a lost upload has sent this job back to its first byte since a person asked for it."""
+def started_over(job: ExportJob, *, code: str | None = None) -> int:
+    """How often an error, of this ``code`` if any, sent this job back to its first byte since a person asked for it."""
     asked = ExportEvent.objects.filter(job=job, kind=EventKind.QUEUED).order_by("-id").values("id")[:1]
     retries = ExportEvent.objects.filter(job=job, kind=EventKind.RETRY, data__starts_over=True)
+    if code is not None:
+        retries = retries.filter(data__code=code)
     return retries.filter(id__gt=Coalesce(models.Subquery(asked), 0)).count()
 
 
@@ -263,6 +265,15 @@ def withdraw_tokens(job_id: Any) -> int:
     return waiting.update(revoked_at=Now())
 
 
+_UNREAD: dict[str, Any] = {
+    "snapshots": [],
+    "last_key": None,
+    "warnings": [],
+    "rows_counted": None,
+    "rows_verified": None,
+    "sheet_rows": None,
+}
+"""Of a job none of whose rows were read yet."""
 _AFRESH: dict[str, Any] = {
     "strategy": Strategy.BACKGROUND,  # nobody waits for the answer to a download any more
     "failures": 0,
@@ -278,6 +289,9 @@ _AFRESH: dict[str, Any] = {
     "rows_per_second": None,
     "warnings": [],
     "snapshots": [],
+    "rows_counted": None,
+    "rows_verified": None,
+    "sheet_rows": None,
     "error_code": "",
     "error_detail": "",
     "error_trace": "",

@@ -29,12 +29,12 @@ from exports_app.resources import registry
 Series = tuple[str, str]
 """Name of a counter, and its labels as JSON with sorted keys."""
 Outcome = Literal["completed", "failed", "cancelled"]
-Alert = Literal["failure_rate", "memory_limit", "worker_lost"]
+Alert = Literal["failure_rate", "incomplete", "memory_limit", "worker_lost"]
 
 OTHER = "other"
 """Label of a resource or format that is not registered any more."""
 CODES = sorted({each.code for each in pipeline_errors.every()})
-ALERTS: tuple[Alert, ...] = ("failure_rate", "memory_limit", "worker_lost")
+ALERTS: tuple[Alert, ...] = ("failure_rate", "incomplete", "memory_limit", "worker_lost")
 
 DURATION_BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1_800.0, 7_200.0)
 """Upper ends in seconds, of a whole export."""

@@ -14,9 +14,11 @@ from django.db import models
 from exports_app import conf, errors
 from exports_app.connections import connect_source
 from exports_app.pipeline import formats, loop
+from exports_app.pipeline.errors import DatabaseBusy
 from exports_app.pipeline.formats.gzip import GzipEncoder
 from exports_app.pipeline.sources import wire
-from exports_app.pipeline.sources.chain import ChainSource
+from exports_app.pipeline.sources.chain import ChainSource, bounds_up_to
+from exports_app.pipeline.sources.counting import NO_QUERY, HasCountable, RowCounter, Uncounted, too_long
 from exports_app.pipeline.sources.rows import RowSource
 from exports_app.pipeline.sources.sql import Query, SqlSource
 from exports_app.pipeline.types import (
@@ -30,6 +32,7 @@ from exports_app.pipeline.types import (
     Sheet,
     Sink,
     Source,
+    SqlRows,
     StoredPart,
 )
 from exports_app.resources.base import Resource, User
@@ -38,6 +41,7 @@ from exports_app.resources.queries import Selected, compile_query, select_rows
 from exports_app.validation import (
     allowed_resource,
     choose_format,
+    choose_sheets,
     parse_options,
     parse_parameters,
     refuse_kinds,
@@ -58,6 +62,8 @@ class Request:
     limit: int | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
+    sheets: Sequence[str] | None = None
+    """Related tables by resource; None: all that the resource has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +105,7 @@ class Table:
                 chunk_rows=chunk_rows or conf.settings.CHUNK_ROWS,
                 statement_timeout=conf.settings.STATEMENT_TIMEOUT,
                 snapshot=snapshot,
+                connect=connect_source,
             )
         except BaseException:
             connection.close()
@@ -115,6 +122,20 @@ class Table:
         with wire.database_errors(), closing(connect_source()) as connection:
             sql = format_.sql(self.fields, options)
             return SqlSource(connection, self.query, sql, statement_timeout=timeout, bounded=False).read(rows)
+
+    def count(self, after: Cursor | None, upto: Cursor | None) -> int:
+        """Rows behind the key ``after``, up to ``upto``. Raises ``Uncounted``, ``DatabaseUnavailable``."""
+        if self.query is None:
+            raise Uncounted(NO_QUERY)
+        nothing = SqlRows(expressions=(), copy_options="", delimiter=b"", joint=b"", end=b"")
+        seconds = conf.settings.STATEMENT_TIMEOUT
+        try:
+            with wire.database_errors(), closing(connect_source()) as connection:
+                source = SqlSource(connection, self.query, nothing, statement_timeout=seconds, bounded=False)
+                (rows,) = source.ask(*source.question.between(after, upto), seconds)
+                return int(rows)
+        except DatabaseBusy as error:
+            raise Uncounted(too_long(seconds)) from error
 
     def _open_rows(self, format_: Format, options: Options, after: Cursor | None) -> RowSource:
         resource = self.resource
@@ -166,8 +187,32 @@ class Plan:
         encoder = self.format.encoder(self.fields, self.options, state, **more)
         return GzipEncoder(encoder, resumed=state is not None) if self.compression == "gzip" else encoder
 
+    def counter(self, source: Source, after: StoredPart | None = None) -> RowCounter:
+        """Counts what a run over ``source`` should write behind ``after``; the caller closes it before the source."""
+        sources = source.countable() if isinstance(source, HasCountable) else ()
+        limits: list[int | None] = [None] * len(sources)
+        if limits and self.limit is not None:
+            limits[0] = self.limit - (after.rows if after else 0)
+        return RowCounter(sources, limits, passed=len(self.tables) - len(sources))
+
+    def count_stored(self, after: Cursor | None, upto: Cursor, last: Cursor | None) -> int:
+        """Rows behind the key ``after``, up to ``upto``, as they are now; ``last`` as a source has it.
+
+        ``after`` is heeded in a file of one table. Raises ``Uncounted`` where that is not known in time,
+        ``DatabaseUnavailable``.
+        """
+        if len(self.tables) == 1:
+            return self.tables[0].count(after, upto)
+        return sum(table.count(None, key) for table, key in zip(self.tables, bounds_up_to(upto, last), strict=False))
+
     def write(
-        self, source: Source, sink: Sink, *, part_size: Callable[[int], int], after: StoredPart | None = None
+        self,
+        source: Source,
+        sink: Sink,
+        *,
+        part_size: Callable[[int], int],
+        after: StoredPart | None = None,
+        counter: RowCounter | None = None,
     ) -> Generator[Progress, None, None]:
         """``loop.run`` of this plan: copy the rows of ``source`` into ``sink``, behind ``after`` where there is one."""
         return loop.run(
@@ -178,6 +223,7 @@ class Plan:
             after=after,
             limit=self.limit,
             max_rows=self.resource.max_rows,
+            verify=counter.verify if counter else None,
         )
 
     @property
@@ -187,6 +233,20 @@ class Plan:
     @property
     def content_type(self) -> str:
         return formats.content_type(self.format.name, self.compression)
+
+
+def counts(plan: Plan, progress: Progress) -> dict[str, Any]:
+    """Rows of a finished file as the job's row has them: its own, and those of related tables."""
+    tables = progress.tables or (progress.rows,)
+    own, *related = (*tables, *[0] * (len(plan.tables) - len(tables)))
+    names = [table.resource.name for table in plan.tables[1:]]
+    rows = [{"resource": name, "rows": rows} for name, rows in zip(names, related, strict=True)]
+    return {"row_count": own, "sheet_rows": rows or None}
+
+
+def unverified(why: str) -> str:
+    """What the owner reads where the rows were not counted."""
+    return f"The number of rows was not verified: {why}."
 
 
 def make_plan(request: Request, user: User, moment: datetime | None = None) -> Plan:
@@ -200,7 +260,7 @@ def make_plan(request: Request, user: User, moment: datetime | None = None) -> P
         tables = [_python_table(resource, request, selected)]
     else:
         rows = select_rows(resource, user, filters=request.filters, ids=request.ids)
-        related = resource.sheets if format_.sheets else ()
+        related = choose_sheets(resource, format_, request.sheets)
         if related and request.limit is not None:
             rows = rows.filter(pk__in=rows.order_by(*resource.key_paths()).values("pk")[: request.limit])
         tables = [_table(resource, user, rows, selected)]

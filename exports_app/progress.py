@@ -90,7 +90,7 @@ class Rate:
 
 def _total(job: ExportJob) -> int | None:
     if job.row_count is not None:
-        return job.row_count
+        return int(job.row_count + sum(each["rows"] for each in job.sheet_rows or ()))
     if job.estimated_rows is None or (job.estimated_rows == 0 and not job.estimate_exact):
         return None
     return max(job.estimated_rows, job.rows_done)

@@ -255,6 +255,7 @@ def stored_request(job: ExportJob) -> Request:
         filters=job.filters,
         ids=job.ids,
         limit=job.row_limit,
+        sheets=job.sheets,
         parameters=job.parameters,
         options=job.options,
     )
@@ -278,6 +279,7 @@ def _create(user: Any, order: Order, begun: Mapping[str, Any]) -> ExportJob:
         filters=dict(request.filters),
         ids=list(request.ids) if request.ids is not None else None,
         row_limit=request.limit,
+        sheets=list(request.sheets) if request.sheets is not None else None,
         parameters=plan.resource.parameters,
         context=plan.resource.get_context(user),
         options=resolved_options(plan),

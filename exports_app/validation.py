@@ -12,7 +12,7 @@ from exports_app.pipeline import formats
 from exports_app.pipeline.formats import options as option_values
 from exports_app.pipeline.types import Field, Format, Options
 from exports_app.resources import registry
-from exports_app.resources.base import Resource, User
+from exports_app.resources.base import Resource, Sheet, User
 from exports_app.resources.queries import Selected
 
 COMPRESSIONS = ("gzip",)
@@ -82,6 +82,16 @@ def choose_format(name: str, compression: str | None, resource: Resource) -> For
     if compression and not format_.text:
         raise errors.Invalid.of("compression", f"{name} compresses by itself. Leave compression out.")
     return format_
+
+
+def choose_sheets(resource: Resource, format_: Format, wanted: Sequence[str] | None) -> list[Sheet]:
+    """The related tables of the file. Raises ``errors.Invalid`` for those that the resource or the format has not."""
+    known = [sheet.resource for sheet in resource.sheets]
+    if unknown := [name for name in wanted or () if name not in known]:
+        raise errors.Invalid.of("sheets", errors.unknown("related table", unknown[0], known))
+    if wanted and not format_.sheets:
+        raise errors.Invalid.of("sheets", f"{format_.name} holds one table. Leave sheets out or choose xlsx.")
+    return [sheet for sheet in resource.sheets if format_.sheets and (wanted is None or sheet.resource in wanted)]
 
 
 def select_columns(resource: Resource, user: User, wanted: Sequence[str | Mapping[str, str]] | None) -> list[Selected]:

@@ -52,7 +52,8 @@ def test_related_rows_stand_in_a_sheet_of_their_own(alice: User, groups: None) -
     assert book["Groups"] == [("Name",), ("Readers",), ("Nobody",)]
     assert book["What they may"][0] == ("ID", "Codename")
     assert {row[1] for row in book["What they may"][1:]} == {"view_goal", "view_tag"}
-    assert (job.row_count, job.estimated_rows, len(job.snapshots)) == (4, 4, 1)
+    assert (job.row_count, job.estimated_rows, len(job.snapshots)) == (2, 4, 1)
+    assert (job.sheet_rows, job.rows_verified) == ([{"resource": "abilities", "rows": 2}], True)
 
 
 def test_a_limit_counts_the_main_rows(alice: User, groups: None) -> None:
@@ -62,6 +63,29 @@ def test_a_limit_counts_the_main_rows(alice: User, groups: None) -> None:
     assert last is not None
     book = sheets(read_object(finish(alice, resource="groups", format="xlsx", ids=[last.pk])))
     assert (len(book["Groups"]), len(book["What they may"])) == (2, 1)
+
+
+def test_a_request_can_leave_sheets_out(alice: User, groups: None) -> None:
+    job = finish(alice, resource="groups", format="xlsx", sheets=[])
+    assert list(sheets(read_object(job))) == ["Groups"]
+    assert (job.sheets, job.row_count, job.sheet_rows, job.rows_verified) == ([], 2, None, True)
+    job = finish(alice, resource="groups", format="xlsx", sheets=["abilities"])
+    assert list(sheets(read_object(job))) == ["Groups", "What they may"]
+
+
+@pytest.mark.parametrize(
+    ("format_", "wanted", "message"),
+    [
+        ("xlsx", ["abilitys"], "Unknown related table abilitys. Did you mean abilities?"),
+        ("csv", ["abilities"], "csv holds one table. Leave sheets out or choose xlsx."),
+    ],
+)
+def test_what_cannot_be_a_sheet_is_refused(
+    alice: User, groups: None, format_: str, wanted: list[str], message: str
+) -> None:
+    with pytest.raises(errors.Invalid) as refused:
+        make_plan(Request(resource="groups", format=format_, sheets=wanted), alice)
+    assert refused.value.errors == {"sheets": [message]}
 
 
 def test_a_format_without_sheets_has_the_main_rows_only(alice: User, groups: None) -> None:

@@ -14,7 +14,7 @@ from exports_app.choices import Status
 from exports_app.lifecycle import LeaseLost
 from exports_app.logs import log
 from exports_app.models import ExportJob
-from exports_app.pipeline.errors import MemoryLimit, PipelineError, UploadLost
+from exports_app.pipeline.errors import Incomplete, MemoryLimit, PipelineError, UploadLost
 from exports_app.pipeline.types import Upload
 from exports_app.resources.retry import RetryPolicy
 from workers import memory, retry
@@ -72,8 +72,8 @@ class Endings:
         decision = retry.decide(
             error,
             # Parts give back the budget, so what sends a job back to its first byte is counted apart.
-            failures=max(job.failures, lifecycle.started_over(job)) if starts_over else job.failures,
-            max_attempts=job.max_attempts,
+            failures=self._failures(error),
+            max_attempts=error.runs or job.max_attempts,
             outage_seconds=lifecycle.outage_seconds(job),
             outage_limit=conf.settings.OUTAGE_SECONDS,
             policy=self.policy,
@@ -92,6 +92,13 @@ class Endings:
         log.warning("export.job.retrying", code=error.code, delay=decision.delay, counts=decision.counts)
         return decision
 
+    def _failures(self, error: PipelineError) -> int:
+        if error.runs is not None:
+            return lifecycle.started_over(self.job, code=error.code)
+        if isinstance(error, UploadLost):
+            return max(self.job.failures, lifecycle.started_over(self.job))
+        return self.job.failures
+
     def _fail(self, error: PipelineError) -> None:
         trace = "".join(traceback.format_exception(error))
         lifecycle.fail(self.job, code=error.code, detail=str(error), trace=trace)
@@ -99,6 +106,8 @@ class Endings:
         log.warning("export.job.failed", code=error.code)
         if isinstance(error, MemoryLimit):
             memory.alert(str(self.job.pk), hard=isinstance(error.__cause__, MemoryError))
+        if isinstance(error, Incomplete):
+            memory.tell(f"Export {self.job.pk} is incomplete", f"{error} {error.advice}", alert="incomplete")
 
     def _leave(self) -> None:
         """Clean up only what is surely nobody else's: an upload cancelled under us, or one that was given up."""

@@ -19,16 +19,17 @@ from django.db import InterfaceError, OperationalError
 from exports_app import conf, dispatch, errors, lifecycle, live, metrics, orphans, performance, services, storage
 from exports_app.lifecycle import LeaseLost
 from exports_app.logs import log
-from exports_app.models import ExportJob, ExportPart
+from exports_app.models import ExportJob
 from exports_app.pipeline import errors as pipeline_errors
 from exports_app.pipeline.errors import PipelineError
 from exports_app.pipeline.parts import part_size
-from exports_app.pipeline.types import Progress, Receipt, Sink, StoredPart, Upload
+from exports_app.pipeline.sources.counting import RowCounter
+from exports_app.pipeline.types import Progress, Receipt, Sink, Store, StoredPart, Upload
 from exports_app.pipeline.waiting import while_waiting
-from exports_app.plan import Plan, make_plan
+from exports_app.plan import Plan, counts, make_plan, unverified
 from exports_app.progress import Rate
 from exports_app.visibility import Sight
-from workers import memory
+from workers import memory, resume
 from workers.endings import Endings, await_database
 from workers.lease import Drained, Heartbeat, draining
 from workers.retry import RetryDecision
@@ -92,6 +93,9 @@ class Run:
         """Proof that an earlier run made the object, where it was found at the start."""
         self.before = Progress(rows=0, bytes=0)
         """What earlier runs have left in the file."""
+        self.counter: RowCounter | None = None
+        self.uncounted = ""
+        """Why the rows of earlier runs could not be counted, where they could not."""
         self.live = live.Reporter(job.pk, job.claim)
         self.chunk_seconds: list[float] = []
         self.chunk_logged = float("-inf")
@@ -140,14 +144,14 @@ class Run:
         plan = self._plan()
         self.resumable, self.ending.policy = plan.format.resumable, plan.resource.retry
         store = storage.store()
-        parts = self._take_over(store) or self._start_over(store, plan)
+        parts = self._go_on(plan, store) or self._start_over(store, plan)
         after = parts[-1] if parts else None
         if after is not None:
             self.before = Progress(rows=after.rows, bytes=after.end)
         upload = self.ending.upload
         assert upload is not None  # noqa: S101 - both ways above set it
         if after is not None and self.receipt is not None:
-            self._complete(plan, _finished(after, self.receipt))
+            self._complete(plan, resume.finished(after, self.receipt))
             return
         with store.open(upload, content_type=plan.content_type, on_upload=self._record_upload, after=parts) as sink:
             try:
@@ -159,10 +163,13 @@ class Run:
     def _write(self, plan: Plan, sink: Sink, after: StoredPart | None, heartbeat: Heartbeat) -> None:
         job = self.job
         if after is not None and after.last:
-            self._complete(plan, _finished(after, sink.complete()))
+            self._complete(plan, resume.finished(after, sink.complete()))
             return
         last = tuple(job.last_key) if job.last_key else None
-        with closing(plan.open_source(after=after.cursor if after else None, last=last)) as source:
+        with (
+            closing(plan.open_source(after=after.cursor if after else None, last=last)) as source,
+            closing(plan.counter(source, after)) as self.counter,
+        ):
             job.last_key = list(source.last) if source.last else None
             lifecycle.record_snapshot(
                 job,
@@ -170,7 +177,7 @@ class Run:
                 after_key=after.cursor if after else None,
                 rows_before=after.rows if after else 0,
             )
-            with closing(plan.write(source, sink, part_size=_part_size, after=after)) as steps:
+            with closing(plan.write(source, sink, part_size=_part_size, after=after, counter=self.counter)) as steps:
                 self._follow(steps, sink, plan, heartbeat)
 
     def _keep(self, sink: Sink, error: BaseException) -> None:
@@ -238,30 +245,15 @@ class Run:
                 raise pipeline_errors.ResourceGone from error
             raise pipeline_errors.ColumnGone if "columns" in gone else pipeline_errors.BadQuery from error
 
-    def _take_over(self, store: Any) -> list[StoredPart]:
-        """The parts of an earlier run that are still good; none: start over."""
-        job = self.job
-        parts = [stored_part(row) for row in ExportPart.objects.filter(job=job)]
-        if not parts or not (self.resumable or parts[-1].last):
-            return []
-        upload = job.upload()
-        try:
-            good: list[StoredPart] = store.verify(upload, parts)
-        except pipeline_errors.UploadLost:
-            good = []
-        if len(good) < len(parts) and (receipt := store.finished(upload, parts)):
-            self.receipt = receipt  # the upload was completed, and only the word of it got lost
-            good = parts
-        if not good:
-            return []
-        if len(good) < len(parts):
-            if not self.resumable:
-                return []
-            lifecycle.keep_parts(job, len(good))
-        self.ending.upload = upload
-        return good
+    def _go_on(self, plan: Plan, store: Store) -> list[StoredPart]:
+        """The parts of an earlier run behind which this one goes on; none: start over."""
+        parts, self.receipt = resume.good_parts(self.job, store, resumable=self.resumable)
+        if parts:
+            self.ending.upload = self.job.upload()
+            parts, self.uncounted = resume.confirmed(self.job, plan, parts)
+        return parts
 
-    def _start_over(self, store: Any, plan: Plan) -> list[StoredPart]:
+    def _start_over(self, store: Store, plan: Plan) -> list[StoredPart]:
         job = self.job
         if job.file_key:
             store.discard(job.upload())
@@ -279,14 +271,27 @@ class Run:
             self.ending.upload = replace(self.ending.upload, id=upload_id)
 
     def _record(self, progress: Progress, parts: Sequence[StoredPart], rate: float | None) -> None:
-        values = {"rows_done": progress.rows, "bytes_done": progress.bytes, "rows_per_second": rate}
+        values: dict[str, Any] = {"rows_done": progress.rows, "bytes_done": progress.bytes, "rows_per_second": rate}
+        values |= self._confirmation()
         if parts:
             self._record_parts(parts, **values)
             log.info("export.job.part", number=parts[-1].number, rows=parts[-1].rows)
+            if self.resumable and self.counter is not None:
+                self.counter.mark(parts[-1].rows - self.before.rows, parts[-1].cursor)
         else:
             lifecycle.renew(self.job, **values)
             speed = round(rate) if rate else None
             log.info("export.job.progress", rows=progress.rows, bytes=progress.bytes, rows_per_second=speed)
+
+    def _confirmation(self) -> dict[str, Any]:
+        """What the count has to say since it was last asked, for the row. Raises ``Incomplete``."""
+        counter = self.counter
+        if counter is None:
+            return {}
+        found: dict[str, Any] = {"rows_verified": True} if counter.verified and not self.uncounted else {}
+        if not self.uncounted and (rows := counter.confirmed()) is not None:
+            found["rows_counted"] = self.before.rows + rows
+        return found
 
     def _note_chunk(self, progress: Progress) -> None:
         """Keep how long it took; a line each second, since a fast export has a hundred chunks in it."""
@@ -308,14 +313,15 @@ class Run:
         lifecycle.complete(
             job,
             ttl=services.file_ttl(plan),
-            row_count=progress.rows,
+            **counts(plan, progress),
+            rows_verified=self._is_verified(),
             rows_done=progress.rows,
             file_size=progress.receipt.size,
             bytes_done=progress.receipt.size,
             crc32=f"{progress.crc32:08x}",
             etag=progress.receipt.etag,
             rows_per_second=(progress.rows - self.before.rows) / max(seconds, 0.001),
-            warnings=list(progress.warnings),
+            warnings=[*progress.warnings, *self._doubts()],
         )
         log.info("export.job.completed", rows=progress.rows, bytes=progress.receipt.size, seconds=round(seconds, 3))
         performance.record(
@@ -325,6 +331,15 @@ class Run:
             seconds=seconds,
             chunk_seconds=self.chunk_seconds,
         )
+
+    def _is_verified(self) -> bool | None:
+        """Whether every row of the file was counted; an earlier run may have been the one to do so."""
+        counted = self.job.rows_verified if self.counter is None else self.counter.verified
+        return counted if not self.uncounted else None
+
+    def _doubts(self) -> list[str]:
+        why = self.uncounted or (self.counter.why if self.counter else "")
+        return [unverified(why)] if why else []
 
     def _hand_on(self, sink: Sink, progress: Progress, reason: str) -> None:
         parts = sink.detach(timeout=HURRIED_SECONDS if draining.value else DETACH_SECONDS)
@@ -346,24 +361,3 @@ def _require_enabled() -> None:
 
 def _part_size(number: int) -> int:
     return part_size(number, conf.settings.PART_SIZE)
-
-
-def _finished(last: StoredPart, receipt: Receipt) -> Progress:
-    """The report of a run that found every byte stored and only completed the object."""
-    warnings = tuple(last.state.get("warnings", ()))
-    return Progress(rows=last.rows, bytes=receipt.size, receipt=receipt, crc32=last.crc32, warnings=warnings)
-
-
-def stored_part(row: ExportPart) -> StoredPart:
-    """A checkpoint row as the pipeline knows it."""
-    return StoredPart(
-        number=row.number,
-        etag=row.etag,
-        offset=row.offset,
-        size=row.size,
-        rows=row.rows,
-        cursor=tuple(row.cursor) if row.cursor is not None else None,
-        crc32=row.crc32,
-        state=row.state,
-        last=row.last,
-    )

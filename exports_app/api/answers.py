@@ -49,6 +49,8 @@ JOB = {
     "estimate_exact": True,
     "file_name": "transactions-2026-02-26.csv.gz",
     "crc32": None,
+    "rows_verified": None,
+    "sheets": [],
     "snapshots": [{"at": "2026-02-26T12:00:00.250000+00:00", "after_key": None, "rows_before": 0}],
     "download_url": None,
     "download_url_expires_at": None,
@@ -177,6 +179,13 @@ class SnapshotSerializer(Answer):
     rows_before = serializers.IntegerField(min_value=0)
 
 
+class SheetRowsSerializer(Answer):
+    """Rows of a related table; those of the resource itself are ``row_count``."""
+
+    resource = serializers.CharField()
+    rows = serializers.IntegerField(min_value=0)
+
+
 class LinksSerializer(Answer):
     self = serializers.CharField()
     events = serializers.CharField()
@@ -202,6 +211,10 @@ class JobSerializer(StatusSerializer):
     estimate_exact = serializers.BooleanField()
     file_name = serializers.CharField()
     crc32 = serializers.CharField(allow_null=True, help_text="Of the file's bytes, 8 hexadecimal digits.")
+    rows_verified = serializers.BooleanField(
+        allow_null=True, help_text="True: a count apart from the reading agreed. Null: not counted; `warnings` say why."
+    )
+    sheets = SheetRowsSerializer(many=True, help_text="Rows of the related tables of a finished workbook.")
     snapshots = SnapshotSerializer(many=True)
     download_url = serializers.CharField(allow_null=True, help_text="Made afresh at each read, valid for 15 minutes.")
     download_url_expires_at = serializers.DateTimeField(allow_null=True)

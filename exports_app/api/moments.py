@@ -33,7 +33,8 @@ STATUS_AFTER: dict[str, Status] = {
 }
 """The events that move a job; others are not part of a stream."""
 SHOWN = (
-    "id", "status", "queue", "owner_id", "rows_done", "bytes_done", "rows_per_second", "row_count", "file_size",
+    "id", "status", "queue", "owner_id", "rows_done", "bytes_done", "rows_per_second", "row_count", "sheet_rows",
+    "file_size",
     "estimated_rows", "estimate_exact", "failures", "max_attempts", "next_attempt_at", "error_code", "error_detail",
     "claim",
 )  # fmt: skip

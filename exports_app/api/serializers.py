@@ -92,7 +92,16 @@ class ExportRequestSerializer(BodySerializer):
     ids = serializers.ListField(
         child=serializers.JSONField(), required=False, allow_null=True, max_length=MAX_IDS, min_length=1
     )
-    limit = serializers.IntegerField(required=False, allow_null=True, min_value=1, max_value=2**62)
+    limit = serializers.IntegerField(
+        required=False, allow_null=True, min_value=1, max_value=2**62, help_text="Rows of the resource itself."
+    )
+    sheets = serializers.ListField(
+        child=serializers.CharField(max_length=100),
+        required=False,
+        allow_null=True,
+        max_length=100,
+        help_text="Related tables that the file shall hold, by resource; [] for none. Left out: all.",
+    )
     parameters = serializers.DictField(required=False, default=dict)
     options = serializers.DictField(required=False, default=dict)
     shared_with = serializers.ListField(
@@ -112,7 +121,7 @@ class ExportRequestSerializer(BodySerializer):
         if given.get("preset"):
             named = {name: value for name, value in whole.items() if name in self.initial_data}
             whole = presets.completed(user, given["preset"], named)
-        return Request(**whole, ids=given.get("ids"), limit=given.get("limit"))
+        return Request(**whole, ids=given.get("ids"), limit=given.get("limit"), sheets=given.get("sheets"))
 
     def to_extras(self, *, idempotency_key: str, request_id: str) -> services.Extras:
         """What comes with the request but does not change the file."""
@@ -157,6 +166,8 @@ def _job_json(job: ExportJob, user: Any, places: progress.Places, sight: Sight, 
         "estimate_exact": job.estimate_exact,
         "file_name": job.file_name,
         "crc32": job.crc32 or None,
+        "rows_verified": job.rows_verified,
+        "sheets": job.sheet_rows or [],
         "snapshots": job.snapshots,
         "download_url": url,
         "download_url_expires_at": iso(timezone.now() + services.LINK_LIFE) if url else None,

@@ -16,6 +16,8 @@ class PipelineError(Exception):
     code: ClassVar[str] = "internal"
     terminal: ClassVar[bool] = True
     outage: ClassVar[bool] = False
+    runs: ClassVar[int | None] = None
+    """Runs in all that may end with it; None: as many as the job has attempts."""
     advice: ClassVar[str] = ""
 
     def __init__(self, message: str = "") -> None:
@@ -137,6 +139,18 @@ class Mismatch(UploadLost):
     """The stored file was not what was written."""
 
     advice = "The file was deleted and the run starts over by itself; look at the storage's health."
+
+
+class Incomplete(UploadLost):
+    """The rows of the file are not the rows that the database counts."""
+
+    code = "incomplete"
+    runs = 2
+    advice = (
+        "The rows written and an independent count of the same moment differ, also when the export started over. "
+        "Do not use the file's data; look for a queryset whose rows change from one statement to the next, "
+        "such as one that uses random() or a volatile function, and report what is left."
+    )
 
 
 def every() -> list[type[PipelineError]]:

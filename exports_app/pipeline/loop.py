@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from io import BytesIO
+from itertools import zip_longest
 
 from isal import isal_zlib
 
 from exports_app.pipeline import errors
-from exports_app.pipeline.types import Encoder, Part, Progress, Sink, Source, StoredPart, Warns
+from exports_app.pipeline.types import Chunk, Encoder, Part, Progress, Sink, Source, StoredPart, Warns
 
 MAX_CHUNK_ROWS = 1_000_000
 """More than any source gives at once; stands for "no limit" where neither request nor format has one."""
+TABLES = "tables"
+"""Where a part's state has the rows of each table, if there are several."""
 
 
 def run(
@@ -25,30 +28,33 @@ def run(
     after: StoredPart | None = None,
     limit: int | None = None,
     max_rows: int | None = None,
+    verify: Callable[[Sequence[int]], None] | None = None,
 ) -> Generator[Progress, None, None]:
     """Copy every row of ``source`` into ``sink``, reporting after each chunk and at the end.
 
     ``part_size`` gives the bytes of part *n*; parts are cut at chunk ends. ``after`` is the last part of an earlier
     run that this one continues: source, encoder and sink must stand right behind it. ``limit`` ends the file early,
-    ``max_rows`` ends it with ``errors.TooManyRows``. The last report carries the sink's receipt. Closing the
-    generator before leaves source and sink to the caller.
+    ``max_rows`` ends it with ``errors.TooManyRows``; both count rows of the first table. ``verify`` gets the rows that
+    this run has written of each table before the file is ended, and raises where they are not all. The last report
+    carries the sink's receipt. Closing the generator before leaves source and sink to the caller.
     """
     writer = _Writer(encoder, sink, part_size, after)
     with closing(source):
         while True:
-            room = _room(encoder, limit, max_rows, writer.rows)
+            room = _room(encoder, limit, max_rows if len(writer.tables) == 1 else None, writer.tables[0])
             begun = time.perf_counter()
             chunk = source.read(room)
             if chunk is None:
                 break
             seconds = time.perf_counter() - begun
-            if max_rows is not None and writer.rows + chunk.rows > max_rows:
+            if max_rows is not None and chunk.sheet == 0 and writer.tables[0] + chunk.rows > max_rows:
                 raise errors.TooManyRows
             writer.write(encoder.write(chunk))
-            writer.rows += chunk.rows
-            writer.cursor = chunk.cursor
+            writer.count(chunk)
             ended = writer.cut_if_full()
             yield writer.report(part_ended=ended, chunk_rows=chunk.rows, chunk_seconds=seconds)
+        if verify is not None:
+            verify(writer.written())
     writer.write(encoder.finish(writer.rows))
     writer.put(last=True)
     sink.flush()
@@ -77,6 +83,9 @@ class _Writer:
         self._encoder, self._sink, self._part_size = encoder, sink, part_size
         self._pending = BytesIO()  # its value is not copied again when the part is handed over
         self.rows = after.rows if after else 0
+        self.tables: list[int] = [*after.state.get(TABLES, [after.rows])] if after else [0]
+        """Rows of each table in the file so far, as far as there are any."""
+        self._before = tuple(self.tables)
         self.cursor = after.cursor if after else None
         self._crc32 = after.crc32 if after else 0
         self._number = after.number if after else 0
@@ -86,6 +95,16 @@ class _Writer:
 
     def write(self, data: bytes) -> None:
         self._pending.write(data)
+
+    def count(self, chunk: Chunk) -> None:
+        self.rows += chunk.rows
+        self.tables += [0] * (chunk.sheet + 1 - len(self.tables))
+        self.tables[chunk.sheet] += chunk.rows
+        self.cursor = chunk.cursor
+
+    def written(self) -> list[int]:
+        """Rows of each table that this run has written."""
+        return [now - before for now, before in zip_longest(self.tables, self._before, fillvalue=0)]
 
     def cut_if_full(self) -> bool:
         if self._pending.tell() < self._part_size(self._number + 1):
@@ -108,10 +127,13 @@ class _Writer:
             cursor=self.cursor,
             crc32=self._crc32,
             offset=self._size,
-            state=self._last_state() if last else self._encoder.state(),
+            state=self._tables() | (self._last_state() if last else self._encoder.state()),
         )
         self._size += len(data)
         self._sink.put(part, last=last)
+
+    def _tables(self) -> dict[str, object]:
+        return {TABLES: list(self.tables)} if len(self.tables) > 1 else {}
 
     def _last_state(self) -> dict[str, object]:
         """Nothing goes on behind the last part, but what was to be said must outlive this process."""
@@ -124,6 +146,7 @@ class _Writer:
     def report(self, **facts: object) -> Progress:
         return Progress(
             rows=self.rows,
+            tables=tuple(self.tables),
             bytes=self._size + self._pending.tell(),
             parts=tuple(self._sink.stored()),
             crc32=self._crc32,

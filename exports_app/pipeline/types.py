@@ -319,6 +319,8 @@ class Progress:
     rows: int
     bytes: int
     """Encoded so far, stored or on its way."""
+    tables: tuple[int, ...] = ()
+    """Rows of each table of a workbook with several, as far as there are any; in sum ``rows``."""
     parts: tuple[StoredPart, ...] = ()
     """Newly stored."""
     part_ended: bool = False

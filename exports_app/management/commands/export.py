@@ -48,7 +48,8 @@ class Command(BaseCommand):
             with (
                 _sink(options["output"]) as sink,
                 closing(plan.open_source()) as source,
-                closing(plan.write(source, sink, part_size=part_size)) as steps,
+                closing(plan.counter(source)) as counter,
+                closing(plan.write(source, sink, part_size=part_size, counter=counter)) as steps,
             ):
                 last = self._follow(steps, plan)
         except (PipelineError, OSError) as error:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Protocol, runtime_checkable
 
+from exports_app.pipeline.sources.counting import Countable, HasCountable
 from exports_app.pipeline.types import Chunk, Cursor, Source
 
 
@@ -66,15 +67,25 @@ class ChainSource:
             chunk = self._sources[number].read(limit)
             if chunk is not None:
                 return replace(chunk, sheet=number, cursor=(str(number), *chunk.cursor))
-            self._sources[number].close()
-            self._current += 1
+            self._current += 1  # closed with the others: what it read can still be counted
         return None
+
+    def countable(self) -> Sequence[Countable]:
+        """Those of every table that is read; none where the rows of one cannot be counted."""
+        found = [source.countable() for source in self._sources.values() if isinstance(source, HasCountable)]
+        return [each for group in found for each in group] if len(found) == len(self._sources) else ()
 
     def close(self) -> None:
         """Close every source. May be called twice."""
         with ExitStack() as closed:
             for source in self._sources.values():
                 closed.callback(source.close)
+
+
+def bounds_up_to(upto: Cursor, last: Cursor | None) -> list[Cursor | None]:
+    """Last key of each table among the rows up to ``upto``, from the first table on; None: all its rows."""
+    lasts = [_key(each) for each in last or ()]
+    return [*lasts[: int(upto[0])], upto[1:]]
 
 
 def _key(text: str) -> Cursor | None:

@@ -75,6 +75,11 @@ class KeyColumn:
         through = THROUGH.get(self.oid)
         return f"{quote(text)}::{through}::{self.type}" if through else f"{quote(text)}::{self.type}"
 
+    def parameter(self) -> str:
+        """Placeholder of the value's text."""
+        through = THROUGH.get(self.oid)
+        return f"%s::{through}::{self.type}" if through else "%s"
+
 
 class Key:
     """The columns of a key, in order. Raises ``errors.BadKey`` for one that cannot be sent, by the name of its type."""
@@ -109,6 +114,10 @@ class Key:
         """Condition that a row's key is so (``>``, ``<=``) in order to ``cursor``."""
         values = [column.literal(text) for column, text in zip(self.columns, cursor, strict=True)]
         return f"({self.names()}) {operator} ({', '.join(values)})"
+
+    def parameters(self) -> str:
+        """Placeholders of a key whose texts are bound: each takes the type of the column that it is compared with."""
+        return ", ".join(column.parameter() for column in self.columns)
 
     def is_null(self) -> str:
         """Condition that a value is missing; ``IS NULL`` also holds for a value of a composite type with only NULLs."""

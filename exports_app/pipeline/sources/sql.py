@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
 import psycopg
 
 from exports_app.pipeline import errors
 from exports_app.pipeline.literals import quote
 from exports_app.pipeline.sources import cursors, wire
+from exports_app.pipeline.sources.counting import Question
 from exports_app.pipeline.types import Chunk, Cursor, SqlRows
 
 TARGET_CHUNK_BYTES = 1_048_576
@@ -48,14 +49,19 @@ class Query:
     """True: constraints of the database say that the key is unique and never NULL."""
     bare: str = ""
     """As many rows without the columns, and the joins that only they need; empty: not known."""
+    count: str = ""
+    """The rows as the ORM means them, to be counted; empty: ``text``."""
+    keys_text: str = ""
+    """The keys of those rows alone; empty: those of ``text``."""
 
 
 class SqlSource:
     """One run over a query, from ``after`` (exclusive) to ``last`` (inclusive), in key order.
 
     Takes over the connection: a ``REPEATABLE READ READ ONLY`` transaction on it lasts until ``close``. It sees the
-    ``snapshot`` that another source shares, or takes its own. Not ``bounded``, it asks nothing about the key, the last
-    row and the order: all that is wanted are the first few rows.
+    ``snapshot`` that another source shares, or takes its own, which it shares where ``connect`` opens connections for a
+    count. Not ``bounded``, it asks nothing about the key, the last row and the order: all that is wanted are the first
+    few rows.
     Raises ``errors.BadKey`` where the key is NULL or doubled, ``errors.BadQuery``, ``errors.DatabaseBusy`` and
     ``errors.DatabaseUnavailable`` for what PostgreSQL answers.
     """
@@ -72,8 +78,10 @@ class SqlSource:
         statement_timeout: float = 60.0,
         snapshot: str | None = None,
         bounded: bool = True,
+        connect: Callable[[], psycopg.Connection[Any]] | None = None,
     ) -> None:
         self._connection = connection
+        self._connect = connect
         self._query = query
         self._rows = rows
         self._cursor = after
@@ -88,9 +96,11 @@ class SqlSource:
         self._saved = False
         self._done = False
         with wire.database_errors():
-            self._begin(snapshot)
+            begin(connection, self._timeout_ms, snapshot)
             self.moment, self.types = self._look_around()
             self._key = self._find_key()
+            self._snapshot = snapshot or (self._export_snapshot() if connect else "")
+            self.question = self._ask_for(after, last)
             self.last = last
             if bounded:
                 self._find_bounds()
@@ -112,9 +122,36 @@ class SqlSource:
 
     def share_snapshot(self) -> str:
         """A name under which another source reads what this one reads, for as long as this one is open."""
+        if not self._snapshot:
+            with wire.database_errors():
+                self._snapshot = self._export_snapshot()
+        return self._snapshot
+
+    def countable(self) -> Sequence[Self]:
+        """Itself: all its rows are PostgreSQL's."""
+        return (self,)
+
+    def beside(self) -> psycopg.Connection[Any]:
+        """Another connection that reads at the same moment. Raises what psycopg raises where there is none."""
+        if self._connect is None or not self._snapshot:
+            raise psycopg.OperationalError("no second connection")
+        connection = self._connect()
+        try:
+            begin(connection, 0, self._snapshot)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def ask(self, statement: bytes, parameters: Sequence[str], seconds: float) -> tuple[Any, ...]:
+        """One row from its own connection, once no more rows are read.
+
+        Raises ``errors.DatabaseBusy`` after ``seconds``, or after the time that any statement has.
+        """
         with wire.database_errors():
-            row = self._fetch("SELECT pg_export_snapshot()")
-        return str(row[0]) if row else ""
+            self._end_statement()
+            self._execute(f"SET LOCAL statement_timeout = {min(int(seconds * 1000), self._timeout_ms)}")
+            return self._connection.execute(statement, parameters or None).fetchone() or ()
 
     def close(self) -> None:
         """End the snapshot, and a statement that still runs, by closing the connection. May be called twice."""
@@ -137,6 +174,14 @@ class SqlSource:
                     self._execute("ROLLBACK TO SAVEPOINT chunk")
                 self._stream = None
                 self._ask_for_less()
+
+    def _end_statement(self) -> None:
+        """Give up a statement that has more rows than were wanted."""
+        if self._stream is not None and not self._stream.ended:
+            self._connection.cancel_safe(timeout=CANCEL_SECONDS)
+            with suppress(psycopg.Error):
+                self._stream.drain()
+            self._execute("ROLLBACK TO SAVEPOINT chunk")
 
     def _ask_for_less(self) -> None:
         """One chunk a statement, then half a chunk, and so on."""
@@ -230,13 +275,14 @@ class SqlSource:
         self._done = self.last is None
         self._one_pass = not self._done and self._order_needs_sort()
 
-    def _begin(self, snapshot: str | None) -> None:
-        """Open the transaction; it sees another source's snapshot, or takes one with the first question."""
-        self._connection.autocommit = False
-        self._connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-        self._connection.read_only = True
-        shared = f"SET TRANSACTION SNAPSHOT {quote(snapshot)};" if snapshot is not None else ""
-        self._execute(shared + SESSION.format(timeout=self._timeout_ms))
+    def _export_snapshot(self) -> str:
+        row = self._fetch("SELECT pg_export_snapshot()")
+        return str(row[0]) if row else ""
+
+    def _ask_for(self, after: Cursor | None, last: Cursor | None) -> Question:
+        query = self._query
+        keys = query.keys_text or f"SELECT {', '.join(self._names()[1])} {self._from()}"
+        return Question(rows=query.count or query.text, keys=keys, key=self._key, after=after, last=last)
 
     def _look_around(self) -> tuple[datetime, list[int]]:
         """The moment that the file speaks of, and the OIDs of the types of all columns, those of the key last."""
@@ -296,6 +342,15 @@ class SqlSource:
 
     def _fetch(self, statement: str) -> tuple[Any, ...] | None:
         return self._execute(statement).fetchone()
+
+
+def begin(connection: psycopg.Connection[Any], timeout_ms: int, snapshot: str | None = None) -> None:
+    """Open a transaction that sees another one's ``snapshot``, or takes its own with the first question."""
+    connection.autocommit = False
+    connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+    connection.read_only = True
+    shared = f"SET TRANSACTION SNAPSHOT {quote(snapshot)};" if snapshot else ""
+    connection.execute((shared + SESSION.format(timeout=timeout_ms)).encode())
 
 
 def _has_sort(node: dict[str, Any]) -> bool:

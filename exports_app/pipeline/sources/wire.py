@@ -81,6 +81,15 @@ class CopyOut:
         self.rows += len(lines)
         return Lines(lines, raw[:-1].rpartition(delimiter)[2])
 
+    def drain(self) -> None:
+        """Read to the end and keep nothing. Raises what ended the statement."""
+        while not self.ended:
+            size, _ = self._pg.get_copy_data(1)
+            if size == 0:
+                self._wait()
+            elif size < 0:
+                self._finish()
+
     def _wait(self) -> None:
         while not self._poll.poll(POLL_SECONDS * 1000):
             look()
