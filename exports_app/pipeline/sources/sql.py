@@ -50,9 +50,9 @@ class Query:
     bare: str = ""
     """As many rows without the columns, and the joins that only they need; empty: not known."""
     count: str = ""
-    """The rows as the ORM means them, to be counted; empty: ``text``."""
+    """The rows as the ORM means them, compiled apart from ``text``: as many as the export has; empty: not known."""
     keys_text: str = ""
-    """The keys of those rows alone; empty: those of ``text``."""
+    """Those rows with the key's columns alone, in their order; empty: not known."""
 
 
 class SqlSource:
