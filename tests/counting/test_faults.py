@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,11 @@ from rest_framework.test import APIClient
 
 from exports_app import orphans, services
 from exports_app.models import ExportEvent, ExportJob
+from exports_app.pipeline.sinks.pipe import Cut
 from exports_app.pipeline.sources import counting
 from exports_app.pipeline.sources.sql import SqlSource
 from exports_app.pipeline.types import Chunk
+from tests.direct.downloading import download, only_job
 from tests.jobs import bucket, fill_customers, request
 from workers import run
 
@@ -99,26 +101,21 @@ def test_a_fault_that_passes_costs_one_run(alice: User, faulty: Read, monkeypatc
     services.discard_file(job)
 
 
-@pytest.mark.parametrize("most", [1_000, 1], ids=["built", "streamed"])
-def test_a_download_breaks_off(api: APIClient, faulty: Read, settings: Any, most: int) -> None:
-    settings.EXPORTS_DIRECT_MAX_ROWS = most
-    api.raise_request_exception = False
-    try:
-        answer = api.post("/api/v1/exports/download/", {"resource": "customers"}, format="json")
-        broken = answer.status_code == 500 or _breaks(answer.streaming_content)
-    except Exception:
-        broken = True
-    assert broken
-    job = ExportJob.objects.get()
+def test_a_download_that_is_built_first_is_refused(api: APIClient, faulty: Read) -> None:
+    answer = download(api)
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal")
+    job = only_job()
     assert (job.status, job.error_code, job.row_count) == ("failed", "incomplete", None)
 
 
-def _breaks(content: Iterator[bytes]) -> bool:
-    try:
-        b"".join(content)
-    except Exception:
-        return True
-    return False
+def test_a_download_that_is_streamed_breaks_off(api: APIClient, faulty: Read, settings: Any) -> None:
+    settings.EXPORTS_DIRECT_MAX_ROWS = 1
+    answer = download(api)
+    assert answer.status_code == 200
+    with pytest.raises(Cut):
+        list(answer)
+    job = only_job()
+    assert (job.status, job.error_code, job.row_count) == ("failed", "incomplete", None)
 
 
 def test_the_command_leaves_no_file(alice: User, faulty: Read, tmp_path: Path) -> None:

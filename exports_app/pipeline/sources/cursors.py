@@ -76,9 +76,11 @@ class KeyColumn:
         return f"{quote(text)}::{through}::{self.type}" if through else f"{quote(text)}::{self.type}"
 
     def parameter(self) -> str:
-        """Placeholder of the value's text."""
+        """Placeholder of the value's text. The types that need no cast take the column's, whatever is thought of it."""
+        if self.oid in PLAIN or self.oid in TEXT:
+            return "%s"
         through = THROUGH.get(self.oid)
-        return f"%s::{through}::{self.type}" if through else "%s"
+        return f"%s::{through}::{self.type}" if through else f"%s::{self.type}"
 
 
 class Key:
@@ -88,9 +90,7 @@ class Key:
         self.columns = tuple(columns)
         for column in columns:
             if column.oid in ANONYMOUS:
-                raise errors.BadKey(
-                    f"The key holds a value of the type {column.type}, which has no text to go on from."
-                )
+                raise errors.BadKey(f"The key is of a type that no text leads back to: {column.type}.")
 
     def names(self) -> str:
         """Qualified: a bare ``k1`` is the output column of that name, as text, which sorts 10 before 9."""
