@@ -14,6 +14,7 @@ import secrets
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ def ours(format_name: str, *, gzip: bool = False, s3: bool = False, **options_gi
     from exports_app.pipeline.formats.gzip import GzipEncoder
     from exports_app.pipeline.parts import part_size
     from exports_app.pipeline.sinks.stream import StreamSink
+    from exports_app.pipeline.sources.counting import RowCounter
     from exports_app.pipeline.sources.sql import SqlSource
     from exports_app.pipeline.types import Options
 
@@ -41,12 +43,16 @@ def ours(format_name: str, *, gzip: bool = False, s3: bool = False, **options_gi
     store = bucket() if s3 else None
 
     def run(rows: int) -> int:
-        source = SqlSource(psycopg.connect(os.environ["DATABASE_URL"]), query(rows), format_.sql(fields(), options))
+        connect = partial(psycopg.connect, os.environ["DATABASE_URL"])
+        source = SqlSource(connect(), query(rows), format_.sql(fields(), options), connect=connect)
+        counter = RowCounter(source.countable(), [None])
         used = GzipEncoder(encoder) if gzip else encoder
         with Path(NULL).open("wb") as file, store() if store else StreamSink(file) as sink:
-            for progress in loop.run(source, used, sink, part_size=part_size):
+            for progress in loop.run(source, used, sink, part_size=part_size, verify=counter.verify):
                 assert progress.rows <= rows
             assert progress.rows == rows
+        counter.close()
+        assert counter.verified
         return progress.bytes
 
     return run

@@ -30,6 +30,7 @@ ADVICE = {
     "column_gone": "Start a new export; it offers the columns that exist today.",
     "format_limit": "Start a new export in another format.",
     "time_limit": "Narrow the filters, or choose CSV, which has no time limit.",
+    "incomplete": "Do not use figures from an earlier file of this data; an operator has to look.",
     "worker_lost": "Retry it. If it fails again, an operator has to look.",
     "database_unavailable": "Retry it in a few minutes.",
     "storage_unavailable": "Retry it in a few minutes.",
