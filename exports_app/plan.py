@@ -16,11 +16,12 @@ from exports_app.connections import connect_source
 from exports_app.pipeline import formats, loop
 from exports_app.pipeline.errors import DatabaseBusy
 from exports_app.pipeline.formats.gzip import GzipEncoder
+from exports_app.pipeline.formats.stored import as_stored
 from exports_app.pipeline.sources import wire
 from exports_app.pipeline.sources.chain import ChainSource, bounds_up_to
 from exports_app.pipeline.sources.counting import NO_QUERY, HasCountable, RowCounter, Uncounted, too_long
 from exports_app.pipeline.sources.rows import RowSource
-from exports_app.pipeline.sources.sql import Query, SqlSource
+from exports_app.pipeline.sources.sql import HasTypes, Query, SqlSource
 from exports_app.pipeline.types import (
     Chunk,
     Cursor,
@@ -99,7 +100,7 @@ class Table:
             return SqlSource(
                 connection,
                 self.query,
-                format_.sql(self.fields, options),
+                self._rows(format_, options),
                 after=after,
                 last=last,
                 chunk_rows=chunk_rows or conf.settings.CHUNK_ROWS,
@@ -120,8 +121,11 @@ class Table:
             with closing(self._open_rows(format_, options, None)) as made:
                 return made.read(rows)
         with wire.database_errors(), closing(connect_source()) as connection:
-            sql = format_.sql(self.fields, options)
+            sql = self._rows(format_, options)
             return SqlSource(connection, self.query, sql, statement_timeout=timeout, bounded=False).read(rows)
+
+    def _rows(self, format_: Format, options: Options) -> Callable[[Sequence[int]], SqlRows]:
+        return lambda types: format_.sql(as_stored(self.fields, types), options)
 
     def count(self, after: Cursor | None, upto: Cursor | None) -> int:
         """Rows behind the key ``after``, up to ``upto``. Raises ``Uncounted``, ``DatabaseUnavailable``."""
@@ -180,11 +184,15 @@ class Plan:
         openers = [partial(table.open, self.format, self.options, chunk_rows=chunk_rows) for table in self.tables]
         return ChainSource(openers, after=after, last=last)
 
-    def encoder(self, state: Mapping[str, Any] | None = None) -> Encoder:
-        """A new container, or one that goes on behind the part that ``state`` was recorded with."""
+    def encoder(self, state: Mapping[str, Any] | None = None, types: Sequence[int] | None = None) -> Encoder:
+        """A new container, or one that goes on behind the part that ``state`` was recorded with.
+
+        ``types``: OIDs of the columns' types in the database, where a source of one table knows them.
+        """
         sheets = [Sheet(title=table.title, fields=table.fields) for table in self.tables]
         more = {"sheets": sheets} if self.format.sheets else {}
-        encoder = self.format.encoder(self.fields, self.options, state, **more)
+        fields = self.fields if types is None else as_stored(self.fields, types)
+        encoder = self.format.encoder(fields, self.options, state, **more)
         return GzipEncoder(encoder, resumed=state is not None) if self.compression == "gzip" else encoder
 
     def counter(self, source: Source, after: StoredPart | None = None) -> RowCounter:
@@ -217,7 +225,7 @@ class Plan:
         """``loop.run`` of this plan: copy the rows of ``source`` into ``sink``, behind ``after`` where there is one."""
         return loop.run(
             source,
-            self.encoder(after.state if after else None),
+            self.encoder(after.state if after else None, source.types if isinstance(source, HasTypes) else None),
             sink,
             part_size=part_size,
             after=after,

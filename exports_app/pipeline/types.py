@@ -48,6 +48,8 @@ class Field:
     decimal_places: int | None = None
     guarded: bool = True
     """False: text that is known to be safe in a spreadsheet is never prefixed."""
+    naive: bool = False
+    """Moments without a time zone: no offset is written, and none that is asked for is applied."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -54,7 +54,7 @@ def column_type(field: Field, options: Options) -> pa.DataType:
 
 def _scalar_type(field: Field, kind: Kind, options: Options) -> pa.DataType:
     if kind is Kind.DATETIME:
-        return pa.timestamp("us", tz=options.timezone or "UTC")
+        return pa.timestamp("us", tz=None if field.naive else options.timezone or "UTC")
     if kind is Kind.DECIMAL and not options.decimal_strings:
         return _decimal_type(field.max_digits, field.decimal_places)
     return _SCALARS.get(kind, pa.string())

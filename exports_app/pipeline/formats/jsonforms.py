@@ -33,6 +33,8 @@ def sql_json(field: Field, column: str, options: Options) -> str:
         return f"to_json({column}::text)" if field.guarded else f"to_json({scalars.sql_plain(column)})"
     if kind is Kind.ARRAY:
         return sql_array(field, column, options)
+    if kind is Kind.DATETIME and field.naive:
+        return f"to_json({column}::timestamp)"
     if kind is Kind.DATETIME and options.timezone:
         return f"""'"' || {zones.sql_iso(column, options.timezone)} || '"'"""
     if kind is Kind.DECIMAL and options.decimal_strings:
@@ -65,7 +67,7 @@ def sql_array(field: Field, column: str, options: Options) -> str:
     element = field.element
     if element is Kind.DECIMAL and options.decimal_strings:
         return f"array_to_json({column}::text[])"
-    if element in _MADE_OF_TEXT or (element is Kind.DATETIME and options.timezone):
+    if element in _MADE_OF_TEXT or (element is Kind.DATETIME and options.timezone and not field.naive):
         form = sql_json(_element(field), "e", options)
         each = f"ARRAY(SELECT ({form})::text::json FROM unnest({column}) AS u(e))"
         return f"CASE WHEN {column} IS NOT NULL THEN array_to_json({each}) END"

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 from exports_app.pipeline.formats import zones
@@ -110,19 +110,21 @@ def sql_date(column: str, options: Options) -> str:
     return f"CASE WHEN {known} THEN {_sql_pattern(shown, f'{column}::date::timestamp')} ELSE {column}::date::text END"
 
 
-def sql_datetime(column: str, options: Options) -> str:
-    """A datetime in the asked form: the date's, and the clock of the zone."""
+def sql_datetime(column: str, options: Options, *, naive: bool = False) -> str:
+    """A datetime in the asked form: the date's, and the clock of the zone; ``naive`` ones have none."""
     shown = conventions(options)
+    zone = None if naive else options.timezone
+    iso = zones.sql_naive if naive else partial(zones.sql_iso, zone=zone)
     if shown is None or not has_own_dates(options):
-        return zones.sql_iso(column, options.timezone)
+        return iso(column)
     utc = f"({column}::timestamptz AT TIME ZONE 'UTC')"  # has the same fraction as any zone's clock, and costs least
     fraction = f"{quote(shown.decimal)} || rtrim(to_char({utc}, 'US'), '0')"
     fraction = f"CASE WHEN {utc} = date_trunc('second', {utc}) THEN '' ELSE {fraction} END"
     return zones.sql_clock(
         column,
-        options.timezone,
+        zone,
         lambda local: f"{_sql_pattern(shown, local, clock=' HH24:MI:SS')} || {fraction}",
-        otherwise=zones.sql_iso(column, None),
+        otherwise=zones.sql_naive(column) if naive else zones.sql_iso(column, None),
     )
 
 

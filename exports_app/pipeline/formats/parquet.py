@@ -51,7 +51,10 @@ def is_list(field: Field) -> bool:
 
 def _sql_cell(field: Field, column: str, options: Options) -> str:
     if is_list(field):
-        return f"array_to_json({_SQL_ELEMENTS.get(field.element or Kind.TEXT, '{}').format(column)}::text[])"
+        element = "{}" if field.naive else _SQL_ELEMENTS.get(field.element or Kind.TEXT, "{}")
+        return f"array_to_json({element.format(column)}::text[])"
+    if field.kind is Kind.DATETIME and field.naive:
+        return f"{column}::timestamp"
     form = _SQL_FORMS.get(field.kind)
     return form.format(column) if form else sql_text(field, column, _text_options(options))
 
@@ -89,14 +92,14 @@ def _python_cell(field: Field, options: Options) -> Callable[[Any], str]:
         return _python_list(field, options)
     form = python_text(field, _text_options(options))
     if field.kind is Kind.DATETIME:
-        return lambda value: form(value).replace("T", " ").removesuffix(":00")
+        return lambda value: form(value).replace("T", " ").removesuffix("" if value.tzinfo is None else ":00")
     if field.kind is Kind.BINARY:
         return lambda value: f"\\x{bytes(value).hex()}"
     return form
 
 
 def _python_list(field: Field, options: Options) -> Callable[[Any], str]:
-    element = Field(name=field.name, label=field.label, kind=field.element or Kind.TEXT)
+    element = Field(name=field.name, label=field.label, kind=field.element or Kind.TEXT, naive=field.naive)
     form = _python_cell(element, options)
 
     def text(values: Sequence[Any]) -> str:

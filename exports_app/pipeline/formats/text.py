@@ -31,7 +31,7 @@ def sql_text(field: Field, column: str, options: Options) -> str:
     if kind is Kind.DATE:
         return locale.sql_date(column, options)
     if kind is Kind.DATETIME:
-        return locale.sql_datetime(column, options)
+        return locale.sql_datetime(column, options, naive=field.naive)
     form = _SQL_FORMS.get(kind)
     text = form(column) if form else column
     return locale.sql_number(text, options) if kind in _WITH_DECIMALS else text

@@ -72,6 +72,8 @@ def sql_cell(field: Field, column: str, options: Options) -> SqlCell:
     make = _SQL_CELLS.get(shown_kind(field, options))
     if make is None:
         return SqlCell(sql_text(field, column, options), ((f"{column} IS NULL", Form.NULL),))
+    if field.naive:
+        options = replace(options, timezone=None)  # the clock as it is, which UTC's is too
     return make(column, sql_text(field, column, _plain(options)), options)
 
 
@@ -282,7 +284,7 @@ def _python_datetime(text: TextForm, options: Options) -> PythonCell:
 
     def cell(value: datetime) -> tuple[Form, str]:
         try:
-            local = (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(zone).replace(tzinfo=None)
+            local = value.astimezone(zone).replace(tzinfo=None) if value.tzinfo else value
         except OverflowError:  # the first and the last day of Python's calendar, in a zone that has left it
             return Form.TEXT, text(value)
         if local.date() < FIRST_DAY:

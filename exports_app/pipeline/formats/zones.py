@@ -23,12 +23,20 @@ SAMPLED_YEARS = (1880, 2040)
 SAMPLE_EVERY = timedelta(days=28)
 
 _CALENDAR = "BETWEEN TIMESTAMPTZ '0001-01-01 00:00:00+00' AND TIMESTAMPTZ '9999-12-31 23:59:59.999999+00'"
+_NAIVE_CALENDAR = "BETWEEN TIMESTAMP '0001-01-01 00:00:00' AND TIMESTAMP '9999-12-31 23:59:59.999999'"
 _ZONED = f"BETWEEN TIMESTAMPTZ '{FIRST}' AND TIMESTAMPTZ '{LAST}'"
 
 
 def is_zone(name: str) -> bool:
     """Whether it is an IANA name that PostgreSQL knows as well."""
     return name in available_timezones() and name not in ("localtime", "Factory")
+
+
+def sql_naive(column: str) -> str:
+    """``2024-01-31T12:00:00.5``, of a moment without zone; what has no such form as ``sql_iso`` has it."""
+    moment = f"{column}::timestamp"
+    ordinary = f"WHEN {moment} {_NAIVE_CALENDAR} THEN replace({moment}::text, ' ', 'T')"
+    return f"CASE {ordinary} ELSE btrim(to_json({moment})::text, '\"') END"
 
 
 def sql_iso(column: str, zone: str | None) -> str:
@@ -90,12 +98,14 @@ def _sql_cases(zone: str, before: str = "") -> str:
 
 
 def python_iso(zone: str | None) -> Callable[[datetime], str]:
-    """What ``sql_iso`` gives. A datetime without zone is taken as UTC."""
+    """What ``sql_iso`` gives, and ``sql_naive`` of a datetime without zone."""
     if zone is None:
-        return lambda value: _iso(_utc(value)) + "+00:00"
+        return lambda value: _iso(value) if value.tzinfo is None else _iso(_utc(value)) + "+00:00"
     known, info = offsets(zone), ZoneInfo(zone)
 
     def text(value: datetime) -> str:
+        if value.tzinfo is None:
+            return _iso(value)
         at = _utc(value)
         if FIRST <= at <= LAST:
             local = at.astimezone(info)
@@ -112,6 +122,8 @@ def python_local(zone: str | None) -> Callable[[datetime], datetime]:
     info = ZoneInfo(zone) if zone else UTC
 
     def local(value: datetime) -> datetime:
+        if value.tzinfo is None:
+            return value
         at = _utc(value)
         return (at.astimezone(info) if FIRST <= at <= LAST else at).replace(tzinfo=None)
 
@@ -126,6 +138,8 @@ def python_repeated(zone: str | None) -> Callable[[datetime], str]:
     known, info = offsets(zone), ZoneInfo(zone)
 
     def offset(value: datetime) -> str:
+        if value.tzinfo is None:
+            return ""
         at = _utc(value)
         if not FIRST <= at <= LAST:
             return ""
@@ -173,7 +187,7 @@ def _offset_text(offset: timedelta) -> str:
 
 
 def _utc(value: datetime) -> datetime:
-    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    return value.astimezone(UTC)
 
 
 def _iso(at: datetime) -> str:

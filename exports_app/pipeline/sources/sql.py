@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 import psycopg
 
@@ -55,13 +55,20 @@ class Query:
     """Those rows with the key's columns alone, in their order; empty: not known."""
 
 
+@runtime_checkable
+class HasTypes(Protocol):
+    """A source that knows the types of its columns, given as OIDs."""
+
+    types: Sequence[int]
+
+
 class SqlSource:
     """One run over a query, from ``after`` (exclusive) to ``last`` (inclusive), in key order.
 
     Takes over the connection: a ``REPEATABLE READ READ ONLY`` transaction on it lasts until ``close``. It sees the
     ``snapshot`` that another source shares, or takes its own, which it shares where ``connect`` opens connections for a
-    count. Not ``bounded``, it asks nothing about the key, the last row and the order: all that is wanted are the first
-    few rows.
+    count. ``rows`` may depend on the types of the columns, given as OIDs. Not ``bounded``, it asks nothing about the
+    key, the last row and the order: all that is wanted are the first few rows.
     Raises ``errors.BadKey`` where the key is NULL or doubled, ``errors.BadQuery``, ``errors.DatabaseBusy`` and
     ``errors.DatabaseUnavailable`` for what PostgreSQL answers.
     """
@@ -70,7 +77,7 @@ class SqlSource:
         self,
         connection: psycopg.Connection[Any],
         query: Query,
-        rows: SqlRows,
+        rows: SqlRows | Callable[[Sequence[int]], SqlRows],
         *,
         after: Cursor | None = None,
         last: Cursor | None = None,
@@ -83,7 +90,6 @@ class SqlSource:
         self._connection = connection
         self._connect = connect
         self._query = query
-        self._rows = rows
         self._cursor = after
         self._chunk_rows = chunk_rows
         self._timeout_ms = int(statement_timeout * 1000)
@@ -98,6 +104,7 @@ class SqlSource:
         with wire.database_errors():
             begin(connection, self._timeout_ms, snapshot)
             self.moment, self.types = self._look_around()
+            self._rows = rows(self.types[: query.columns]) if callable(rows) else rows
             self._key = self._find_key()
             self._snapshot = snapshot or (self._export_snapshot() if connect else "")
             self.question = self._ask_for(after, last)
