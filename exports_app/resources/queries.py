@@ -16,6 +16,7 @@ from django.db.models.sql.datastructures import Join
 from exports_app import errors
 from exports_app.pipeline.sources.sql import Query
 from exports_app.pipeline.types import Field
+from exports_app.resources import statements
 from exports_app.resources.base import Resource, User
 from exports_app.resources.columns import Column
 from exports_app.resources.filters import check, forbidden_filters
@@ -76,7 +77,15 @@ def compile_query(
         text = _rearrange(text, [names.index(name) for name in wanted], len(names))
     # Without columns only where a row of the query is one of the model: a grouped one is grouped by its columns.
     bare = _keys_text(resource, queryset) if resource._is_plain(queryset) and not windowed else ""
-    query = Query(text=text, columns=len(paths), keys=len(keys), proven_key=proven, bare=bare)
+    query = Query(
+        text=text,
+        columns=len(paths),
+        keys=len(keys),
+        proven_key=proven,
+        bare=bare,
+        count=statements.rows_text(queryset),
+        keys_text=statements.keys_text(_with(queryset, computed, keys), keys),
+    )
     return query, [_field(each, outputs[path]) for each, path in zip(selected, paths, strict=True)]
 
 
@@ -160,6 +169,13 @@ def _compile(
     statement, parameters = compiler.as_sql()
     text = connection.ops.compose_sql(statement, parameters)  # type: ignore[attr-defined]  # PostgreSQL's
     return text, dict(zip(names, [expression for expression, *_ in compiler.select], strict=True))
+
+
+def _with(
+    queryset: models.QuerySet[Any, Any], computed: Mapping[str, Any], names: Sequence[str]
+) -> models.QuerySet[Any, Any]:
+    wanted = {name: computed[name] for name in names if name in computed}
+    return queryset.annotate(**wanted) if wanted else queryset
 
 
 def _field(selected: Selected, output: Any) -> Field:

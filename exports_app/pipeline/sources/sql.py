@@ -50,6 +50,10 @@ class Query:
     """True: constraints of the database say that the key is unique and never NULL."""
     bare: str = ""
     """As many rows without the columns, and the joins that only they need; empty: not known."""
+    count: str = ""
+    """The rows as the ORM means them, compiled apart from ``text``: as many as the export has; empty: not known."""
+    keys_text: str = ""
+    """Those rows with the key's columns alone, in their order; empty: not known."""
 
 
 class SqlSource:
