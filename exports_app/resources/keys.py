@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -27,6 +28,20 @@ def is_proven(resource: Resource, rows: Rows) -> bool:
     if model is None or rows.model is not model or not model._meta.managed or rows.query.group_by is not None:
         return False
     return is_row_of_model(rows) and not is_repeated(rows) and is_unique_key(model, resource.key_paths())
+
+
+def is_unproven(resource: Resource, queryset: Rows) -> bool:
+    """Whether a key of a managed model's own fields is none by its constraints, in rows that are the model's.
+
+    Groups, ``distinct("x")`` and joins have keys of their own, of which constraints say nothing.
+    """
+    model, query = resource.model, queryset.query
+    if model is None or queryset.model is not model or not model._meta.managed:
+        return False
+    if query.group_by is not None or query.distinct or query.combinator or not is_row_of_model(queryset):
+        return False
+    key = resource.key_paths()
+    return not is_repeated(queryset) and bool(_fields(model, key)) and not is_unique_key(model, key)
 
 
 def is_unique_key(model: type[models.Model], key: Sequence[str]) -> bool:
@@ -109,7 +124,7 @@ def _value(field: models.Field[Any, Any], given: Any, whole: Any) -> Any:
         if isinstance(given, str):
             given.encode()  # half a surrogate pair is no text
         value = target.to_python(given)
-        if not _is_plain_value(target, given) or value is None:
+        if value is None or not _is_plain_value(target, given):
             raise ValueError(given)
         if isinstance(value, int):
             _check_range(kind, value)
@@ -129,12 +144,14 @@ def _is_plain_value(field: Any, given: Any) -> bool:
         return isinstance(field, models.BooleanField)
     if isinstance(given, float):
         return not isinstance(field, models.IntegerField) or given.is_integer()
+    if isinstance(given, str) and isinstance(field, models.BinaryField):
+        base64.b64decode(given, validate=True)  # to_python passes over what is no base64
     return not isinstance(given, str) or "\0" not in given
 
 
 def _check_range(kind: str, value: int) -> None:
-    lowest, highest = connection.ops.integer_field_range(kind)
-    if (lowest is not None and value < lowest) or (highest is not None and value > highest):
+    lowest, highest = connection.ops.integer_field_ranges.get(kind, (value, value))
+    if not lowest <= value <= highest:
         raise ValueError(value)
 
 

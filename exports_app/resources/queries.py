@@ -92,8 +92,8 @@ def compile_query(
     ``whole``: the rows before filters chose among them, which is what window functions see; None: ``queryset``.
     Raises ``ImproperlyConfigured`` for columns that would change which rows there are.
     """
-    computed = {each.column.path: each.column.expression for each in selected if each.column.is_computed}
-    paths = [each.column.path for each in selected]
+    computed = {_name(each.column): each.column.expression for each in selected if each.column.is_computed}
+    paths = [_name(each.column) for each in selected]
     key = resource.key_paths()
     wanted = [*paths, *key]
     names = list(dict.fromkeys(wanted))
@@ -116,7 +116,7 @@ def compile_query(
         unique=keys.uniques(resource, rows, read) if rows is not None and read is not None else (),
         bare=count,
         count=count,
-        keys_text=statements.keys_text(_with(queryset, computed, key), key),
+        keys_text=statements.keys_text(queryset, key),
     )
     return query, [_field(each, outputs[path]) for each, path in zip(selected, paths, strict=True)]
 
@@ -154,11 +154,9 @@ def _narrowable(resource: Resource, rows: models.QuerySet[Any, Any], field: str)
     return narrowable
 
 
-def _with(
-    queryset: models.QuerySet[Any, Any], computed: Mapping[str, Any], names: Sequence[str]
-) -> models.QuerySet[Any, Any]:
-    wanted = {name: computed[name] for name in names if name in computed}
-    return queryset.annotate(**wanted) if wanted else queryset
+def _name(column: Column) -> str:
+    """What tells a column from the others: no path begins like the name of a computed one."""
+    return f"{statements.COMPUTED}{column.name}" if column.is_computed else column.path
 
 
 def _field(selected: Selected, output: Any) -> Field:

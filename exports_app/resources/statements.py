@@ -22,6 +22,9 @@ from exports_app.resources.meaning import (
 
 Rows = models.QuerySet[Any, Any]
 
+COMPUTED = "="
+"""The names of computed columns begin with it, as no path does."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statement:
@@ -149,7 +152,7 @@ def _annotated(queryset: Rows, computed: Mapping[str, Any]) -> tuple[Rows, dict[
     taken = {*query.annotations, *query.extra, *(field.name for field in queryset.model._meta.get_fields())}
     aliases: dict[str, str] = {}
     for name in computed:
-        alias, number = name, 0
+        alias, number = name.replace(COMPUTED, "export_", 1), 0
         while alias in taken or not alias.isidentifier():
             alias, number = f"export_{len(aliases)}_{number}", number + 1
         aliases[name] = alias
@@ -165,7 +168,7 @@ def _set_up(query: Any) -> Any:
 
 def _missing(name: str) -> ImproperlyConfigured:
     return ImproperlyConfigured(
-        f"The column {name.removeprefix('export_')!r} does not follow from the rows that get_queryset returns: "
+        f"The column {name.removeprefix(COMPUTED)!r} does not follow from the rows that get_queryset returns: "
         "groups, distinct values and unions have their own columns only. Name it in values() or annotate() there."
     )
 

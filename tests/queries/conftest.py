@@ -29,10 +29,9 @@ def tables(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
                 editor.create_model(model)
         fill()
     yield
-    with django_db_blocker.unblock():
-        with connection.schema_editor() as editor:
-            for model in reversed(MANAGED):
-                editor.delete_model(model)
+    with django_db_blocker.unblock(), connection.schema_editor() as editor:
+        for model in reversed(MANAGED):
+            editor.delete_model(model)
 
 
 def fill() -> None:
@@ -104,11 +103,12 @@ def rows_of(made: Plan, chunk: int = 100) -> list[tuple[str, ...]]:
     return [tuple(row) for row in csv.reader(io.StringIO(b"".join(parts).decode()))][1:]
 
 
-def counted(made: Plan) -> int:
-    """How many rows the count that is independent of the reader finds."""
-    assert made.query is not None
+def counted(made: Plan, table: int = 0) -> int:
+    """How many rows the count that is independent of the reader finds, of the main rows or a further table's."""
+    query = made.tables[table].query
+    assert query is not None
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT count(*) FROM ({made.query.count}) AS counted")
+        cursor.execute(f"SELECT count(*) FROM ({query.count}) AS counted")
         (rows,) = cursor.fetchone() or (0,)
     return int(rows)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.apps import apps
 from django.db import models
 
 
@@ -81,7 +82,9 @@ class Visit(Stored):
 MANAGED = (Maker, Label, Item, Part, Place, Visit)
 
 
-def unmanaged(name: str, table: str, **fields: Any) -> Any:
-    """A model as ``inspectdb`` writes it."""
-    meta = type("Meta", (), {"managed": False, "db_table": table, "app_label": "queried"})
-    return type(name, (models.Model,), {"__module__": __name__, "Meta": meta, **fields})
+def make_model(name: str, table: str, /, managed: bool = False, **fields: Any) -> Any:
+    """A model of one test, as ``inspectdb`` writes it if not ``managed``."""
+    meta = type("Meta", (), {"managed": managed, "db_table": table, "app_label": "queried"})
+    made = type(name, (models.Model,), {"__module__": __name__, "Meta": meta, **fields})
+    del apps.all_models["queried"][name.lower()]
+    return made
