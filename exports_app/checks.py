@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 from django.apps import AppConfig, apps
 from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
 from django.core import checks
 from django.core.exceptions import FieldDoesNotExist
+from django.db import connections
 from django.db.models.constants import LOOKUP_SEP
 
 from exports_app import conf
 from exports_app.pipeline.formats import FORMATS
-from exports_app.resources import registry
+from exports_app.resources import keys, meaning, registry
 from exports_app.resources.base import Resource
 from exports_app.resources.queries import is_unique_key, multivalued_hop
 
@@ -67,6 +70,7 @@ def _doubled(name: str, first: type[Resource], second: type[Resource]) -> Proble
 
 def _check(declared: type[Resource]) -> Iterator[Problem]:
     yield from _check_key(declared)
+    yield from _check_rows(declared)
     yield from _check_columns(declared)
     yield from _check_permissions(declared)
     for name in declared.formats or ():
@@ -86,13 +90,47 @@ def _check_key(declared: type[Resource]) -> Iterator[Problem]:
     if model is None:
         return  # unions, views and aggregates are probed when they run
     key = declared().key_paths()
+    if not model._meta.managed:
+        return  # what such a model declares is no constraint: the database is asked when they run
     if _is_plain_override(declared) and not is_unique_key(model, key):
         yield _error(
             declared,
             f"has the key {key}, which no constraint makes unique and NOT NULL",
-            f"End it with the primary key ({model._meta.pk.attname}), and leave nullable fields out.",
+            f"End it with the primary key ({', '.join(_primary(model))}), and leave nullable fields out.",
             "E003",
         )
+
+
+def _check_rows(declared: type[Resource]) -> Iterator[Problem]:
+    """What an own ``get_queryset`` gives to nobody in particular, where it needs neither a user nor the database."""
+    if _is_plain_override(declared) or declared.is_python():
+        return
+    try:
+        with ExitStack() as stack:
+            for each in connections.all():
+                stack.enter_context(each.execute_wrapper(_no_query))
+            queryset = declared().get_queryset(AnonymousUser())
+    except Exception:  # whatever it needs; when somebody asks for its rows, it will be there or refused
+        return
+    if why := meaning.refusal(queryset):
+        what, _, hint = why.partition(". ")
+        yield _error(declared, f"has a get_queryset that {what}", f"{hint}.", "E020")
+    elif (model := declared.model) is not None and keys.is_unproven(declared(), queryset):
+        yield checks.Warning(
+            f"{_path(declared)} has the key {declared().key_paths()}, which no constraint makes unique and NOT NULL: "
+            "each run looks through all rows before it begins.",
+            hint=f"End it with the primary key ({', '.join(_primary(model))}), and leave nullable fields out.",
+            obj=declared,
+            id="exports.W020",
+        )
+
+
+def _no_query(*_: Any) -> Any:
+    raise RuntimeError("Checks ask the database nothing.")
+
+
+def _primary(model: Any) -> list[str]:
+    return [field.attname for field in model._meta.pk_fields]
 
 
 def _is_plain_override(declared: type[Resource]) -> bool:

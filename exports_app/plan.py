@@ -38,7 +38,7 @@ from exports_app.pipeline.types import (
 )
 from exports_app.resources.base import Resource, User
 from exports_app.resources.filters import check
-from exports_app.resources.queries import Selected, compile_query, select_rows
+from exports_app.resources.queries import Selected, compile_query, first_rows, related_rows, select_rows, user_rows
 from exports_app.validation import (
     allowed_resource,
     choose_format,
@@ -270,7 +270,7 @@ def make_plan(request: Request, user: User, moment: datetime | None = None) -> P
         rows = select_rows(resource, user, filters=request.filters, ids=request.ids)
         related = choose_sheets(resource, format_, request.sheets)
         if related and request.limit is not None:
-            rows = rows.filter(pk__in=rows.order_by(*resource.key_paths()).values("pk")[: request.limit])
+            rows = first_rows(resource, rows, request.limit)
         tables = [_table(resource, user, rows, selected)]
         for sheet in related:
             other = allowed_resource(sheet.resource, user, resource.moment)
@@ -290,17 +290,13 @@ def make_plan(request: Request, user: User, moment: datetime | None = None) -> P
 def _table(
     resource: Resource, user: User, rows: models.QuerySet[Any, Any], selected: Sequence[Selected], title: str = ""
 ) -> Table:
-    whole = resource.get_queryset(user)
-    query, columns = compile_query(resource, rows, selected, whole=whole)
+    query, columns = compile_query(resource, rows, selected, whole=user_rows(resource, user))
     return Table(resource=resource, title=title or resource.get_title(), fields=columns, query=query)
 
 
 def _related(resource: Resource, user: User, main: models.QuerySet[Any, Any], via: str | None, title: str) -> Table:
     """A further table: its own columns and rows, narrowed to those that belong to a main row."""
-    rows = resource.get_queryset(user)
-    if via is not None and resource.model is not None:
-        belonging = resource.model._default_manager.filter(**{f"{via}__in": main.order_by().values("pk")})
-        rows = rows.filter(pk__in=belonging.order_by().values("pk"))
+    rows = related_rows(resource, user, main, via)
     return _table(resource, user, rows, select_columns(resource, user, None), title)
 
 

@@ -159,11 +159,11 @@ class Resource:
     # What the declaration means
 
     def key_paths(self) -> tuple[str, ...]:
-        """The key as ORM paths, ``pk`` spelled out."""
+        """The key as ORM paths, ``pk`` spelled out: the fields of a composite one."""
         if self.model is None:
             return self.key
-        primary = self.model._meta.pk.attname
-        return tuple(primary if name == "pk" else name for name in self.key)
+        primary = [field.attname for field in self.model._meta.pk_fields]
+        return tuple(path for name in self.key for path in (primary if name == "pk" else [name]))
 
     def _model_columns(self) -> Iterable[Column]:
         if self.model is None:

@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.core.exceptions import FieldDoesNotExist, ImproperlyConfigured
-from django.db import DEFAULT_DB_ALIAS, connection, models
+from django.db import models
 from django.db.models.constants import LOOKUP_SEP
 from django.db.models.expressions import Col, ExpressionWrapper
 from django.db.models.functions import Cast
-from django.db.models.sql.datastructures import Join
 
 from exports_app import errors
 from exports_app.pipeline.sources.sql import Query
 from exports_app.pipeline.types import Field
-from exports_app.resources import statements
+from exports_app.resources import keys, meaning, statements
 from exports_app.resources.base import Resource, User
 from exports_app.resources.columns import Column
 from exports_app.resources.filters import check, forbidden_filters
+from exports_app.resources.keys import is_unique_key as is_unique_key
 
 HAS_DIGITS = (Col, Cast, ExpressionWrapper)
 """Expressions whose values have the digits of their output field: kept by PostgreSQL, or declared for this very
@@ -34,20 +34,50 @@ class Selected:
     label: str | None = None
 
 
+def user_rows(resource: Resource, user: User) -> models.QuerySet[Any, Any]:
+    """All rows that the user may export, the same ones each time: where the order decides, it is a total one.
+
+    Raises ``ImproperlyConfigured`` where ``get_queryset`` returns what cannot be exported.
+    """
+    queryset = resource.get_queryset(user)
+    if why := meaning.refusal(queryset):
+        raise ImproperlyConfigured(f"{type(resource).__name__}.get_queryset {why}.")
+    return meaning.steady(queryset)
+
+
 def select_rows(
     resource: Resource, user: User, *, filters: Mapping[str, Any], ids: Sequence[Any] | None
 ) -> models.QuerySet[Any, Any]:
-    """The user's rows, narrowed.
+    """The user's rows, narrowed: filters and ids choose among the rows of ``get_queryset``, also of a slice.
 
     Raises ``errors.Invalid`` for filters and ids that do not fit, ``errors.ColumnForbidden`` for filters on columns
     that the user may not see.
     """
     if forbidden := sorted(forbidden_filters(resource, user) & filters.keys()):
         raise errors.ColumnForbidden(f"You may not filter by {forbidden[0]}.", errors={"filters": forbidden})
-    queryset = resource.filter_queryset(resource.get_queryset(user), check(resource, filters))
-    if ids is not None:
-        queryset = queryset.filter(pk__in=_primary_keys(resource, queryset, ids))
-    return queryset
+    data = check(resource, filters)
+    rows = user_rows(resource, user)
+    if data or ids is not None:
+        rows = _narrowable(resource, rows, "filters" if data else "ids")
+    queryset = resource.filter_queryset(rows, data)
+    return queryset if ids is None else keys.with_ids(resource, queryset, ids)
+
+
+def related_rows(
+    resource: Resource, user: User, main: models.QuerySet[Any, Any], via: str | None
+) -> models.QuerySet[Any, Any]:
+    """The user's rows of another resource; with ``via``, a path to the main rows, those that belong to one of them."""
+    rows = user_rows(resource, user)
+    if via is None or resource.model is None:
+        return rows
+    belonging = resource.model._default_manager.filter(**{f"{via}__in": meaning.primary_keys(main)})
+    return _narrowable(resource, rows, "sheets").filter(pk__in=belonging.order_by().values("pk"))
+
+
+def first_rows(resource: Resource, queryset: models.QuerySet[Any, Any], limit: int) -> models.QuerySet[Any, Any]:
+    """The first ``limit`` rows in the order of the key."""
+    rows = _narrowable(resource, queryset, "limit")
+    return rows.filter(pk__in=rows.order_by(*resource.key_paths()).values("pk")[:limit])
 
 
 def compile_query(
@@ -60,31 +90,33 @@ def compile_query(
     """SQL with literals in place, its columns first the selected ones, then the key's.
 
     ``whole``: the rows before filters chose among them, which is what window functions see; None: ``queryset``.
+    Raises ``ImproperlyConfigured`` for columns that would change which rows there are.
     """
-    computed = {each.column.path: each.column.expression for each in selected if each.column.is_computed}
-    paths = [each.column.path for each in selected]
-    keys = resource.key_paths()
-    wanted = [*paths, *keys]
+    computed = {_name(each.column): each.column.expression for each in selected if each.column.is_computed}
+    paths = [_name(each.column) for each in selected]
+    key = resource.key_paths()
+    wanted = [*paths, *key]
     names = list(dict.fromkeys(wanted))
-    text, outputs = _compile(queryset, computed, names)
-    proven = has_proven_key(resource, queryset)
-    windowed = any(_has_window(output) for output in outputs.values())
-    if whole is not None and windowed:
-        every, _ = _compile(whole, computed, names)
+    statement = statements.select(queryset, computed, names)
+    text, outputs = statement.text, statement.outputs
+    rows, read = statement.rows, statement.read
+    proven = rows is not None and keys.is_proven(resource, rows)
+    if whole is not None and any(_has_window(output) for output in outputs.values()):
+        every = statements.select(whole, computed, names).text
         if every != text:
-            text = _chosen(every, names, _keys_text(resource, queryset), keys, proven=proven)
+            text = statements.chosen(every, names, _chosen_keys(resource, queryset), key, proven=proven)
     if names != wanted:
-        text = _rearrange(text, [names.index(name) for name in wanted], len(names))
-    # Without columns only where a row of the query is one of the model: a grouped one is grouped by its columns.
-    bare = _keys_text(resource, queryset) if resource._is_plain(queryset) and not windowed else ""
+        text = statements.pick(text, [names.index(name) for name in wanted], len(names))
+    count = statements.rows_text(queryset)
     query = Query(
         text=text,
         columns=len(paths),
-        keys=len(keys),
+        keys=len(key),
         proven_key=proven,
-        bare=bare,
-        count=statements.rows_text(queryset),
-        keys_text=statements.keys_text(_with(queryset, computed, keys), keys),
+        unique=keys.uniques(resource, rows, read) if rows is not None and read is not None else (),
+        bare=count,
+        count=count,
+        keys_text=statements.keys_text(queryset, key),
     )
     return query, [_field(each, outputs[path]) for each, path in zip(selected, paths, strict=True)]
 
@@ -94,31 +126,7 @@ def fields_of(resource: Resource, user: User, columns: Sequence[Column]) -> list
     if resource.is_python():
         return [column.field(None) for column in columns]
     selected = [Selected(column=column) for column in columns]
-    return compile_query(resource, resource.get_queryset(user), selected)[1]
-
-
-def has_proven_key(resource: Resource, queryset: models.QuerySet[Any, Any]) -> bool:
-    """Whether constraints of the database say that the key is unique and not NULL in these rows."""
-    if resource.model is None or not resource._is_plain(queryset) or _multiplies(queryset):
-        return False
-    return is_unique_key(resource.model, resource.key_paths())
-
-
-def is_unique_key(model: type[models.Model], key: Sequence[str]) -> bool:
-    """Whether a constraint makes ``key`` unique and each of its fields NOT NULL."""
-    by_name = {name: field for field in model._meta.concrete_fields for name in (field.name, field.attname)}
-    fields = [by_name.get(path) for path in key]
-    if any(field is None or field.null for field in fields):
-        return False
-    names = {field.name for field in fields if field is not None}
-    uniques: list[set[str]] = [{field.name} for field in model._meta.concrete_fields if field.unique]
-    uniques += [set(group) for group in model._meta.unique_together]
-    uniques += [
-        set(constraint.fields)
-        for constraint in model._meta.total_unique_constraints
-        if constraint.fields and constraint.nulls_distinct is None
-    ]
-    return any(unique <= names for unique in uniques)
+    return compile_query(resource, user_rows(resource, user), selected)[1]
 
 
 def multivalued_hop(model: type[models.Model], path: str) -> str | None:
@@ -137,45 +145,18 @@ def multivalued_hop(model: type[models.Model], path: str) -> str | None:
     return None
 
 
-def _multiplies(queryset: models.QuerySet[Any, Any]) -> bool:
-    joins = [join for join in queryset.query.alias_map.values() if isinstance(join, Join)]
-    return any(
-        isinstance(join.join_field, models.ForeignObjectRel) and not join.join_field.field.unique for join in joins
-    )
+def _narrowable(resource: Resource, rows: models.QuerySet[Any, Any], field: str) -> models.QuerySet[Any, Any]:
+    narrowable = meaning.narrowable(rows, resource.key_paths())
+    if narrowable is None:
+        raise errors.Invalid.of(
+            field, "This data cannot be narrowed: it is a choice of groups, joined rows or unions. Ask for all of it."
+        )
+    return narrowable
 
 
-def _primary_keys(resource: Resource, queryset: models.QuerySet[Any, Any], ids: Sequence[Any]) -> list[Any]:
-    query = queryset.query
-    if resource.model is None or query.group_by or query.combinator:
-        raise errors.Invalid("This data has no ids.", errors={"ids": ["This data cannot be chosen by id."]})
-    primary = resource.model._meta.pk
-    try:
-        return [primary.to_python(each) for each in ids]
-    except Exception as error:  # ValidationError of any field class, TypeError of unhashable JSON
-        raise errors.Invalid(
-            "The ids are not valid.", errors={"ids": [f"Each id must be a {primary.get_internal_type()}."]}
-        ) from error
-
-
-def _compile(
-    queryset: models.QuerySet[Any, Any], computed: Mapping[str, Any], names: Sequence[str]
-) -> tuple[str, dict[str, Any]]:
-    """SQL that selects ``names``, and the expression of each."""
-    rows = queryset.order_by()
-    if computed:
-        rows = rows.annotate(**computed)
-    # elide_empty=False: a queryset that can match nothing is still a query, with columns and no rows.
-    compiler = rows.values_list(*names).query.get_compiler(DEFAULT_DB_ALIAS, elide_empty=False)
-    statement, parameters = compiler.as_sql()
-    text = connection.ops.compose_sql(statement, parameters)  # type: ignore[attr-defined]  # PostgreSQL's
-    return text, dict(zip(names, [expression for expression, *_ in compiler.select], strict=True))
-
-
-def _with(
-    queryset: models.QuerySet[Any, Any], computed: Mapping[str, Any], names: Sequence[str]
-) -> models.QuerySet[Any, Any]:
-    wanted = {name: computed[name] for name in names if name in computed}
-    return queryset.annotate(**wanted) if wanted else queryset
+def _name(column: Column) -> str:
+    """What tells a column from the others: no path begins like the name of a computed one."""
+    return f"{statements.COMPUTED}{column.name}" if column.is_computed else column.path
 
 
 def _field(selected: Selected, output: Any) -> Field:
@@ -188,38 +169,12 @@ def _has_window(expression: Any) -> bool:
     return bool(getattr(expression, "contains_over_clause", False))
 
 
-def _keys_text(resource: Resource, queryset: models.QuerySet[Any, Any]) -> str:
+def _chosen_keys(resource: Resource, queryset: models.QuerySet[Any, Any]) -> str:
     """SQL of the keys alone, which no window function computes."""
-    text, outputs = _compile(queryset, {}, list(dict.fromkeys(resource.key_paths())))
-    if any(_has_window(output) for output in outputs.values()):
+    statement = statements.select(queryset, {}, list(dict.fromkeys(resource.key_paths())))
+    if any(_has_window(output) for output in statement.outputs.values()):
         raise ImproperlyConfigured(
             f"The key of {type(resource).__name__} is a window function, so that filters would change it. "
             "Take fields that are unique and stay the same."
         )
-    return text
-
-
-def _chosen(every: str, names: Sequence[str], keys_text: str, keys: Sequence[str], *, proven: bool) -> str:
-    """The rows of ``every`` whose key is among those of ``keys_text``.
-
-    ``IN`` would drop a NULL in silence: where the key is not proven, such a row stays, for the probe to find.
-    """
-    columns = [f"u{n}" for n in range(1, len(names) + 1)]
-    at = {name: column for name, column in zip(names, columns, strict=True) if name in keys}
-    chosen = ", ".join(at[key] for key in dict.fromkeys(keys))
-    text = (
-        f"SELECT * FROM ({every}) AS u({', '.join(columns)}) "  # noqa: S608 - compiled by Django
-        f"WHERE ({chosen}) IN (SELECT * FROM ({keys_text}) AS n)"
-    )
-    if proven:
-        return text
-    blank = ", ".join(column if column in at.values() else "NULL" for column in columns)
-    nulls = " OR ".join(f"{column} IS NULL" for column in at.values())
-    return f"{text} UNION ALL SELECT {blank} FROM ({keys_text}) AS n({chosen}) WHERE {nulls}"  # noqa: S608
-
-
-def _rearrange(text: str, positions: Sequence[int], width: int) -> str:
-    """The same rows with columns repeated or moved: a key that is also a column is selected once inside."""
-    inner = ", ".join(f"u{n}" for n in range(1, width + 1))
-    outer = ", ".join(f"u{position + 1}" for position in positions)
-    return f"SELECT {outer} FROM ({text}) AS u({inner})"  # noqa: S608 - compiled by Django
+    return statement.text

@@ -1,22 +1,50 @@
-"""SQL text of querysets, literals in place: the rows as the ORM means them, and columns picked out of them."""
+"""SQL text of querysets, literals in place: the rows as the ORM means them, and the columns that an export takes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
-from django.db import DEFAULT_DB_ALIAS, connection, models
+from django.db import connection, models
 from django.db.models.expressions import ColPairs
-from django.db.models.sql.datastructures import Join
+
+from exports_app.resources.meaning import (
+    compiler_of,
+    depends_on_order,
+    groups,
+    is_closed,
+    is_open,
+    is_told,
+    opened,
+)
+
+Rows = models.QuerySet[Any, Any]
+
+COMPUTED = "="
+"""The names of computed columns begin with it, as no path does."""
 
 
-def rows_text(queryset: models.QuerySet[Any, Any]) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """A compiled query."""
+
+    text: str
+    outputs: dict[str, Any]
+    """The expression of each column, in order."""
+    rows: Rows | None
+    """The same rows as a queryset to which columns can be added; None: they were picked out of the rows as they are."""
+    read: Rows | None
+    """Those rows with the columns, as it was compiled."""
+
+
+def rows_text(queryset: Rows) -> str:
     """SQL of the rows as they are: counting its rows gives ``len(list(queryset))``."""
     return _literal(*_plainest(queryset).as_sql())
 
 
-def keys_text(queryset: models.QuerySet[Any, Any], keys: Sequence[str]) -> str:
+def keys_text(queryset: Rows, keys: Sequence[str]) -> str:
     """SQL of the same rows with the columns of ``keys`` alone, in that order."""
     names = list(dict.fromkeys(keys))
     compiler = _plainest(queryset)
@@ -25,11 +53,33 @@ def keys_text(queryset: models.QuerySet[Any, Any], keys: Sequence[str]) -> str:
     if not is_open(queryset) and set(names) <= found.keys():
         return pick(statement, [found[key] for key in keys], _width(compiler))
     if is_closed(queryset):
-        missing = next(name for name in names if name not in found)
-        raise ImproperlyConfigured(f"The key {missing!r} is no column of the rows that get_queryset returns.")
+        raise _missing(next(name for name in names if name not in found))
     rows = queryset if depends_on_order(queryset) else queryset.order_by()
-    text = _literal(*_compiler(rows.values_list(*names).query).as_sql())
+    text = _literal(*compiler_of(rows.values_list(*names).query).as_sql())
     return text if len(names) == len(keys) else pick(text, [names.index(key) for key in keys], len(names))
+
+
+def select(queryset: Rows, computed: Mapping[str, Any], names: Sequence[str]) -> Statement:
+    """The rows with the columns ``names``, of which ``computed`` are expressions.
+
+    Raises ``ImproperlyConfigured`` for a column that would change which rows there are.
+    """
+    base = opened(queryset)
+    if base is None:
+        return _picked(queryset, computed, names)
+    rows = base if depends_on_order(base) else base.order_by()
+    grouped = groups(queryset) if queryset.query.group_by is not None else None
+    rows, aliases = _annotated(rows, computed)
+    if rows.query.group_by is not None:
+        rows.query.group_by = tuple(grouped if grouped is not None else groups(queryset))
+    rows = rows.values_list(*(aliases.get(name, name) for name in names))
+    compiler = compiler_of(rows.query)
+    text = _literal(*compiler.as_sql())
+    outputs = dict(zip(names, [expression for expression, *_ in compiler.select], strict=True))
+    for name, expression in outputs.items():
+        if grouped is not None and not is_told(rows.query, expression, grouped, aggregates=True):
+            raise _missing(name)
+    return Statement(text=text, outputs=outputs, rows=base, read=rows)
 
 
 def pick(text: str, positions: Sequence[int], width: int) -> str:
@@ -39,55 +89,91 @@ def pick(text: str, positions: Sequence[int], width: int) -> str:
     return f"SELECT {outer} FROM ({text}) AS u({inner})"  # noqa: S608 - compiled by Django
 
 
-def is_closed(queryset: models.QuerySet[Any, Any]) -> bool:
-    """Whether the selected columns decide which rows there are, so that none can be added or left out."""
+def chosen(every: str, names: Sequence[str], keys_text: str, keys: Sequence[str], *, proven: bool) -> str:
+    """The rows of ``every`` whose key is among those of ``keys_text``.
+
+    ``IN`` would drop a NULL in silence: where the key is not proven, such a row stays, for the probe to find.
+    """
+    columns = [f"u{n}" for n in range(1, len(names) + 1)]
+    at = {name: column for name, column in zip(names, columns, strict=True) if name in keys}
+    taken = ", ".join(at[key] for key in dict.fromkeys(keys))
+    text = (
+        f"SELECT * FROM ({every}) AS u({', '.join(columns)}) "  # noqa: S608 - compiled by Django
+        f"WHERE ({taken}) IN (SELECT * FROM ({keys_text}) AS n)"
+    )
+    if proven:
+        return text
+    blank = ", ".join(column if column in at.values() else "NULL" for column in columns)
+    nulls = " OR ".join(f"{column} IS NULL" for column in at.values())
+    return f"{text} UNION ALL SELECT {blank} FROM ({keys_text}) AS n({taken}) WHERE {nulls}"  # noqa: S608
+
+
+def _picked(queryset: Rows, computed: Mapping[str, Any], names: Sequence[str]) -> Statement:
+    """Columns out of the rows as they are. Further ones may stand beside those that say which rows are distinct."""
+    own = _positions(_set_up(queryset.query.clone()))
+    further = [name for name in dict.fromkeys(names) if name in computed or name not in own]
+    aliases: dict[str, str] = {}
+    if further:
+        queryset, aliases = _widened(queryset, computed, further)
+    compiler = _plainest(queryset)
+    text = _literal(*compiler.as_sql())
+    found = _positions(compiler)
+    places = [found[aliases.get(name, name)] for name in names]
+    expressions = {place: expression for expression, place in _places(compiler)}
+    outputs = {name: expressions[place] for name, place in zip(names, places, strict=True)}
+    return Statement(text=pick(text, places, _width(compiler)), outputs=outputs, rows=None, read=None)
+
+
+def _widened(queryset: Rows, computed: Mapping[str, Any], further: Sequence[str]) -> tuple[Rows, dict[str, str]]:
+    """The distinct rows with columns that follow from theirs, and what these are called there."""
     query = queryset.query
-    return bool(
-        query.combinator
-        or (query.distinct and not query.distinct_fields)
-        or any(_returns_sets(annotation) for annotation in query.annotation_select.values())
-    )
+    if query.combinator or not query.distinct or query.group_by is not None:
+        raise _missing(further[0])
+    own = _set_up(query.clone())
+    known = [expression for expression, *_ in own.select]
+    names = [alias or expression.target.attname for expression, _, alias in own.select]
+    rows, aliases = _annotated(queryset, {name: computed[name] for name in further if name in computed})
+    rows = rows.values_list(*dict.fromkeys([*names, *(aliases.get(name, name) for name in further)]))
+    compiler = _set_up(rows.query.clone())
+    if compiler.query.group_by is not None:
+        raise _missing(further[0])
+    expressions = [expression for expression, *_ in compiler.select[len(names) :]]
+    for name, expression in zip(further, expressions, strict=True):
+        if not is_told(compiler.query, expression, known, aggregates=False):
+            raise _missing(name)
+    return rows, aliases
 
 
-def is_open(queryset: models.QuerySet[Any, Any]) -> bool:
-    """Whether any columns may be selected instead of those that are: they decide about no row."""
-    return not is_closed(queryset) and queryset.query.group_by is None
-
-
-def depends_on_order(queryset: models.QuerySet[Any, Any]) -> bool:
-    """Whether the order decides which rows there are, not only where they stand."""
+def _annotated(queryset: Rows, computed: Mapping[str, Any]) -> tuple[Rows, dict[str, str]]:
+    """The queryset with computed columns, each under a name that nothing in it has."""
+    if not computed:
+        return queryset, {}
     query = queryset.query
-    if query.is_sliced or query.distinct or query.combinator:
-        return True
-    if not queryset.ordered and not query.extra_order_by:
-        return False
-    # A grouped query is grouped by what its order names too; a path to several rows repeats a row.
-    return (query.group_by is not None and bool(query.order_by or query.extra_order_by)) or (
-        not multiplies(query) and multiplies(_with_joins_of_order(query))
-    )
+    taken = {*query.annotations, *query.extra, *(field.name for field in queryset.model._meta.get_fields())}
+    aliases: dict[str, str] = {}
+    for name in computed:
+        alias, number = name.replace(COMPUTED, "export_", 1), 0
+        while alias in taken or not alias.isidentifier():
+            alias, number = f"export_{len(aliases)}_{number}", number + 1
+        aliases[name] = alias
+    return queryset.annotate(**{alias: computed[name] for name, alias in aliases.items()}), aliases
 
 
-def multiplies(query: Any) -> bool:
-    """Whether a join or a further table can repeat a row of the model."""
-    joins = [
-        join
-        for alias, join in query.alias_map.items()
-        if isinstance(join, Join) and query.alias_refcount.get(alias, 0) > 0
-    ]
-    return bool(query.extra_tables) or any(
-        isinstance(join.join_field, models.ForeignObjectRel) and not join.join_field.field.unique for join in joins
-    )
-
-
-def _with_joins_of_order(query: Any) -> Any:
-    ordered = query.clone()
-    compiler = _compiler(ordered)
+def _set_up(query: Any) -> Any:
+    query.select_related = False
+    compiler = compiler_of(query)
     compiler.setup_query()
-    compiler.get_order_by()
-    return ordered
+    return compiler
 
 
-def _plainest(queryset: models.QuerySet[Any, Any]) -> Any:
+def _missing(name: str) -> ImproperlyConfigured:
+    return ImproperlyConfigured(
+        f"The column {name.removeprefix(COMPUTED)!r} does not follow from the rows that get_queryset returns: "
+        "groups, distinct values and unions have their own columns only. Name it in values() or annotate() there."
+    )
+
+
+def _plainest(queryset: Rows) -> Any:
     """Compiler of the queryset without what decides about no row: its relations, order and, if so, its columns."""
     query = queryset.query.clone()
     query.select_related = False
@@ -95,12 +181,7 @@ def _plainest(queryset: models.QuerySet[Any, Any]) -> Any:
         query.set_values(("pk",))
     if not depends_on_order(queryset):
         query.clear_ordering(force=True)
-    return _compiler(query)
-
-
-def _compiler(query: Any) -> Any:
-    # elide_empty=False: a queryset that can match nothing is still a query, with columns and no rows.
-    return query.get_compiler(DEFAULT_DB_ALIAS, elide_empty=False)
+    return compiler_of(query)
 
 
 def _literal(statement: str, parameters: Sequence[Any]) -> str:
@@ -111,25 +192,35 @@ def _positions(compiler: Any) -> dict[str, int]:
     """Where each name stands in the rows of a compiled query."""
     found: dict[str, int] = {}
     of_fields: dict[str, int] = {}
-    at = 0
-    for expression, _, alias in compiler.select:
+    for (expression, place), (_, _, alias) in zip(_places(compiler), compiler.select, strict=True):
         if alias:
-            found[alias] = at
+            found[alias] = place
         target = getattr(expression, "target", None)
         if target is not None and expression.alias == compiler.query.base_table:
-            of_fields |= {target.name: at, target.attname: at}
-        at += _columns(expression)
+            of_fields |= {target.name: place, target.attname: place}
     return of_fields | found
 
 
+def _places(compiler: Any) -> list[tuple[Any, int]]:
+    """Each selected expression, and the column that it begins at."""
+    places: list[tuple[Any, int]] = []
+    at = 0
+    for expression, *_ in compiler.select:
+        places.append((expression, at))
+        at += _columns(expression)
+    return places
+
+
 def _width(compiler: Any) -> int:
+    """How many columns a compiled query has, those of its order included."""
+    query = compiler.query
+    if query.combinator:
+        # What a union is ordered by, and does not have, becomes a column of each part.
+        extra = [name for name in query.values_select if name.startswith("__orderbycol")]
+        return sum(_columns(expression) for expression, *_ in compiler.select) + len(extra)
     extra = compiler.get_extra_select(compiler.get_order_by(), compiler.select)
     return sum(_columns(expression) for expression, *_ in [*compiler.select, *extra])
 
 
 def _columns(expression: Any) -> int:
     return len(expression.get_cols()) if isinstance(expression, ColPairs) else 1
-
-
-def _returns_sets(expression: Any) -> bool:
-    return any(getattr(each, "set_returning", False) for each in expression.flatten())

@@ -81,7 +81,8 @@ class ExportForm(forms.Form):
         self._choices("columns", [(field.name, field.label) for field in self.fields_of_file])
         if resource.max_rows:
             self.fields["limit"].help_text = f"This data allows {resource.max_rows:,} rows at once."
-        if resource.model is None or resource.model._meta.pk.attname not in resource.key_paths():
+        primary = resource.model._meta.pk_fields if resource.model else []
+        if len(primary) != 1 or primary[0].attname not in resource.key_paths():
             del self.fields["ids"]
         if not getattr(user, "email", ""):
             del self.fields["email"]

@@ -16,6 +16,7 @@ from exports_app.pipeline import errors
 from exports_app.pipeline.literals import quote
 from exports_app.pipeline.sources import cursors, wire
 from exports_app.pipeline.sources.counting import Question
+from exports_app.pipeline.sources.keys import Unique, are_unique
 from exports_app.pipeline.types import Chunk, Cursor, SqlRows
 
 TARGET_CHUNK_BYTES = 1_048_576
@@ -47,6 +48,8 @@ class Query:
     keys: int
     proven_key: bool
     """True: constraints of the database say that the key is unique and never NULL."""
+    unique: tuple[Unique, ...] = ()
+    """What the database must make unique to prove it: looked up at the start of a run, whatever ``proven_key`` says."""
     bare: str = ""
     """As many rows without the columns, and the joins that only they need; empty: not known."""
     count: str = ""
@@ -276,7 +279,7 @@ class SqlSource:
 
     def _find_bounds(self) -> None:
         """Whether the key is one, what the last row is, and whether an index gives the order."""
-        if not self._query.proven_key and self._cursor is None:
+        if self._cursor is None and not self._is_proven():
             self._probe_key()
         self.last = self.last or self._find_last()
         self._done = self.last is None
@@ -285,6 +288,10 @@ class SqlSource:
     def _export_snapshot(self) -> str:
         row = self._fetch("SELECT pg_export_snapshot()")
         return str(row[0]) if row else ""
+
+    def _is_proven(self) -> bool:
+        unique = self._query.unique
+        return are_unique(self._connection, unique) if unique else self._query.proven_key
 
     def _ask_for(self, after: Cursor | None, last: Cursor | None) -> Question:
         query = self._query
