@@ -93,6 +93,33 @@ def test_window_functions_see_the_rows_behind_a_slice(export: Export) -> None:
     assert sorted(int(row[0]) for row in found) == [row.place for row in rows[:14] if row.kind == "d"]
 
 
+class PlacedFilter(ItemFilter):
+    place_max = df.NumberFilter("place", "lte")
+    double_min = df.NumberFilter("double", "gte")
+
+
+@pytest.mark.parametrize(
+    ("filters", "passes"),
+    [
+        ({"place_max": 9}, lambda row: row.place <= 9),
+        ({"place_max": 9, "kind": "d"}, lambda row: row.place <= 9 and row.kind == "d"),
+        ({"place_max": 20, "double_min": 30}, lambda row: row.place <= 20 and row.double >= 30),
+        ({"kind": "d"}, lambda row: row.kind == "d"),
+    ],
+)
+@pytest.mark.parametrize("most", [None, 25])
+def test_filters_by_annotations_mean_those_of_all_rows(
+    export: Export, filters: dict[str, Any], passes: Callable[[Any], bool], most: int | None
+) -> None:
+    place = Window(RowNumber(), order_by=["-level", "id"])
+    rows = Item.objects.annotate(place=place, double=F("level") * 2).order_by("-level", "id")[:most]
+    found = export(
+        model=Item, columns=("id", "place"), filterset_class=PlacedFilter, request={"filters": filters},
+        get_queryset=lambda self, user: rows, chunk=4,
+    )  # fmt: skip
+    assert found == sorted(((str(row.pk), str(row.place)) for row in rows if passes(row)), key=lambda row: int(row[0]))
+
+
 REFUSED: list[tuple[str, Callable[[], Any], str]] = [
     ("locked rows", Item.objects.select_for_update, "locks its rows with select_for_update()"),
     ("a union of locked rows", lambda: Item.objects.none().union(Item.objects.select_for_update(), Item.objects.all()),
