@@ -185,6 +185,22 @@ def test_columns_that_follow_from_distinct_values_stand_beside_them(export: Expo
     assert found == [(str(pk), land, str(pk + 1)) for pk, land in (one, two, three)]
 
 
+def test_a_column_may_be_twice_beside_distinct_on(export: Export) -> None:
+    rows = Item.objects.order_by("maker__land", "id").distinct("maker__land").annotate(land=F("maker__land"))
+    found = export(
+        model=Item, columns=("land", Column("same", "maker__land"), "id"), get_queryset=lambda self, user: rows
+    )
+    assert found == [("PL", "PL", "1"), ("DE", "DE", "2")]
+
+
+def test_a_union_holds_each_row_once_also_where_the_other_part_is_empty(export: Export) -> None:
+    twice = Item.objects.order_by("id").filter(labels__word__in=["new", "old"])[:6]
+    found = export(
+        model=Item, columns=("id",), get_queryset=lambda self, user: twice.union(Item.objects.filter(pk__in=[]))
+    )
+    assert found == [("1",), ("2",), ("5",), ("6",)]
+
+
 def test_a_computed_column_is_no_annotation_of_the_same_name(export: Export) -> None:
     found = export(
         model=Part,
