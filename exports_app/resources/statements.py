@@ -47,13 +47,14 @@ def rows_text(queryset: Rows) -> str:
 def keys_text(queryset: Rows, keys: Sequence[str]) -> str:
     """SQL of the same rows with the columns of ``keys`` alone, in that order."""
     names = list(dict.fromkeys(keys))
-    compiler = _plainest(queryset)
-    statement = _literal(*compiler.as_sql())
-    found = _positions(compiler)
-    if not is_open(queryset) and set(names) <= found.keys():
-        return pick(statement, [found[key] for key in keys], _width(compiler))
-    if is_closed(queryset):
-        raise _missing(next(name for name in names if name not in found))
+    if not is_open(queryset):
+        compiler = _plainest(queryset)
+        statement = _literal(*compiler.as_sql())
+        found = _positions(compiler)
+        if set(names) <= found.keys():
+            return pick(statement, [found[key] for key in keys], _width(compiler))
+        if is_closed(queryset):
+            raise _missing(next(name for name in names if name not in found))
     rows = queryset if depends_on_order(queryset) else queryset.order_by()
     text = _literal(*compiler_of(rows.values_list(*names).query).as_sql())
     return text if len(names) == len(keys) else pick(text, [names.index(key) for key in keys], len(names))

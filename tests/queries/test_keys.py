@@ -12,6 +12,7 @@ from django.core.checks import run_checks
 from django.db import connection, models
 
 from exports_app.pipeline import errors
+from exports_app.pipeline.sources import keys
 from exports_app.pipeline.sources.keys import Unique, are_unique
 from exports_app.pipeline.sources.sql import SqlSource
 from exports_app.resources.queries import is_unique_key
@@ -98,6 +99,16 @@ def test_an_index_that_holds_for_all_rows_is_proof(
     assert are_unique(asking, [Unique(table=f'"keyed"."{table}"', columns=columns, filled=True)]) is unique
 
 
+def test_a_proof_is_looked_up_once_a_minute(asking: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    asking.execute("CREATE TABLE keyed.proven (id int PRIMARY KEY)")
+    asked = [Unique(table='"keyed"."proven"', columns=("id",), filled=True)]
+    assert are_unique(asking, asked)
+    asking.execute("ALTER TABLE keyed.proven DROP CONSTRAINT proven_pkey")
+    assert are_unique(asking, asked)
+    monkeypatch.setattr(keys, "PROOF_SECONDS", 0.0)
+    assert not are_unique(asking, asked)
+
+
 def test_a_join_needs_an_index_but_no_filled_columns(asking: psycopg.Connection[Any]) -> None:
     assert are_unique(asking, [Unique(table='"keyed"."stored"', columns=("id",))])
     assert are_unique(asking, [Unique(table='"keyed"."kinds"', columns=("filled",))])
@@ -113,6 +124,7 @@ def test_not_null_that_was_never_looked_at_is_no_proof(asking: psycopg.Connectio
     asking.execute("ALTER TABLE keyed.olds ADD CONSTRAINT filled NOT NULL id NOT VALID")
     asked = [Unique(table='"keyed"."olds"', columns=("id",), filled=True)]
     assert not are_unique(asking, asked)
+    keys.forget()
     asking.execute("ALTER TABLE keyed.olds VALIDATE CONSTRAINT filled")
     assert are_unique(asking, asked)
 
