@@ -207,6 +207,7 @@ def test_a_managed_model_whose_constraint_is_missing_is_looked_through(schema: A
         (Place, ("tenant", "number"), True),
         (Place, ("number", "tenant"), True),
         (Place, ("name", "number", "tenant"), True),
+        (Place, ("pk",), True),
         (Place, ("tenant",), False),
         (Part, ("item_ptr_id",), True),
         (Part, ("id",), True),
