@@ -14,6 +14,7 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 from rest_framework.test import APIClient
 
+from exports_app.pipeline.sources import keys
 from tests.rendering import connect
 
 CI = os.environ.get("CI") == "true"
@@ -34,6 +35,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             f"{', '.join(missing)} not set: run the tests with `make test`, "
             "or inside `python -m exportsite.stack run --services-only -- CMD`."
         )
+
+
+@pytest.fixture(autouse=True)
+def forget_proofs() -> None:
+    """Tables of one name have other constraints in another test."""
+    keys.forget()
 
 
 def make_user(name: str, *, permissions: tuple[str, ...] = (), **values: Any) -> User:

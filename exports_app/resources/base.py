@@ -15,6 +15,7 @@ from django.http import QueryDict
 from django.utils import timezone
 from django_filters import FilterSet
 
+from exports_app.resources import meaning
 from exports_app.resources.columns import Column
 
 if TYPE_CHECKING:
@@ -135,8 +136,9 @@ class Resource:
         """
         if self.filterset_class is None or not data:
             return queryset
-        plain = self._is_plain(queryset)
-        base = self.model._default_manager.all() if plain and self.model else queryset
+        plain = self._is_plain(queryset) and meaning.tells_rows(queryset.model, self.key_paths())
+        # Its own conditions need not be looked at twice; its annotations may be filtered by.
+        base = queryset if queryset.query.annotations or not plain else queryset.model._base_manager.all()
         filtered = self.filterset_class(data=data, queryset=base).qs
         if not plain:
             return filtered

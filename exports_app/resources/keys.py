@@ -98,7 +98,8 @@ def with_ids(resource: Resource, queryset: Rows, ids: Sequence[Any]) -> Rows:
 def _fields(model: type[models.Model], key: Sequence[str]) -> list[models.Field[Any, Any]]:
     """The fields of a key; none where one of its names is no field."""
     by_name = {name: field for field in model._meta.concrete_fields for name in (field.name, field.attname)}
-    found = [by_name.get(path) for path in key]
+    primary = [field.name for field in model._meta.pk_fields]
+    found = [by_name.get(path) for name in key for path in (primary if name == "pk" else [name])]
     return [field for field in found if field is not None] if None not in found else []
 
 

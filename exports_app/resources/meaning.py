@@ -44,7 +44,7 @@ def opened(queryset: Rows) -> Rows | None:
         return None if query.is_sliced else _of_parts(queryset)
     if not is_row_of_model(queryset) or not queryset.model._meta.managed:
         return None
-    if not multiplies(_with_joins_of_order(query)):
+    if not is_repeated(queryset):
         once = queryset.all()
         once.query.distinct = False
         return opened(once)
@@ -59,8 +59,8 @@ def narrowable(queryset: Rows, key: Sequence[str]) -> Rows | None:
     Django refuses to filter a slice and a union, and filters of ``distinct("x")`` and of windows would let others in.
     """
     query = queryset.query
-    windows = _split(query)[1]
-    if not (query.combinator or query.is_sliced or query.distinct_fields or windows):
+    windows = _windows(query)
+    if not (query.combinator or query.is_sliced or query.distinct_fields or windows is not None):
         return queryset
     open_ = opened(queryset)
     if open_ is None or not has_sure_rows(open_, key):
@@ -68,8 +68,8 @@ def narrowable(queryset: Rows, key: Sequence[str]) -> Rows | None:
     if query.combinator:
         return open_  # already chosen by primary key
     every = _unordered(open_)
-    if windows:
-        every.query.where = _split(every.query)[0]
+    if windows is not None:
+        every.query.where = _without_windows(every.query)
     return every.filter(pk__in=open_.values("pk"))
 
 
@@ -83,15 +83,29 @@ def primary_keys(queryset: Rows) -> Rows:
     return (open_ if depends_on_order(open_) and not plain else open_.order_by()).values("pk")
 
 
-def has_sure_rows(queryset: Rows, key: Sequence[str]) -> bool:
-    """Whether a primary key stands for one row of these: of a managed model, whose key is its own, repeated by no join.
+def narrowed_by_windows(rows: Rows, filtered: Rows) -> Rows:
+    """``filtered`` again, with its filters by window functions as these are in all of ``rows``."""
+    windows = _windows(filtered.query)
+    if windows is None or windows == _windows(rows.query):
+        return filtered
+    chosen, others = rows.all(), filtered.all()
+    chosen.query.where.add(windows, AND)
+    others.query.where = _without_windows(filtered.query)
+    return others.filter(pk__in=chosen.order_by().values("pk"))
 
-    The declared primary key of a view or of any other unmanaged model proves nothing; where it is the whole key of
-    the export, a doubled one is found at the start of the run.
+
+def has_sure_rows(queryset: Rows, key: Sequence[str]) -> bool:
+    """Whether a primary key stands for one row of these, repeated by no join."""
+    return is_row_of_model(queryset) and not is_repeated(queryset) and tells_rows(queryset.model, key)
+
+
+def tells_rows(model: Model, key: Sequence[str]) -> bool:
+    """Whether a primary key stands for one row of a model.
+
+    That of a view or of any other unmanaged model proves nothing; where it is the whole ``key`` of the export, a
+    doubled one is found at the start of the run.
     """
-    meta = queryset.model._meta
-    own = {field.attname for field in meta.pk_fields}
-    return is_row_of_model(queryset) and not is_repeated(queryset) and (meta.managed or set(key) == own)
+    return model._meta.managed or set(key) == {field.attname for field in model._meta.pk_fields}
 
 
 def is_closed(queryset: Rows) -> bool:
@@ -321,11 +335,15 @@ def _unordered(queryset: Rows) -> Rows:
     return again
 
 
-def _split(query: Any) -> tuple[Any, bool]:
-    """The conditions without those about window functions, and whether there are any of these."""
-    where, having, windows = query.where.split_having_qualify(must_group_by=query.group_by is not None)
-    kept = [part for part in (where, having) if part is not None]
-    return query.where.create(kept, AND), windows is not None
+def _windows(query: Any) -> Any:
+    """Conditions about window functions."""
+    return query.where.split_having_qualify(must_group_by=query.group_by is not None)[2]
+
+
+def _without_windows(query: Any) -> Any:
+    """The other conditions."""
+    where, having, _ = query.where.split_having_qualify(must_group_by=query.group_by is not None)
+    return query.where.create([part for part in (where, having) if part is not None], AND)
 
 
 def _with_joins_of_order(query: Any) -> Any:

@@ -60,6 +60,8 @@ def select_rows(
     if data or ids is not None:
         rows = _narrowable(resource, rows, "filters" if data else "ids")
     queryset = resource.filter_queryset(rows, data)
+    if meaning.is_row_of_model(rows):
+        queryset = meaning.narrowed_by_windows(rows, queryset)
     return queryset if ids is None else keys.with_ids(resource, queryset, ids)
 
 
@@ -70,7 +72,7 @@ def related_rows(
     rows = user_rows(resource, user)
     if via is None or resource.model is None:
         return rows
-    belonging = resource.model._default_manager.filter(**{f"{via}__in": meaning.primary_keys(main)})
+    belonging = resource.model._base_manager.filter(**{f"{via}__in": meaning.primary_keys(main)})
     return _narrowable(resource, rows, "sheets").filter(pk__in=belonging.order_by().values("pk"))
 
 

@@ -47,13 +47,14 @@ def rows_text(queryset: Rows) -> str:
 def keys_text(queryset: Rows, keys: Sequence[str]) -> str:
     """SQL of the same rows with the columns of ``keys`` alone, in that order."""
     names = list(dict.fromkeys(keys))
-    compiler = _plainest(queryset)
-    statement = _literal(*compiler.as_sql())
-    found = _positions(compiler)
-    if not is_open(queryset) and set(names) <= found.keys():
-        return pick(statement, [found[key] for key in keys], _width(compiler))
-    if is_closed(queryset):
-        raise _missing(next(name for name in names if name not in found))
+    if not is_open(queryset):
+        compiler = _plainest(queryset)
+        statement = _literal(*compiler.as_sql())
+        found = _positions(compiler)
+        if set(names) <= found.keys():
+            return pick(statement, [found[key] for key in keys], _width(compiler))
+        if is_closed(queryset):
+            raise _missing(next(name for name in names if name not in found))
     rows = queryset if depends_on_order(queryset) else queryset.order_by()
     text = _literal(*compiler_of(rows.values_list(*names).query).as_sql())
     return text if len(names) == len(keys) else pick(text, [names.index(key) for key in keys], len(names))
@@ -68,18 +69,34 @@ def select(queryset: Rows, computed: Mapping[str, Any], names: Sequence[str]) ->
     if base is None:
         return _picked(queryset, computed, names)
     rows = base if depends_on_order(base) else base.order_by()
-    grouped = groups(queryset) if queryset.query.group_by is not None else None
+    grouped = groups(base) if base.query.group_by is not None else None
     rows, aliases = _annotated(rows, computed)
     if rows.query.group_by is not None:
-        rows.query.group_by = tuple(grouped if grouped is not None else groups(queryset))
-    rows = rows.values_list(*(aliases.get(name, name) for name in names))
+        rows.query.group_by = tuple(grouped if grouped is not None else groups(base))
+    paths = [aliases.get(name, name) for name in names]
+    rows, places = _without_twins(rows, paths) if rows.query.distinct_fields else (rows.values_list(*paths), None)
     compiler = compiler_of(rows.query)
     text = _literal(*compiler.as_sql())
-    outputs = dict(zip(names, [expression for expression, *_ in compiler.select], strict=True))
+    expressions = [expression for expression, *_ in compiler.select]
+    if places is not None:
+        text = pick(text, places, len(expressions))
+        expressions = [expressions[place] for place in places]
+    outputs = dict(zip(names, expressions, strict=True))
     for name, expression in outputs.items():
         if grouped is not None and not is_told(rows.query, expression, grouped, aggregates=True):
             raise _missing(name)
     return Statement(text=text, outputs=outputs, rows=base, read=rows)
+
+
+def _without_twins(rows: Rows, paths: Sequence[str]) -> tuple[Rows, list[int]]:
+    """The rows with each expression once, and where each path stands among them.
+
+    Of two columns that are the same, ``DISTINCT ON`` and ``ORDER BY`` would each take another one.
+    """
+    expressions = [expression for expression, *_ in _set_up(rows.values_list(*paths).query).select]
+    firsts = [expressions.index(each) for each in expressions]
+    once = sorted(set(firsts))
+    return rows.values_list(*(paths[place] for place in once)), [once.index(first) for first in firsts]
 
 
 def pick(text: str, positions: Sequence[int], width: int) -> str:

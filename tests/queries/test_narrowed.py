@@ -93,6 +93,33 @@ def test_window_functions_see_the_rows_behind_a_slice(export: Export) -> None:
     assert sorted(int(row[0]) for row in found) == [row.place for row in rows[:14] if row.kind == "d"]
 
 
+class PlacedFilter(ItemFilter):
+    place_max = df.NumberFilter("place", "lte")
+    double_min = df.NumberFilter("double", "gte")
+
+
+@pytest.mark.parametrize(
+    ("filters", "passes"),
+    [
+        ({"place_max": 9}, lambda row: row.place <= 9),
+        ({"place_max": 9, "kind": "d"}, lambda row: row.place <= 9 and row.kind == "d"),
+        ({"place_max": 20, "double_min": 30}, lambda row: row.place <= 20 and row.double >= 30),
+        ({"kind": "d"}, lambda row: row.kind == "d"),
+    ],
+)
+@pytest.mark.parametrize("most", [None, 25])
+def test_filters_by_annotations_mean_those_of_all_rows(
+    export: Export, filters: dict[str, Any], passes: Callable[[Any], bool], most: int | None
+) -> None:
+    place = Window(RowNumber(), order_by=["-level", "id"])
+    rows = Item.objects.annotate(place=place, double=F("level") * 2).order_by("-level", "id")[:most]
+    found = export(
+        model=Item, columns=("id", "place"), filterset_class=PlacedFilter, request={"filters": filters},
+        get_queryset=lambda self, user: rows, chunk=4,
+    )  # fmt: skip
+    assert found == sorted(((str(row.pk), str(row.place)) for row in rows if passes(row)), key=lambda row: int(row[0]))
+
+
 REFUSED: list[tuple[str, Callable[[], Any], str]] = [
     ("locked rows", Item.objects.select_for_update, "locks its rows with select_for_update()"),
     ("a union of locked rows", lambda: Item.objects.none().union(Item.objects.select_for_update(), Item.objects.all()),
@@ -156,6 +183,22 @@ def test_columns_that_follow_from_distinct_values_stand_beside_them(export: Expo
     )  # fmt: skip
     one, two, three = Maker.objects.order_by("pk").values_list("pk", "land")
     assert found == [(str(pk), land, str(pk + 1)) for pk, land in (one, two, three)]
+
+
+def test_a_column_may_be_twice_beside_distinct_on(export: Export) -> None:
+    rows = Item.objects.order_by("maker__land", "id").distinct("maker__land").annotate(land=F("maker__land"))
+    found = export(
+        model=Item, columns=("land", Column("same", "maker__land"), "id"), get_queryset=lambda self, user: rows
+    )
+    assert found == [("PL", "PL", "1"), ("DE", "DE", "2")]
+
+
+def test_a_union_holds_each_row_once_also_where_the_other_part_is_empty(export: Export) -> None:
+    twice = Item.objects.order_by("id").filter(labels__word__in=["new", "old"])[:6]
+    found = export(
+        model=Item, columns=("id",), get_queryset=lambda self, user: twice.union(Item.objects.filter(pk__in=[]))
+    )
+    assert found == [("1",), ("2",), ("5",), ("6",)]
 
 
 def test_a_computed_column_is_no_annotation_of_the_same_name(export: Export) -> None:
