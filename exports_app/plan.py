@@ -197,7 +197,7 @@ def make_plan(request: Request, user: User, moment: datetime | None = None) -> P
     resource.parameters = parse_parameters(resource, request.parameters)
     selected = select_columns(resource, user, request.columns)
     if resource.is_python():
-        tables = [_python_table(resource, request, selected)]
+        tables = [_python_table(resource, user, request, selected)]
     else:
         rows = select_rows(resource, user, filters=request.filters, ids=request.ids)
         related = resource.sheets if format_.sheets else ()
@@ -236,9 +236,8 @@ def _related(resource: Resource, user: User, main: models.QuerySet[Any, Any], vi
     return _table(resource, user, rows, select_columns(resource, user, None), title)
 
 
-def _python_table(resource: Resource, request: Request, selected: Sequence[Selected]) -> Table:
-    if request.filters:
-        check(resource, request.filters)
+def _python_table(resource: Resource, user: User, request: Request, selected: Sequence[Selected]) -> Table:
+    check(resource, user, request.filters)
     if request.ids is not None:
         raise errors.Invalid("This data has no ids.", errors={"ids": ["This data cannot be chosen by id."]})
     columns = [each.column.field(None, label=each.label) for each in selected]

@@ -18,7 +18,7 @@ from exports_app.pipeline.sources.sql import Query
 from exports_app.pipeline.types import Field
 from exports_app.resources.base import Resource, User
 from exports_app.resources.columns import Column
-from exports_app.resources.filters import check, forbidden_filters
+from exports_app.resources.filters import forbidden_filters, narrow
 
 HAS_DIGITS = (Col, Cast, ExpressionWrapper)
 """Expressions whose values have the digits of their output field: kept by PostgreSQL, or declared for this very
@@ -43,7 +43,7 @@ def select_rows(
     """
     if forbidden := sorted(forbidden_filters(resource, user) & filters.keys()):
         raise errors.ColumnForbidden(f"You may not filter by {forbidden[0]}.", errors={"filters": forbidden})
-    queryset = resource.filter_queryset(resource.get_queryset(user), check(resource, filters))
+    queryset = narrow(resource, user, filters)
     if ids is not None:
         queryset = queryset.filter(pk__in=_primary_keys(resource, queryset, ids))
     return queryset

@@ -229,7 +229,7 @@ class JobView:
 
     @property
     def filters(self) -> list[Named]:
-        known = {each.name: each for each in describe(self.resource)} if self.resource else {}
+        known = {each.name: each for each in describe(self.resource, self.user, self._seen[1])} if self.resource else {}
         return [_named(known.get(name), name, value) for name, value in self._seen[1].items()]
 
     @property
