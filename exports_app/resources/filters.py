@@ -14,14 +14,14 @@ from django.db.models import QuerySet
 from django.http import QueryDict
 from django_filters.constants import EMPTY_VALUES
 from django_filters.fields import BaseCSVField
-from django_filters.widgets import QueryArrayWidget, SuffixedMultiWidget
+from django_filters.widgets import BaseCSVWidget, QueryArrayWidget, SuffixedMultiWidget
 
 from exports_app import errors
 from exports_app.resources import filtersets, offers
 from exports_app.resources.base import Resource, User
 from exports_app.resources.requests import FilterRequest
 from exports_app.resources.timeouts import short_question
-from exports_app.resources.values import value_problem
+from exports_app.resources.values import is_storable, value_problem
 
 TRUE, FALSE = ("true", "1"), ("false", "0")
 KINDS: tuple[tuple[tuple[type[forms.Field], ...], str], ...] = (
@@ -69,7 +69,7 @@ def describe(resource: Resource, user: User, only: Collection[str] | None = None
             label=each.label,
             kind=_kind(each.field),
             multiple=each.multiple,
-            choices=offers.choices(each.field) or (),
+            choices=offers.listed(each.field),
         )
         for each in _inputs(resource, user)
         if only is None or each.name in only
@@ -176,13 +176,14 @@ def _inputs_of_field(name: str, label: str, field: forms.Field) -> Iterator[_Inp
             words = f"{label} {end.strip('_')}".strip()
             yield _Input(name=f"{name}{end}", label=words, of=name, field=part, multiple=False, as_list=True)
         return
-    is_csv = isinstance(field, BaseCSVField)
     several = isinstance(field, forms.MultipleChoiceField | forms.ModelMultipleChoiceField | BaseCSVField)
-    as_list = not is_csv or isinstance(widget, QueryArrayWidget)
+    as_list = not isinstance(widget, BaseCSVWidget) or isinstance(widget, QueryArrayWidget)
     yield _Input(name=name, label=label, of=name, field=field, multiple=several, as_list=as_list)
 
 
 def _kind(field: forms.Field) -> str:
+    if offers.is_choice(field) and not isinstance(field.widget, forms.widgets.ChoiceWidget):
+        return "text"  # which a person types
     return next((kind for classes, kind in KINDS if isinstance(field, classes)), "text")
 
 
@@ -201,8 +202,11 @@ def _unknown(resource: Resource, name: str, known: list[str]) -> str:
 def _shape_problem(known: _Input, value: Any) -> str | None:
     if isinstance(value, list) and not known.multiple:
         return "Give one value, not a list."
-    if any(isinstance(each, dict | list) or each is None for each in (value if isinstance(value, list) else [value])):
+    values = value if isinstance(value, list) else [value]
+    if any(isinstance(each, dict | list) or each is None for each in values):
         return "Give a text, a number, true or false, or a list of them."
+    if any(not is_storable(each) for each in values if isinstance(each, str)):
+        return "The text holds a NUL character or half a surrogate pair, which no database stores."
     return None
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import django_filters as df
 from django import forms
 from django.core.exceptions import ValidationError
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
+from django_filters.utils import get_model_field
 
 from exports_app.resources.requests import FilterRequest
 
@@ -26,6 +27,8 @@ def bind(filterset_class: type[Any], *, queryset: Rows, request: FilterRequest, 
     for filter_ in filterset.filters.values():
         if isinstance(filter_, df.AllValuesFilter | df.AllValuesMultipleFilter):
             _take_own_values(filter_, queryset)
+        elif isinstance(filter_, df.ModelChoiceFilter | df.ModelMultipleChoiceFilter):
+            _take_keys(filter_, queryset.model)
         elif isinstance(filter_, df.DateRangeFilter) and filter_.filters is df.DateRangeFilter.filters:
             filter_.filters = _ranges(moment)  # type: ignore[assignment]  # the stubs are wrong
     return filterset
@@ -90,6 +93,27 @@ def _take_own_values(filter_: df.Filter, queryset: Rows) -> None:
     field_class = type("OwnValuesField", (_OwnValuesField, filter_.field_class), {"values": values})
     filter_.field_class, filter_.extra["choices"] = field_class, values
     filter_.__class__ = type(type(filter_).__name__, (_OwnValuesFilter, type(filter_)), {})
+
+
+# Rows in place of values
+
+
+class _KeysFilter:
+    def filter(self, qs: Rows, value: Any) -> Rows:
+        values = [_key(self, each) for each in value] if isinstance(value, list) else _key(self, value)
+        found: Rows = super().filter(qs, values)  # type: ignore[misc]  # mixed into a filter
+        return found
+
+
+def _key(filter_: Any, value: Any) -> Any:
+    return value.serializable_value(filter_.field.to_field_name or "pk") if isinstance(value, Model) else value
+
+
+def _take_keys(filter_: df.Filter, model: Any) -> None:
+    """Where rows are offered for a field that is no relation, such as an id, compare it with their keys."""
+    field = get_model_field(model, str(filter_.field_name))
+    if not getattr(field, "is_relation", False):
+        filter_.__class__ = type(type(filter_).__name__, (_KeysFilter, type(filter_)), {})
 
 
 # Days

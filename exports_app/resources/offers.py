@@ -10,13 +10,14 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 from django.db import DEFAULT_DB_ALIAS, OperationalError
+from django.forms.widgets import ChoiceWidget
 
 from exports_app.resources.filtersets import OwnValues
 from exports_app.resources.spelling import spelled
 from exports_app.resources.timeouts import short_question
 
 MAX_CHOICES = 1_000
-"""A filter with more is described without any; a value of it is checked all the same."""
+"""A filter with more is described without any; its values are checked all the same."""
 SHOWN_CHOICES = 20
 """What a refusal lists where no choice is near."""
 SHOWN_CHARACTERS = 100
@@ -31,8 +32,13 @@ def is_choice(field: forms.Field) -> bool:
     return isinstance(field, forms.ChoiceField)  # a ModelChoiceField is one
 
 
+def listed(field: forms.Field) -> tuple[Choice, ...]:
+    """What a form shows; nothing where the widget has people type, or where there is too much of it."""
+    return (choices(field) or ()) if isinstance(field.widget, ChoiceWidget) else ()
+
+
 def choices(field: forms.Field) -> tuple[Choice, ...] | None:
-    """What is offered; None: more than ``MAX_CHOICES``, or the database could not say so within its time-out.
+    """All that can be chosen; None: more than ``MAX_CHOICES``, or the database could not say so within its time-out.
 
     The one place where the choices of filters are read.
     """

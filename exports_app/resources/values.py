@@ -13,6 +13,14 @@ MAX_OFFSET = timedelta(hours=16)
 """What PostgreSQL takes for a time zone lies below."""
 
 
+def is_storable(text: str) -> bool:
+    """Whether PostgreSQL can be sent this text at all."""
+    try:
+        return b"\0" not in text.encode()
+    except UnicodeEncodeError:
+        return False
+
+
 def value_problem(value: Any) -> str | None:
     """The sentence for a cleaned value, or for a part of one, that the database would refuse; None: it is fine."""
     if isinstance(value, slice):
