@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -32,10 +32,13 @@ from exports_app.pipeline.types import (
     Source,
     StoredPart,
 )
+from exports_app.resources import faults, registry
 from exports_app.resources.base import Resource, User
 from exports_app.resources.filters import check
 from exports_app.resources.queries import Selected, compile_query, select_rows
+from exports_app.resources.spelling import spelled
 from exports_app.validation import (
+    COMPRESSIONS,
     allowed_resource,
     choose_format,
     parse_options,
@@ -189,9 +192,27 @@ class Plan:
         return formats.content_type(self.format.name, self.compression)
 
 
+def as_spelled(request: Request) -> Request:
+    """The same request with the names of resource and format as they are registered: ``CSV`` means ``csv``.
+
+    For requests that come from people; what is stored is what it says.
+    """
+    return replace(
+        request,
+        resource=registry.spelled_name(request.resource),
+        format=spelled(request.format, formats.FORMATS),
+        compression=spelled(request.compression, COMPRESSIONS) if request.compression else request.compression,
+    )
+
+
 def make_plan(request: Request, user: User, moment: datetime | None = None) -> Plan:
     """Check the whole request. Raises the errors of ``exports_app.errors`` that the API answers with."""
     resource = allowed_resource(request.resource, user, moment)
+    with faults.declared_by(resource):
+        return _plan_of(resource, request, user)
+
+
+def _plan_of(resource: Resource, request: Request, user: User) -> Plan:
     format_ = choose_format(request.format, request.compression, resource)
     options = parse_options(format_, request.options)
     resource.parameters = parse_parameters(resource, request.parameters)
