@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from typing import Any, ClassVar
 
 import psycopg
+from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, InterfaceError, OperationalError
 
 DATABASE_RETRY_SECONDS = 5
@@ -145,6 +146,10 @@ class BadQuery(ExportError):
 
 class BadResource(BadQuery):
     """This data cannot be exported at the moment: its declaration is broken, and an operator has to mend it."""
+
+
+class Misdeclared(BadQuery, ImproperlyConfigured):
+    """This data is declared in a way that cannot be exported. An operator has to mend it."""
 
 
 class Throttled(ExportError):

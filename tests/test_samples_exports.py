@@ -137,7 +137,10 @@ def test_columns(name: str, columns: str) -> None:
 
 def test_countries_are_offered_by_name() -> None:
     names = [
-        name for each in describe(resource("customers"), AnonymousUser()) if each.name == "country_code" for _, name in each.choices
+        name
+        for each in describe(resource("customers"), AnonymousUser())
+        if each.name == "country_code"
+        for _, name in each.choices
     ]
     assert names[:4] == ["Afghanistan", "Åland Islands", "Albania", "Algeria"]
     assert names[-1] == "Zimbabwe"

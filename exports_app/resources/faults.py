@@ -14,6 +14,7 @@ from django.http import Http404
 
 from exports_app import errors
 from exports_app.logs import log
+from exports_app.pipeline.errors import PipelineError
 from exports_app.resources import shapes
 from exports_app.resources.base import Resource
 
@@ -25,7 +26,8 @@ AWAY = (OperationalError, InterfaceError, psycopg.OperationalError, psycopg.Inte
 def declared_by(resource: Resource | type[Resource]) -> Iterator[None]:
     """Whatever the declaration raises within becomes ``errors.BadQuery``, with the reason in the log.
 
-    Left as they are: the errors of ``exports_app.errors``, a database that is away or busy, and ``MemoryError``.
+    Left as they are: the errors of ``exports_app.errors`` and of the pipeline, ``MemoryError``, and a database that is
+    away or busy.
     """
     try:
         with _caught(resource):
@@ -64,8 +66,10 @@ def _caught(resource: Resource | type[Resource]) -> Iterator[None]:
     try:
         _require_shape(resource)
         yield
-    except (errors.ExportError, MemoryError, *AWAY):
+    except (errors.ExportError, PipelineError, MemoryError, *AWAY):
         raise
+    except ImproperlyConfigured as error:  # which names the class and the way out
+        raise errors.Misdeclared(str(error)) from error
     except DjangoPermissionDenied as error:
         raise errors.PermissionDenied() from error
     except Http404 as error:
