@@ -7,7 +7,7 @@ from uuid import UUID
 
 import django_filters as df
 from django.db.models import QuerySet
-from django.http import HttpRequest, JsonResponse
+from django.http import HttpRequest, JsonResponse, QueryDict
 from django.views.decorators.csrf import csrf_exempt
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -30,8 +30,11 @@ from exports_app.api.schema import IDEMPOTENCY_KEY, LOCATION, refusals
 from exports_app.api.serializers import ExportRequestSerializer, iso, job_json, jobs_json, resource_json, status_json
 from exports_app.choices import Status
 from exports_app.models import ExportJob
+from exports_app.pipeline.formats import FORMATS
 from exports_app.resources import faults, registry
 from exports_app.resources.base import Resource
+from exports_app.resources.spelling import spelled
+from exports_app.resources.values import value_problem
 
 MAX_KEY = 200
 NO_RESOURCE = "There is no such data, or you may not export it."
@@ -195,12 +198,23 @@ def _again(request: Request, job: ExportJob) -> Response:
 def _filtered(request: Request, jobs: QuerySet[ExportJob]) -> QuerySet[ExportJob]:
     wrong = unknown_names(request, ExportFilter.base_filters)
     wrong |= {name: ["Enter a date and a time."] for name in MOMENTS if request.query_params.get(name) == ""}
-    filters = ExportFilter(data=request.query_params, queryset=jobs)
+    filters = ExportFilter(data=_as_spelled(request.query_params), queryset=jobs)
     if not filters.is_valid():
         wrong |= {name: list(messages) for name, messages in filters.errors.items()}
+    values = {name: filters.form.cleaned_data.get(name) for name in MOMENTS}
+    wrong |= {name: [problem] for name, value in values.items() if (problem := value_problem(value))}
     if wrong:
         raise errors.Invalid("The query is not valid.", errors=wrong)
     return filters.qs
+
+
+def _as_spelled(given: QueryDict) -> QueryDict:
+    known = {"status": Status.values, "format": list(FORMATS), "resource": [each.name for each in registry.every()]}
+    data = given.copy()
+    for name, names in known.items():
+        if name in data:
+            data.setlist(name, [spelled(value, names) for value in data.getlist(name)])
+    return data
 
 
 @csrf_exempt

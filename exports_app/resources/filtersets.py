@@ -127,7 +127,8 @@ def _ranges(moment: datetime) -> Mapping[str, Callable[[Rows, str], Rows]]:
         return rows.filter(**{f"{name}__year": at.year, f"{name}__month": at.month, f"{name}__day": at.day})
 
     def week(rows: Rows, name: str) -> Rows:
-        first, end = (moment - timedelta(days=7)).date(), (moment + timedelta(days=1)).date()
+        midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
+        first, end = midnight - timedelta(days=7), midnight + timedelta(days=1)
         return rows.filter(**{f"{name}__gte": first, f"{name}__lt": end})
 
     return {
