@@ -17,6 +17,7 @@ from django.http import Http404
 from exports_app.resources.base import Resource, User
 from exports_app.resources.filters import filter_names
 from exports_app.resources.queries import fields_of
+from exports_app.resources.shapes import shown
 
 Found = TypeVar("Found")
 NO_DATABASE = (DatabaseError, InterfaceError, psycopg.Error)
@@ -69,7 +70,7 @@ def _findings(declared: type[Resource]) -> Iterator[Finding]:
         )
         return
     if not isinstance(rows, QuerySet):
-        yield Finding(what=f"gives {rows!r:.60} in get_queryset()", hint="Give a QuerySet.", number="E018")
+        yield Finding(what=f"gives {shown(rows)} in get_queryset()", hint="Give a QuerySet.", number="E018")
         return
     with _without_literals():
         _, error = _tried(lambda: fields_of(resource, user, resource.get_columns()))

@@ -33,27 +33,27 @@ def problems(declared: Any) -> Iterator[Misshapen]:
     for name, (fits, spelling) in SHAPES.items():
         value = getattr(declared, name, None)
         if not fits(value):
-            yield Misshapen(f"has {name} = {_shown(value)}", f"Write {spelling}.")
+            yield Misshapen(f"has {name} = {shown(value)}", f"Write {spelling}.")
     for name in METHODS:
         if not callable(getattr(declared, name, None)):
-            yield Misshapen(f"has {name} = {_shown(getattr(declared, name))}", f"Write def {name}(self, …).")
+            yield Misshapen(f"has {name} = {shown(getattr(declared, name))}", f"Write def {name}(self, …).")
     if _is_list_of(Column, str)(declared.columns):
         for column in declared.columns:
             if isinstance(column, Column):
-                yield from _column_problems(column)
+                yield from _namedproblems(column)
 
 
-def _column_problems(column: Any) -> Iterator[Misshapen]:
-    shown = f"has the column {_shown(column.name)}"
+def _namedproblems(column: Any) -> Iterator[Misshapen]:
+    named = f"has the column {shown(column.name)}"
     if not (isinstance(column.name, str) and column.name):
-        yield Misshapen(f"has a column whose name is {_shown(column.name)}", 'Write Column("name", …).')
+        yield Misshapen(f"has a column whose name is {shown(column.name)}", 'Write Column("name", …).')
     if column.label is not None and not isinstance(column.label, str | Promise):
-        yield Misshapen(f"{shown} with label={_shown(column.label)}", 'Write label="Text".')
+        yield Misshapen(f"{named} with label={shown(column.label)}", 'Write label="Text".')
     if column.sensitive is not None and not isinstance(column.sensitive, str):
-        yield Misshapen(f"{shown} with sensitive={_shown(column.sensitive)}", 'Write sensitive="app_label.codename".')
+        yield Misshapen(f"{named} with sensitive={shown(column.sensitive)}", 'Write sensitive="app_label.codename".')
     if column.kind is not None and column.kind not in list(Kind):
         valid = ", ".join(kind.value for kind in Kind)
-        yield Misshapen(f"{shown} with kind={_shown(column.kind)}", f"Valid: {valid}.")
+        yield Misshapen(f"{named} with kind={shown(column.kind)}", f"Valid: {valid}.")
 
 
 def _is_list_of(*kinds: type) -> Callable[[Any], bool]:
@@ -97,9 +97,14 @@ SHAPES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "title": (_is_text, 'title = "Text"'),
 }
 """For each attribute whether a value fits, and how it is written."""
+LONGEST_SHOWN = 60
+"""Characters."""
 METHODS = ("get_queryset", "get_columns", "get_title", "get_description", "iter_rows", "count_rows", "is_allowed")
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """The value as its declaration has it, in a few words; a queryset is not read for that."""
+    if value is not None and not isinstance(value, str | int | float | list | tuple | type):
+        return f"an instance of {type(value).__name__}"
     text = repr(value)
-    return text if len(text) <= 60 else f"{text[:60]}…"
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"

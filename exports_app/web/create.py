@@ -112,7 +112,13 @@ def _card(resource: Resource, user: Any) -> dict[str, Any]:
     """Raises whatever the resource raises when it is asked for."""
     columns = fields_of(resource, user, resource.visible_columns(user))
     filter_names(resource, user)
-    return {"resource": resource, "columns": len(columns), "max_rows": _max_rows(resource)}
+    return {
+        "name": resource.name,
+        "title": resource.get_title(),
+        "description": resource.get_description(),
+        "columns": len(columns),
+        "max_rows": _max_rows(resource),
+    }
 
 
 def _form(resource: Resource, request: HttpRequest, data: Any = None, start: Request | None = None) -> ExportForm:
@@ -183,7 +189,8 @@ def _show(
         "preset_id": applied,
         "locales": [(code, Locale.parse(code).english_name) for code in options.LOCALES],
     }
-    return render(request, "exports/create.html", context, status=status)
+    with faults.declared_by(resource):  # whose title and description the page asks for
+        return render(request, "exports/create.html", context, status=status)
 
 
 def _resource(user: Any, name: str) -> Resource:

@@ -83,7 +83,7 @@ class JobView:
     @property
     def resource(self) -> Resource | None:
         declared = registry.get(self.job.resource)
-        return declared() if declared else None
+        return next(faults.working([declared] if declared else [], lambda each: each), None)
 
     @property
     def title(self) -> str:

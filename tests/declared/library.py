@@ -11,6 +11,7 @@ from exports_app.plan import Request, make_plan
 
 
 class Shelf(models.Model):
+    objects: models.Manager[Any] = models.Manager()
     name = models.TextField(unique=True)
 
     class Meta:
@@ -21,6 +22,7 @@ class Shelf(models.Model):
 
 
 class Book(models.Model):
+    objects: models.Manager[Any] = models.Manager()
     title = models.TextField()
     owner = models.TextField()
     published = models.BooleanField(null=True)
