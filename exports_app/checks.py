@@ -12,11 +12,12 @@ from django.contrib.auth.models import AnonymousUser
 from django.core import checks
 from django.core.exceptions import FieldDoesNotExist
 from django.db import connections
+from django.db.models import QuerySet
 from django.db.models.constants import LOOKUP_SEP
 
-from exports_app import conf
+from exports_app import conf, errors
 from exports_app.pipeline.formats import FORMATS
-from exports_app.resources import keys, meaning, registry
+from exports_app.resources import descriptions, keys, meaning, registry, shapes
 from exports_app.resources.base import Resource
 from exports_app.resources.queries import is_unique_key, multivalued_hop
 
@@ -25,11 +26,32 @@ Problem = checks.CheckMessage
 
 @checks.register("exports")
 def check_resources(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[Problem]:
-    """Every registered resource."""
+    """Every registered resource. What cannot be looked at is a finding, never a traceback."""
     problems = [_doubled(*each) for each in registry.duplicates]
     for declared in registry.every():
-        problems += _check(declared)
+        misshapen = [_error(declared, each.what, each.hint, "E011") for each in shapes.problems(declared)]
+        problems += misshapen or _checked(declared)
     return problems
+
+
+def _checked(declared: type[Resource]) -> list[Problem]:
+    found: list[Problem] = []
+    try:
+        found += _check(declared)
+    except Exception as error:
+        found.append(_error(declared, f"raises {descriptions.said(error)}", "Mend what the error names.", "E012"))
+    return found or list(_check_description(declared))
+
+
+def _check_description(declared: type[Resource]) -> Iterator[Problem]:
+    """What describing and compiling raises; without a database, and for a user who has nothing."""
+    for finding in descriptions.findings(declared):
+        if finding.certain:
+            yield _error(declared, finding.what, finding.hint, finding.number)
+        else:
+            yield checks.Warning(
+                f"{_path(declared)} {finding.what}.", hint=finding.hint, obj=declared, id=f"exports.{finding.number}"
+            )
 
 
 @checks.register("exports")
@@ -73,6 +95,7 @@ def _check(declared: type[Resource]) -> Iterator[Problem]:
     yield from _check_rows(declared)
     yield from _check_columns(declared)
     yield from _check_permissions(declared)
+    yield from _check_sheets(declared)
     for name in declared.formats or ():
         if name not in FORMATS:
             yield _error(declared, f"names the unknown format {name!r}", f"Valid: {', '.join(FORMATS)}.", "E007")
@@ -84,9 +107,12 @@ def _check_key(declared: type[Resource]) -> Iterator[Problem]:
         yield _error(declared, "has no key", "Set key to fields that are unique and never NULL.", "E002")
         return
     if declared.is_python():
+        if declared.filterset_class is not None:
+            hint = "Take parameters_class, whose values iter_rows() is given."
+            yield _error(declared, "has a filterset, which rows that Python makes do not heed", hint, "E019")
         names = [column.name for column in declared().get_columns()]
         if unknown := [name for name in declared.key if name not in names]:
-            yield _error(declared, f"has the key {unknown[0]!r}, which is no column", f"Valid: {names}.", "E003")
+            yield _error(declared, f"has the key {unknown[0]!r}, which is no column", f"Valid: {names}.", "E013")
     if model is None:
         return  # unions, views and aggregates are probed when they run
     key = declared().key_paths()
@@ -112,6 +138,8 @@ def _check_rows(declared: type[Resource]) -> Iterator[Problem]:
             queryset = declared().get_queryset(AnonymousUser())
     except Exception:  # whatever it needs; when somebody asks for its rows, it will be there or refused
         return
+    if not isinstance(queryset, QuerySet):
+        return  # found where the resource is described
     if why := meaning.refusal(queryset):
         what, _, hint = why.partition(". ")
         yield _error(declared, f"has a get_queryset that {what}", f"{hint}.", "E020")
@@ -151,15 +179,23 @@ def _check_columns(declared: type[Resource]) -> Iterator[Problem]:
                 declared,
                 f"has the column {column.name!r}, which leads through {hop!r} to several rows",
                 "Aggregate it, for example with ArrayAgg or StringAgg.",
-                "E005",
+                "E014",
             )
         elif _is_plain_override(declared) and not _exists(declared.model, column.path):
             yield _error(
                 declared,
-                f"has the unknown column {column.name!r}",
-                f"Name a field of {declared.model.__name__}, a path to one, or give an expression.",
+                f"has the unknown column {column.path!r}",
+                f"Name a field of {declared.model.__name__}, a path to one, or an expression; a header is label=….",
                 "E005",
             )
+
+
+def _check_sheets(declared: type[Resource]) -> Iterator[Problem]:
+    for sheet in declared.sheets:
+        if registry.get(sheet.resource) is None:
+            known = [each.name for each in registry.every()]
+            hint = errors.unknown("resource", sheet.resource, known)
+            yield _error(declared, f"has a sheet of the resource {sheet.resource!r}, which there is not", hint, "E017")
 
 
 def _check_permissions(declared: type[Resource]) -> Iterator[Problem]:

@@ -313,4 +313,6 @@ def _answer(error: PipelineError) -> errors.ExportError:
         return errors.FormatLimit(str(error))
     if not error.terminal and not isinstance(error, pipeline_errors.Incomplete):
         return errors.Unavailable(str(error), retry_after=errors.DATABASE_RETRY_SECONDS)
+    if type(error) is not PipelineError:
+        return errors.Unmakeable(str(error), code=error.code)
     return errors.ExportError(str(error))

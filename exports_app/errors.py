@@ -6,7 +6,14 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any, ClassVar
 
+import psycopg
+from django.core.exceptions import ImproperlyConfigured
+from django.db import DatabaseError, InterfaceError, OperationalError
+
 DATABASE_RETRY_SECONDS = 5
+
+BUSY = frozenset({"57014", "55P03", "40001", "40P01", "25P03", "53300"})
+"""Time-out or cancelled, lock not to be had, conflicts, idle for too long, no connection free."""
 
 FieldErrors = Mapping[str, Any]
 """Nests as the request's body does: ``{"filters": {"status": ["…"]}}``."""
@@ -15,7 +22,7 @@ FieldErrors = Mapping[str, Any]
 class ExportError(Exception):
     """The export could not be made."""
 
-    code: ClassVar[str] = "internal"
+    code: str = "internal"
     status: ClassVar[int] = 500
 
     def __init__(self, detail: str = "", *, errors: FieldErrors | None = None, retry_after: int | None = None) -> None:
@@ -119,6 +126,32 @@ class FormatLimit(ExportError):
     status = 422
 
 
+class Unmakeable(ExportError):
+    """The export could not be made."""
+
+    status = 422
+
+    def __init__(self, detail: str, *, code: str) -> None:
+        """``code``: that of the pipeline's error, as a job would have it."""
+        super().__init__(detail)
+        self.code = code
+
+
+class BadQuery(ExportError):
+    """The database refused the query behind this data. An operator has to mend it."""
+
+    code = "bad_query"
+    status = 422
+
+
+class BadResource(BadQuery):
+    """This data cannot be exported at the moment: its declaration is broken, and an operator has to mend it."""
+
+
+class Misdeclared(BadQuery, ImproperlyConfigured):
+    """This data is declared in a way that cannot be exported. An operator has to mend it."""
+
+
 class Throttled(ExportError):
     """Too many exports at once."""
 
@@ -140,11 +173,45 @@ class DatabaseAway(Unavailable):
         super().__init__(retry_after=DATABASE_RETRY_SECONDS)
 
 
+class DatabaseBusy(Unavailable):
+    """The database could not answer in time. Please try again."""
+
+    def __init__(self) -> None:
+        super().__init__(retry_after=DATABASE_RETRY_SECONDS)
+
+
 class Disabled(ExportError):
     """Exports are switched off at the moment."""
 
     code = "exports_disabled"
     status = 503
+
+
+def of_database(error: BaseException) -> ExportError | None:
+    """What a database's answer to the query behind an export means, by its SQLSTATE; None: it is no such answer."""
+    code = sqlstate(error)
+    if code is not None and code in BUSY:
+        return DatabaseBusy()
+    if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError | OperationalError | InterfaceError):
+        return DatabaseAway()
+    return BadQuery() if isinstance(error, psycopg.Error | DatabaseError) else None
+
+
+def sqlstate(error: BaseException | None) -> str | None:
+    """PostgreSQL's five characters, where an error has them."""
+    while error is not None:
+        if isinstance(error, psycopg.Error):
+            return error.sqlstate
+        error = error.__cause__
+    return None
+
+
+def first_sentence(error: ExportError) -> str:
+    """What is wrong with the first field that it names, else the error's own sentence."""
+    nested: Any = error.errors
+    while isinstance(nested, Mapping) and nested:
+        nested = next(iter(nested.values()))
+    return str(nested[0]) if isinstance(nested, list) and nested else str(error)
 
 
 def unknown(what: str, name: str, known: list[str]) -> str:

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 
 import psycopg
-from django.db import OperationalError
+from django.db import DatabaseError, InterfaceError
 
 from exports_app import conf, errors
 from exports_app.choices import Strategy
@@ -38,12 +38,12 @@ class Estimate:
 
 
 def estimate_rows(plan: Plan, *, seconds: float = COUNT_SECONDS) -> Estimate:
-    """Count where that is cheap, else ask the planner. Raises ``errors.DatabaseAway``."""
+    """Count where that is cheap, else ask the planner. Raises ``errors.DatabaseAway``, ``errors.BadQuery``."""
     ends = time.monotonic() + seconds
     try:
         found = [_table_rows(table, plan.limit, ends) for table in plan.tables]
-    except (psycopg.OperationalError, OperationalError) as error:
-        raise errors.DatabaseAway() from error
+    except (psycopg.Error, DatabaseError, InterfaceError) as error:
+        raise errors.of_database(error) or error from error
     return Estimate(rows=sum(rows for rows, _ in found), exact=all(exact for _, exact in found))
 
 

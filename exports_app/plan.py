@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -36,10 +36,13 @@ from exports_app.pipeline.types import (
     SqlRows,
     StoredPart,
 )
+from exports_app.resources import faults, registry
 from exports_app.resources.base import Resource, User
 from exports_app.resources.filters import check
 from exports_app.resources.queries import Selected, compile_query, first_rows, related_rows, select_rows, user_rows
+from exports_app.resources.spelling import spelled
 from exports_app.validation import (
+    COMPRESSIONS,
     allowed_resource,
     choose_format,
     choose_sheets,
@@ -257,15 +260,33 @@ def unverified(why: str) -> str:
     return f"The number of rows was not verified: {why}."
 
 
+def as_spelled(request: Request) -> Request:
+    """The same request with the names of resource and format as they are registered: ``CSV`` means ``csv``.
+
+    For requests that come from people; what is stored is what it says.
+    """
+    return replace(
+        request,
+        resource=registry.spelled_name(request.resource),
+        format=spelled(request.format, formats.FORMATS),
+        compression=spelled(request.compression, COMPRESSIONS) if request.compression else request.compression,
+    )
+
+
 def make_plan(request: Request, user: User, moment: datetime | None = None) -> Plan:
     """Check the whole request. Raises the errors of ``exports_app.errors`` that the API answers with."""
     resource = allowed_resource(request.resource, user, moment)
+    with faults.declared_by(resource):
+        return _plan_of(resource, request, user)
+
+
+def _plan_of(resource: Resource, request: Request, user: User) -> Plan:
     format_ = choose_format(request.format, request.compression, resource)
     options = parse_options(format_, request.options)
     resource.parameters = parse_parameters(resource, request.parameters)
     selected = select_columns(resource, user, request.columns)
     if resource.is_python():
-        tables = [_python_table(resource, request, selected)]
+        tables = [_python_table(resource, user, request, selected)]
     else:
         rows = select_rows(resource, user, filters=request.filters, ids=request.ids)
         related = choose_sheets(resource, format_, request.sheets)
@@ -300,9 +321,8 @@ def _related(resource: Resource, user: User, main: models.QuerySet[Any, Any], vi
     return _table(resource, user, rows, select_columns(resource, user, None), title)
 
 
-def _python_table(resource: Resource, request: Request, selected: Sequence[Selected]) -> Table:
-    if request.filters:
-        check(resource, request.filters)
+def _python_table(resource: Resource, user: User, request: Request, selected: Sequence[Selected]) -> Table:
+    check(resource, user, request.filters)
     if request.ids is not None:
         raise errors.Invalid("This data has no ids.", errors={"ids": ["This data cannot be chosen by id."]})
     columns = [each.column.field(None, label=each.label) for each in selected]

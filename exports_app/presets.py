@@ -11,7 +11,7 @@ from django.db.models import Q, QuerySet
 from exports_app import errors, locks, services
 from exports_app.locks import Lock
 from exports_app.models import ExportPreset
-from exports_app.plan import Request, make_plan
+from exports_app.plan import Request, as_spelled, make_plan
 from exports_app.resources import registry
 from exports_app.visibility import Sight
 
@@ -121,7 +121,9 @@ def _store(user: Any, preset: ExportPreset, values: Mapping[str, Any]) -> Export
     for name, value in values.items():
         if name != "shared_with":
             setattr(preset, name, "" if name == "compression" and value is None else value)
-    make_plan(stored_request(preset), user)
+    request = as_spelled(stored_request(preset))
+    preset.resource, preset.format = request.resource, request.format
+    make_plan(request, user)
     people = services.users_named(values["shared_with"]) if "shared_with" in values else None
     try:
         with transaction.atomic():

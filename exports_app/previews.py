@@ -20,6 +20,7 @@ from exports_app.pipeline.formats import get_format, reading
 from exports_app.pipeline.formats.text import FORMULA_STARTS, guard
 from exports_app.pipeline.types import Chunk, Field, Format, Kind, Options
 from exports_app.plan import Plan
+from exports_app.resources import faults
 
 PREVIEW_ROWS = 20
 PREVIEW_SECONDS = 0.2
@@ -75,14 +76,16 @@ def forecast(plan: Plan) -> Forecast:
     ends = time.monotonic() + FORECAST_SECONDS
     sample, trouble = None, []
     try:
-        sample = _sample(plan)
+        with faults.declared_by(plan.resource):
+            sample = _sample(plan)
     except DatabaseBusy:
         trouble = ["There is no preview, since the first rows take too long to find."]
     except DatabaseUnavailable as error:
         raise errors.DatabaseAway() from error
     except PipelineError as error:
         trouble = [str(error)]  # the export would end with it too
-    estimate = estimate_rows(plan, seconds=ends - time.monotonic())
+    with faults.declared_by(plan.resource):
+        estimate = estimate_rows(plan, seconds=ends - time.monotonic())
     preview = sample.preview if sample else None
     return Forecast(
         estimate=estimate,

@@ -25,6 +25,7 @@ from exports_app.models import ExportJob, ExportPerformance
 from exports_app.pipeline import formats
 from exports_app.pipeline.types import Options
 from exports_app.plan import Plan, Request, make_plan
+from exports_app.resources import faults
 from exports_app.visibility import Sight
 
 LINK_LIFE = timedelta(seconds=storage.LINK_SECONDS)
@@ -327,7 +328,8 @@ def file_ttl(plan: Plan) -> int:
 
 
 def _estimate(plan: Plan) -> Estimate:
-    estimate = estimate_rows(plan)
+    with faults.declared_by(plan.resource):  # which may count its rows itself
+        estimate = estimate_rows(plan)
     maximum = plan.resource.max_rows
     if maximum is not None and estimate.exact and estimate.rows > maximum:
         raise errors.TooManyRows.of(estimate.rows, maximum)

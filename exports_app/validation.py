@@ -11,7 +11,7 @@ from exports_app import errors
 from exports_app.pipeline import formats
 from exports_app.pipeline.formats import options as option_values
 from exports_app.pipeline.types import Field, Format, Options
-from exports_app.resources import registry
+from exports_app.resources import faults, registry
 from exports_app.resources.base import Resource, Sheet, User
 from exports_app.resources.queries import Selected
 
@@ -28,9 +28,10 @@ def allowed_resource(name: str, user: User, moment: datetime | None = None) -> R
     if declared is None:
         known = [each.name for each in registry.allowed(user)]
         raise errors.Invalid.of("resource", errors.unknown("resource", name, known))
-    resource = declared(moment)
-    if not resource.is_allowed(user):
-        raise errors.PermissionDenied(f"You may not export {resource.get_title()}.")
+    with faults.declared_by(declared):
+        resource = declared(moment)
+        if not resource.is_allowed(user):
+            raise errors.PermissionDenied(f"You may not export {resource.get_title()}.")
     return resource
 
 

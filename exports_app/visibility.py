@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from exports_app.models import ExportJob
-from exports_app.resources import registry
-from exports_app.resources.base import User
+from exports_app.resources import faults, registry
+from exports_app.resources.base import Resource, User
 from exports_app.resources.filters import forbidden_filters
 
 
@@ -49,9 +49,12 @@ class Sight:
         return rights is not None and all(_name(column) in rights.columns for column in job.columns)
 
     def _find(self, name: str) -> Rights | None:
+        """None also where the declaration is broken."""
         declared = registry.get(name)
-        resource = declared() if declared else None
-        if resource is None or not resource.is_allowed(self._user):
+        return next(faults.working([declared] if declared else [], self._of), None)
+
+    def _of(self, resource: Resource) -> Rights | None:
+        if not resource.is_allowed(self._user):
             return None
         return Rights(
             columns=frozenset(column.name for column in resource.visible_columns(self._user)),

@@ -53,8 +53,8 @@ def test_a_resource_brings_its_own_delays() -> None:
 def test_every_error_has_a_sentence_and_a_code_of_the_closed_set() -> None:
     codes = {
         "too_many_rows", "memory_limit", "permission_lost", "resource_gone", "column_gone", "format_limit", "bad_query",
-        "bad_key", "access_denied", "time_limit", "worker_lost", "internal", "database_unavailable",
-        "storage_unavailable",
+        "bad_key", "access_denied", "time_limit", "worker_lost", "request_outdated", "switched_off", "internal",
+        "database_unavailable", "storage_unavailable",
     }  # fmt: skip
     classes = errors.every()
     assert {each.code for each in classes} == codes

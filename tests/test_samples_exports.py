@@ -103,7 +103,7 @@ def of_nobody(db: None) -> Account:
     ],
 )
 def test_filters(name: str, filters: str) -> None:
-    assert [each.name for each in describe(resource(name))] == filters.split()
+    assert [each.name for each in describe(resource(name), AnonymousUser())] == filters.split()
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,10 @@ def test_columns(name: str, columns: str) -> None:
 
 def test_countries_are_offered_by_name() -> None:
     names = [
-        name for each in describe(resource("customers")) if each.name == "country_code" for _, name in each.choices
+        name
+        for each in describe(resource("customers"), AnonymousUser())
+        if each.name == "country_code"
+        for _, name in each.choices
     ]
     assert names[:4] == ["Afghanistan", "Åland Islands", "Albania", "Algeria"]
     assert names[-1] == "Zimbabwe"
@@ -176,13 +179,12 @@ def test_transactions_are_capped_and_customers_are_not() -> None:
         ({"status": "SETTLED"}, [1, 2]),
         ({"status": ["FAILED", "REFUNDED"]}, [3, 4]),
         ({"status": []}, [1, 2, 3, 4]),
+        ({"status": "settled"}, [1, 2]),
         ({"currency": ["CHF"]}, [2]),
         ({"currency": ["CHF", "EUR"], "status": ["FAILED"]}, [3]),
         # Accounts by number
         ({"account": "AC-000001"}, [1, 3]),
         ({"account": ["AC-000001", "AC-000002"]}, [1, 2, 3, 4]),
-        ({"account": ["AC-000002", "AC-999999"]}, [2, 4]),
-        ({"account": "AC-999999"}, []),
     ],
 )
 def test_filters_of_transactions(
@@ -207,9 +209,11 @@ def test_filters_of_transactions(
         ("booked_at_before", 5),
         ("amount_min", "ten"),
         ("amount_min", "NaN"),
-        ("status", "settled"),
+        ("status", "SETTLE"),
         ("status", ["SETTLED", "LOST"]),
         ("currency", "XXX"),
+        ("account", "AC-999999"),
+        ("account", ["AC-999999", "AC-999998"]),
         ("account", "AC\x00"),
     ],
 )
@@ -250,7 +254,7 @@ def test_filters_of_customers(alice: User, filters: dict[str, Any], ids: list[in
     [
         ({"tags": "London"}, [1, 2]),
         ({"tags": ["London", "FOMO"]}, [1, 2, 3]),
-        ({"tags": "unheard"}, []),
+        ({"tags": "london"}, [1, 2]),
         ({"instrument": "EURUSD"}, [3]),
         ({"instrument": ["EURUSD", "ES"]}, [1, 2, 3]),
         ({"direction": "SHORT"}, [2]),

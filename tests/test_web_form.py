@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from exports_app.models import ExportJob
 from exportsite.samples.exports import TagExport
-from exportsite.samples.models import Tag
+from exportsite.samples.models import Account, Tag
 from tests.web_pages import controls, make_job, text
 
 
@@ -72,6 +72,7 @@ def test_columns_are_offered_to_who_may_have_them(browser: Client, alice: User) 
 
 
 def test_the_form_starts_an_export(browser: Client, alice: User) -> None:
+    Account.objects.bulk_create(Account(number=number, owner="Ann") for number in ("A-1", "A-2"))
     answer = browser.post(
         "/exports/new/transactions/",
         {

@@ -28,6 +28,7 @@ from exports_app.pipeline.types import Progress, Receipt, Sink, Store, StoredPar
 from exports_app.pipeline.waiting import while_waiting
 from exports_app.plan import Plan, counts, make_plan, unverified
 from exports_app.progress import Rate
+from exports_app.resources import registry
 from exports_app.visibility import Sight
 from workers import memory, resume
 from workers.endings import Endings, await_database
@@ -240,10 +241,20 @@ class Run:
         except errors.ColumnForbidden as error:
             raise pipeline_errors.PermissionLost from error
         except errors.Invalid as error:
-            gone = error.errors or {}
-            if "resource" in gone:
-                raise pipeline_errors.ResourceGone from error
-            raise pipeline_errors.ColumnGone if "columns" in gone else pipeline_errors.BadQuery from error
+            raise self._outdated(error) from error
+        except errors.BadQuery as error:
+            if isinstance(error.__cause__, SoftTimeLimitExceeded):
+                raise error.__cause__ from None
+            raise pipeline_errors.BadQuery from error
+
+    def _outdated(self, error: errors.Invalid) -> PipelineError:
+        """What the resource has no more of what was asked for, and it once had."""
+        gone = error.errors or {}
+        if "resource" in gone:
+            return pipeline_errors.ResourceGone()
+        if "columns" in gone and not _has_columns(self.job):
+            return pipeline_errors.ColumnGone()
+        return pipeline_errors.RequestOutdated.of(errors.first_sentence(error))
 
     def _go_on(self, plan: Plan, store: Store) -> list[StoredPart]:
         """The parts of an earlier run behind which this one goes on; none: start over."""
@@ -354,9 +365,16 @@ class Run:
         return "slice" if over and self.resumable else None
 
 
+def _has_columns(job: ExportJob) -> bool:
+    """Whether the resource still has all columns of the job, whatever else is wrong with them."""
+    declared = registry.get(job.resource)
+    names = {column.name for column in declared().get_columns()} if declared else set()
+    return all(column["name"] in names for column in job.columns)
+
+
 def _require_enabled() -> None:
     if not conf.settings.ENABLED:
-        raise pipeline_errors.PipelineError("Exports were switched off.")
+        raise pipeline_errors.SwitchedOff
 
 
 def _part_size(number: int) -> int:

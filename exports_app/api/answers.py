@@ -8,9 +8,11 @@ from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
 from exports_app.choices import Status, Strategy
+from exports_app.pipeline import errors as pipeline_errors
 from exports_app.pipeline.formats import FORMATS
 from exports_app.pipeline.types import Kind
 
+JOB_CODES = sorted({each.code for each in pipeline_errors.every()})
 PROGRESS = {
     "percent": 41.7,
     "rows": 417_000,
@@ -147,7 +149,7 @@ class ProgressSerializer(Answer):
 class JobErrorSerializer(Answer):
     """Why an export failed, or waits for its next attempt."""
 
-    code = serializers.CharField()
+    code = serializers.CharField(help_text=f"One of {', '.join(JOB_CODES)}.")
     detail = serializers.CharField()
 
 
@@ -226,6 +228,12 @@ class JobSerializer(StatusSerializer):
     owner = serializers.CharField()
     shared_with = serializers.ListField(child=serializers.CharField())
     links = LinksSerializer()
+
+
+class AcceptedJobSerializer(JobSerializer):
+    """An export that was just asked for."""
+
+    message = serializers.CharField(help_text="A sentence for people.")
 
 
 class GoneJobSerializer(JobSerializer):

@@ -14,7 +14,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from exports_app import attachments, direct, downloads
-from exports_app.api.answers import JobSerializer
+from exports_app.api.answers import AcceptedJobSerializer, JobSerializer
 from exports_app.api.schema import IDEMPOTENCY_KEY, LOCATION, refusals
 from exports_app.api.serializers import ExportRequestSerializer
 from exports_app.api.views import answer_job, read_request
@@ -64,7 +64,7 @@ class DirectDownloadView(APIView):
                 JobSerializer,
                 description="The file where its format is json; the job of an earlier request of the key.",
             ),
-            202: OpenApiResponse(JobSerializer, description="Too many rows to send at once: a job."),
+            202: OpenApiResponse(AcceptedJobSerializer, description="Too many rows to send at once: a job."),
             **refusals(409, 422, 429),
         },
         parameters=[IDEMPOTENCY_KEY, LOCATION, *HEADERS],

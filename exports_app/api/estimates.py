@@ -12,10 +12,12 @@ from rest_framework.views import APIView
 
 from exports_app import errors, plan, previews, services
 from exports_app.api.answers import Answer
+from exports_app.api.schema import refusals
 from exports_app.api.serializers import ExportRequestSerializer
 from exports_app.api.views import get_resource
 from exports_app.choices import Strategy
 from exports_app.pipeline.types import Kind
+from exports_app.resources import registry
 
 ESTIMATE = {
     "estimated_rows": 1_234_567,
@@ -43,7 +45,7 @@ class EstimateRequestSerializer(ExportRequestSerializer):
 
     def validate_resource(self, value: str) -> str:
         """The path says it already."""
-        if value != self.context["resource"]:
+        if registry.spelled_name(value) != self.context["resource"]:
             raise serializers.ValidationError(f"The path names {self.context['resource']}. Leave resource out.")
         return value
 
@@ -91,12 +93,14 @@ class EstimateView(APIView):
     """Rows, size, strategy, warnings and the first rows of an export that nobody has asked for yet."""
 
     @extend_schema(
-        operation_id="resources_estimate", request=EstimateRequestSerializer, responses={200: EstimateSerializer}
+        operation_id="resources_estimate",
+        request=EstimateRequestSerializer,
+        responses={200: EstimateSerializer, **refusals(422)},
     )
     def post(self, request: Request, name: str) -> Response:
         services.require_enabled()
-        get_resource(request.user, name)
-        body = EstimateRequestSerializer(data=request.data, context={"resource": name})
+        context = {"resource": get_resource(request.user, name).name}
+        body = EstimateRequestSerializer(data=request.data, context=context)
         body.is_valid(raise_exception=True)
         planned = plan.make_plan(body.to_request(request.user), request.user)
         return Response(forecast_json(previews.forecast(planned)))

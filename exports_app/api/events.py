@@ -119,7 +119,7 @@ async def _answer(request: HttpRequest, view: EventsView, found: Mapping[str, UU
     def open_door() -> tuple[Any, int | None] | JsonResponse:
         try:
             return view.admit(request, **found), _last_event_id(request)
-        except REFUSED as error:
+        except Exception as error:
             return view.refuse(request, error)
 
     opened = await hub.in_thread(open_door)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import psycopg
 from django.conf import settings
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
 from django.core.exceptions import RequestDataTooBig
-from django.db import InterfaceError, OperationalError
+from django.db import DataError, InterfaceError, OperationalError
 from django.http import Http404
 from rest_framework import exceptions as drf
 from rest_framework.response import Response
@@ -24,12 +25,10 @@ _CODES: tuple[tuple[type[Exception], type[errors.ExportError]], ...] = (
 )
 
 
-def handle(exc: Exception, context: dict[str, Any]) -> Response | None:
-    """DRF's exception handler; None lets an error that nobody foresaw become a 500."""
+def handle(exc: Exception, context: dict[str, Any]) -> Response:
+    """DRF's exception handler; what nobody foresaw is an answer too, with its traceback in the log."""
     set_rollback()
-    if isinstance(exc, OperationalError | InterfaceError):
-        log.error("export.api.database_away", exc_info=exc)
-        exc = errors.DatabaseAway()
+    exc = _of_database(exc)
     if isinstance(exc, RequestDataTooBig):  # where Django looked at the body before the parser did
         exc = errors.TooLarge.of(settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
     if isinstance(exc, errors.ExportError):
@@ -47,8 +46,23 @@ def handle(exc: Exception, context: dict[str, Any]) -> Response | None:
     if isinstance(exc, drf.APIException):
         code = _HTTP_CODES.get(exc.status_code, exc.default_code)
         return _response(exc.status_code, code, str(exc.detail), None, getattr(exc, "wait", None))
-    return None
+    log.error("export.api.failed", exc_info=exc)
+    return _response(500, errors.ExportError.code, BUG, None, None)
 
+
+def _of_database(exc: Exception) -> Exception:
+    """What the site's own database answered; a value that it cannot take is a request that is not valid."""
+    if isinstance(exc, DataError | psycopg.DataError | OverflowError):
+        log.warning("export.api.value_refused", error=str(exc).partition("\n")[0])
+        return errors.Invalid("The database cannot take a value of this request.")
+    if isinstance(exc, AWAY):
+        log.error("export.api.database_away", exc_info=exc)
+        return errors.of_database(exc) or exc
+    return exc
+
+
+AWAY = (OperationalError, InterfaceError, psycopg.OperationalError, psycopg.InterfaceError)
+BUG = "Something went wrong here, and an operator has to look. Give them the X-Request-ID of this answer."
 
 _HTTP_CODES = {
     400: "invalid",

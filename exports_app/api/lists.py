@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.db import DataError
 from django.db.models import Model, QuerySet
+from django.utils.dateparse import parse_datetime
+from django.utils.timezone import is_aware
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.exceptions import NotFound
 from rest_framework.pagination import CursorPagination
@@ -15,6 +19,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from exports_app import errors
+from exports_app.resources.values import value_problem
 
 PAGE_PARAMETERS = [
     OpenApiParameter("cursor", str, description="From `next` or `previous` of a page."),
@@ -45,15 +50,25 @@ class Pages(CursorPagination):
             cursor = super().decode_cursor(request)
         except NotFound as error:
             raise _no_cursor() from error
-        if cursor is not None and "\0" in str(cursor.position):
+        if cursor is not None and not self._could_be(cursor.position):
             raise _no_cursor()
         return cursor
+
+    def _could_be(self, position: Any) -> bool:
+        """Whether a page can have ended there."""
+        if position is None or not self.ordering[0].endswith("created_at"):
+            return "\0" not in str(position)
+        try:
+            moment = parse_datetime(position)
+        except ValueError:
+            return False
+        return moment is not None and is_aware(moment) is settings.USE_TZ and value_problem(moment) is None
 
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any] | None:
         """Raises ``errors.Invalid`` for a cursor that no page gave out."""
         try:
             return super().paginate_queryset(queryset, request, view)
-        except ValidationError as error:
+        except (ValidationError, DataError) as error:
             raise _no_cursor() from error
 
 

@@ -4,8 +4,8 @@ A view names its own answers and refusals::
 
     @extend_schema(operation_id="exports_cancel", request=None, responses={200: JobSerializer, **refusals(409)})
 
-and gets by itself what the request can always be refused for: 401, 406 and 503, 400, 413 and 415 with a body, 403 where
-it changes something, 404 with a name or an id in its path; and the headers that come with them.
+and gets by itself what the request can always be refused for: 401, 406, 500 and 503, 400, 413 and 415 with a body, 403
+where it changes something, 404 with a name or an id in its path; and the headers that come with them.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ REFUSALS: Mapping[int, tuple[str, Mapping[str, Any]]] = {
         {"code": "unsupported_media_type", "detail": 'Unsupported media type "text/csv" in request.'},
     ),
     422: (
-        "More rows than may be exported at once.",
+        "More rows than may be exported at once, or the database refuses the query (`bad_query`).",
         {
             "code": "too_many_rows",
             "detail": "Export would contain 1,234,567 rows, which exceeds the maximum of 500,000. "
@@ -68,6 +68,14 @@ REFUSALS: Mapping[int, tuple[str, Mapping[str, Any]]] = {
         {
             "code": "throttled",
             "detail": "You have 5 exports queued or running; 5 are allowed at once. Wait for one of them or cancel it.",
+        },
+    ),
+    500: (
+        "A bug; the log has the reason under the X-Request-ID.",
+        {
+            "code": "internal",
+            "detail": "Something went wrong here, and an operator has to look. "
+            "Give them the X-Request-ID of this answer.",
         },
     ),
     503: (
@@ -124,7 +132,7 @@ class ExportsSchema(AutoSchema):
         return dict(sorted(bodies.items()))
 
     def _usual_refusals(self) -> list[int]:
-        statuses = [503]
+        statuses = [500, 503]
         if self.view.content_negotiation_class is not AnyAccept:
             statuses.append(406)
         if not all(isinstance(each, AllowAny) for each in self.view.get_permissions()):

@@ -14,7 +14,7 @@ from rest_framework import serializers
 from exports_app import conf, errors, presets, progress, services
 from exports_app.models import ExportJob
 from exports_app.pipeline.formats import FORMATS
-from exports_app.plan import Request
+from exports_app.plan import Request, as_spelled
 from exports_app.resources.base import Resource, User
 from exports_app.resources.filters import allowed_filters
 from exports_app.resources.queries import fields_of
@@ -121,7 +121,8 @@ class ExportRequestSerializer(BodySerializer):
         if given.get("preset"):
             named = {name: value for name, value in whole.items() if name in self.initial_data}
             whole = presets.completed(user, given["preset"], named)
-        return Request(**whole, ids=given.get("ids"), limit=given.get("limit"), sheets=given.get("sheets"))
+        whole |= {name: given.get(name) for name in ("ids", "limit", "sheets")}
+        return as_spelled(Request(**whole))
 
     def to_extras(self, *, idempotency_key: str, request_id: str) -> services.Extras:
         """What comes with the request but does not change the file."""

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import django_filters as df
 from django.db.models import QuerySet
-from django.http import HttpRequest, JsonResponse
+from django.http import HttpRequest, JsonResponse, QueryDict
 from django.views.decorators.csrf import csrf_exempt
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -18,6 +18,7 @@ from rest_framework.views import APIView
 
 from exports_app import errors, plan, request_id, services
 from exports_app.api.answers import (
+    AcceptedJobSerializer,
     GoneJobSerializer,
     JobPageSerializer,
     JobSerializer,
@@ -29,11 +30,15 @@ from exports_app.api.schema import IDEMPOTENCY_KEY, LOCATION, refusals
 from exports_app.api.serializers import ExportRequestSerializer, iso, job_json, jobs_json, resource_json, status_json
 from exports_app.choices import Status
 from exports_app.models import ExportJob
-from exports_app.resources import registry
+from exports_app.pipeline.formats import FORMATS
+from exports_app.resources import faults, registry
 from exports_app.resources.base import Resource
+from exports_app.resources.spelling import spelled
+from exports_app.resources.values import value_problem
 
 MAX_KEY = 200
-
+NO_RESOURCE = "There is no such data, or you may not export it."
+ACCEPTED = "The export was accepted. Links.self says how far it is, and has the file's address once it is completed."
 
 MOMENTS = ("created_after", "created_before")
 
@@ -69,23 +74,32 @@ class ResourceListView(APIView):
 
     @extend_schema(operation_id="resources_list", responses={200: ResourceSerializer(many=True)})
     def get(self, request: Request) -> Response:
-        return Response([resource_json(each, request.user) for each in registry.allowed(request.user)])
+        """Without those whose declaration is broken: the log says which, and why."""
+        allowed = registry.allowed(request.user)
+        shown = faults.working(allowed, lambda each: resource_json(each, request.user), asks_database=True)
+        return Response(list(shown))
 
 
 class ResourceView(APIView):
     """One resource."""
 
-    @extend_schema(operation_id="resources_retrieve", responses={200: ResourceSerializer})
+    @extend_schema(operation_id="resources_retrieve", responses={200: ResourceSerializer, **refusals(422)})
     def get(self, request: Request, name: str) -> Response:
-        return Response(resource_json(get_resource(request.user, name), request.user))
+        resource = get_resource(request.user, name)
+        with faults.declared_by(resource):
+            return Response(resource_json(resource, request.user))
 
 
 def get_resource(user: Any, name: str) -> Resource:
     """Raises ``errors.NotFound``, also for what this user may not export."""
-    declared = registry.get(name)
-    if declared is None or not declared().is_allowed(user):
-        raise errors.NotFound("There is no such data, or you may not export it.")
-    return declared()
+    declared = registry.get(registry.spelled_name(name))
+    if declared is None:
+        raise errors.NotFound(NO_RESOURCE)
+    with faults.declared_by(declared):
+        resource = declared()
+        if not resource.is_allowed(user):
+            raise errors.NotFound(NO_RESOURCE)
+    return resource
 
 
 def read_request(request: Request) -> tuple[plan.Request, services.Extras]:
@@ -102,8 +116,10 @@ def read_request(request: Request) -> tuple[plan.Request, services.Extras]:
 def answer_job(request: Request, job: ExportJob, created: bool) -> Response:
     """202 with a new job, 200 with that of an earlier request of the same key."""
     shown = job_json(job, request.user)
-    code = status.HTTP_202_ACCEPTED if created else status.HTTP_200_OK
-    return Response(shown, status=code, headers={"Location": shown["links"]["self"]})
+    headers = {"Location": shown["links"]["self"]}
+    if not created:
+        return Response(shown, headers=headers)
+    return Response({"message": ACCEPTED, **shown}, status=status.HTTP_202_ACCEPTED, headers=headers)
 
 
 class ExportListView(APIView):
@@ -121,7 +137,7 @@ class ExportListView(APIView):
     @extend_schema(
         operation_id="exports_create",
         request=ExportRequestSerializer,
-        responses={202: JobSerializer, 200: JobSerializer, **refusals(409, 422, 429)},
+        responses={202: AcceptedJobSerializer, 200: JobSerializer, **refusals(409, 422, 429)},
         parameters=[IDEMPOTENCY_KEY, LOCATION],
     )
     def post(self, request: Request) -> Response:
@@ -182,12 +198,23 @@ def _again(request: Request, job: ExportJob) -> Response:
 def _filtered(request: Request, jobs: QuerySet[ExportJob]) -> QuerySet[ExportJob]:
     wrong = unknown_names(request, ExportFilter.base_filters)
     wrong |= {name: ["Enter a date and a time."] for name in MOMENTS if request.query_params.get(name) == ""}
-    filters = ExportFilter(data=request.query_params, queryset=jobs)
+    filters = ExportFilter(data=_as_spelled(request.query_params), queryset=jobs)
     if not filters.is_valid():
         wrong |= {name: list(messages) for name, messages in filters.errors.items()}
+    values = {name: filters.form.cleaned_data.get(name) for name in MOMENTS}
+    wrong |= {name: [problem] for name, value in values.items() if (problem := value_problem(value))}
     if wrong:
         raise errors.Invalid("The query is not valid.", errors=wrong)
     return filters.qs
+
+
+def _as_spelled(given: QueryDict) -> QueryDict:
+    known = {"status": Status.values, "format": list(FORMATS), "resource": [each.name for each in registry.every()]}
+    data = given.copy()
+    for name, names in known.items():
+        if name in data:
+            data.setlist(name, [spelled(value, names) for value in data.getlist(name)])
+    return data
 
 
 @csrf_exempt

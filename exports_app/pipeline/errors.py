@@ -59,6 +59,18 @@ class ColumnGone(PipelineError):
     advice = "The resource changed since the request; the owner asks for the export again."
 
 
+class RequestOutdated(PipelineError):
+    """This export asks for something that the data no longer offers."""
+
+    code = "request_outdated"
+    advice = "A filter, option, parameter or format was changed or removed; the owner asks for the export again."
+
+    @classmethod
+    def of(cls, what: str) -> RequestOutdated:
+        """``what``: the sentence that a new request of the same would be refused with."""
+        return cls(f"This export asks for something that the data no longer offers: {what}")
+
+
 class FormatLimit(PipelineError):
     """The data does not fit into the chosen file format."""
 
@@ -99,6 +111,13 @@ class WorkerLost(PipelineError):
 
     code = "worker_lost"
     advice = "Look for memory kills on the worker's machine at the times in the job's events."
+
+
+class SwitchedOff(PipelineError):
+    """Exports were switched off."""
+
+    code = "switched_off"
+    advice = "Nothing is wrong with the export: retry it once ENABLE_EXPORTS is 1 again."
 
 
 class DatabaseUnavailable(PipelineError):

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.core.exceptions import ImproperlyConfigured
 from django.db import models
+from django.db.models.sql.datastructures import Join
 from django.http import QueryDict
 from django.utils import timezone
 from django_filters import FilterSet
 
-from exports_app.resources import meaning
+from exports_app.resources import filtersets, meaning
 from exports_app.resources.columns import Column
+from exports_app.resources.requests import FilterRequest
 
 if TYPE_CHECKING:
     from rest_framework.serializers import Serializer
@@ -79,6 +81,8 @@ class Resource:
         self.moment = moment or timezone.now()
         self.parameters: dict[str, Any] = {}
         """What the request gave, validated, defaults filled in."""
+        self.request: FilterRequest | None = None
+        """What the filterset sees as its request; set before ``filter_queryset`` is called."""
 
     # To override
 
@@ -132,19 +136,20 @@ class Resource:
     def filter_queryset(self, queryset: models.QuerySet[Any, Any], data: QueryDict) -> models.QuerySet[Any, Any]:
         """Narrow the rows; ``data`` are values that ``filters.check`` accepted.
 
-        Filters over joins become ``pk IN (…)``, so that no join can multiply rows.
+        The filterset is asked without filters too, since its ``qs`` may narrow by the user. Filters over joins become
+        ``pk IN (…)``, so that no join can multiply rows.
         """
-        if self.filterset_class is None or not data:
+        if self.filterset_class is None:
             return queryset
+        request = self.request or FilterRequest(AnonymousUser(), data)
         plain = self._is_plain(queryset) and meaning.tells_rows(queryset.model, self.key_paths())
-        # Its own conditions need not be looked at twice; its annotations may be filtered by.
-        base = queryset if queryset.query.annotations or not plain else queryset.model._base_manager.all()
-        filtered = self.filterset_class(data=data, queryset=base).qs
-        if not plain:
+        filtered: models.QuerySet[Any, Any] = filtersets.bind(
+            self.filterset_class, queryset=queryset, request=request, moment=self.moment
+        ).qs
+        if not plain or (self._is_plain(filtered) and _joins(filtered) <= _joins(queryset)):
             return filtered
-        if len(filtered.query.alias_map) > 1 or filtered.query.distinct:
-            return queryset.filter(pk__in=filtered.order_by().values("pk"))
-        return self.filterset_class(data=data, queryset=queryset).qs
+        ordered = filtered.query.is_sliced or filtered.query.distinct_fields  # their order chooses the rows
+        return queryset.filter(pk__in=(filtered if ordered else filtered.order_by()).values("pk"))
 
     # Who may
 
@@ -178,6 +183,11 @@ class Resource:
         return queryset.model is self.model and not (
             query.combinator or query.group_by or query.distinct or query.is_sliced
         )
+
+
+def _joins(queryset: models.QuerySet[Any, Any]) -> int:
+    """Further tables that the rows are read from."""
+    return sum(isinstance(each, Join) for each in queryset.query.alias_map.values())
 
 
 def has_permission(user: User, permission: str) -> bool:

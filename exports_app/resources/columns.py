@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +31,9 @@ KINDS: tuple[tuple[type[models.Field[Any, Any]], Kind], ...] = (
 )
 """First match wins, so that DateTimeField (a DateField) comes before its parent."""
 
+LONGEST_ALIAS = 50
+"""Characters of a name; PostgreSQL cuts identifiers at 63."""
+
 
 @dataclass(frozen=True, slots=True)
 class Column:
@@ -55,7 +59,7 @@ class Column:
     @property
     def path(self) -> str:
         """Where the value stands in the queryset; computed columns get an alias of their own."""
-        return f"export_{self.name}" if self.is_computed else str(self.expression or self.name)
+        return _alias(self.name) if self.is_computed else str(self.expression or self.name)
 
     def title(self, output: models.Field[Any, Any] | None) -> str:
         """The header: the label, else the model field's verbose name, else the name in words."""
@@ -85,6 +89,13 @@ class Column:
             # An address is no formula, and its cast to text would show a netmask that nobody stored.
             guarded=self.guarded and not isinstance(output, models.GenericIPAddressField),
         )
+
+
+def _alias(name: str) -> str:
+    """A name that the ORM and PostgreSQL take, whatever the column is called: it stands in no file."""
+    if name.isidentifier() and name.isascii() and "__" not in name and len(name) <= LONGEST_ALIAS:
+        return f"export_{name}"
+    return f"export_{hashlib.sha256(name.encode()).hexdigest()[:20]}"
 
 
 def kind_of(output: models.Field[Any, Any] | None) -> Kind:

@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import django_filters as df
+from django import forms
+from django.core.exceptions import NON_FIELD_ERRORS
 from django.db.models import QuerySet
 from django.http import QueryDict
-from django_filters.widgets import SuffixedMultiWidget
+from django_filters.constants import EMPTY_VALUES
+from django_filters.fields import BaseCSVField
+from django_filters.widgets import BaseCSVWidget, QueryArrayWidget, SuffixedMultiWidget
 
 from exports_app import errors
+from exports_app.resources import filtersets, offers
 from exports_app.resources.base import Resource, User
+from exports_app.resources.requests import FilterRequest
+from exports_app.resources.timeouts import short_question
+from exports_app.resources.values import is_storable, value_problem
+
+TRUE, FALSE = ("true", "1"), ("false", "0")
+KINDS: tuple[tuple[tuple[type[forms.Field], ...], str], ...] = (
+    ((forms.ChoiceField,), "choice"),
+    ((forms.NullBooleanField, forms.BooleanField), "boolean"),
+    ((forms.DateTimeField,), "datetime"),
+    ((forms.DateField,), "date"),
+    ((forms.IntegerField,), "number"),  # also floats and decimals
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,100 +43,160 @@ class FilterInput:
     multiple: bool
     """A list means any of."""
     choices: tuple[tuple[str, str], ...] = ()
+    """Of a kind ``choice`` without any: there are too many to list, or they could not be read in time."""
 
 
-def describe(resource: Resource) -> list[FilterInput]:
-    """The names a request may filter by, in the order of the filterset."""
-    if resource.filterset_class is None:
-        return []
-    inputs: list[FilterInput] = []
-    for name, filter_ in resource.filterset_class.base_filters.items():
-        inputs += _inputs(resource, name, filter_)
-    return inputs
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Input:
+    """A name, and the field of the form that reads it."""
+
+    name: str
+    label: str
+    of: str
+    """The filter's own name; a range has two inputs."""
+    field: forms.Field
+    multiple: bool
+    as_list: bool
+    """Whether the widget reads several values one by one; otherwise they are one text with commas."""
+
+
+def describe(resource: Resource, user: User, only: Collection[str] | None = None) -> list[FilterInput]:
+    """The names a request may filter by, in the order of the filterset; ``only``: those of them."""
+    return [
+        FilterInput(
+            name=each.name,
+            label=each.label,
+            kind=_kind(each.field),
+            multiple=each.multiple,
+            choices=offers.listed(each.field),
+        )
+        for each in _inputs(resource, user)
+        if only is None or each.name in only
+    ]
+
+
+def filter_names(resource: Resource, user: User) -> list[str]:
+    """The same names alone, without a look at their choices."""
+    return [each.name for each in _inputs(resource, user)]
 
 
 def allowed_filters(resource: Resource, user: User) -> list[FilterInput]:
-    """Those of them that narrow by what this user may see."""
+    """Those that narrow by what this user may see."""
     forbidden = forbidden_filters(resource, user)
-    return [each for each in describe(resource) if each.name not in forbidden]
+    return [each for each in describe(resource, user) if each.name not in forbidden]
 
 
 def forbidden_filters(resource: Resource, user: User) -> set[str]:
     """Names that narrow by a column which this user may not see: whoever filters by a value learns it."""
     visible = resource.visible_columns(user)
     hidden = {each for column in resource.get_columns() if column not in visible for each in (column.name, column.path)}
-    filters = resource.filterset_class.base_filters if resource.filterset_class and hidden else {}
-    return {
-        each.name
-        for name, filter_ in filters.items()
-        if name in hidden or filter_.field_name in hidden
-        for each in _inputs(resource, name, filter_)
-    }
+    if not hidden or resource.filterset_class is None:
+        return set()
+    filterset = _filterset(resource, user, QueryDict())
+    filters = {name for name, each in filterset.filters.items() if name in hidden or each.field_name in hidden}
+    return {each.name for each in _inputs_of(filterset) if each.of in filters}
 
 
-def check(resource: Resource, given: Mapping[str, Any]) -> QueryDict:
-    """The given values in the form a filterset reads. Raises ``errors.Invalid`` with the names that are wrong."""
-    known = {each.name: each for each in describe(resource)} if given else {}
-    wrong: dict[str, list[str]] = {
-        name: [errors.unknown("filter", name, sorted(known))] for name in given if name not in known
-    }
+def check(
+    resource: Resource, user: User, given: Mapping[str, Any], rows: QuerySet[Any, Any] | None = None
+) -> QueryDict:
+    """The given values in the form a filterset reads. Raises ``errors.Invalid`` with the names that are wrong.
+
+    ``rows``: the user's; None: not known yet.
+    """
+    if not given and (resource.filterset_class is None or not filtersets.takes_defaults(resource.filterset_class)):
+        return QueryDict()
+    inputs = {each.name: each for each in _inputs(resource, user, rows)}
+    wrong = {name: [_unknown(resource, name, sorted(inputs))] for name in given if name not in inputs}
     data = QueryDict(mutable=True)
     for name, value in given.items():
-        if name not in known or value is None:
+        if name not in inputs or value is None:
             continue
-        values = value if isinstance(value, list) else [value]
-        problem = _shape_problem(known[name], value, values)
-        if problem:
+        if problem := _shape_problem(inputs[name], value):
             wrong[name] = [problem]
-        elif known[name].multiple and _is_csv(resource, name):
-            data[name] = ",".join(_text(each) for each in values)
         else:
-            data.setlist(name, [_text(each) for each in values])
-    if not wrong and resource.filterset_class is not None:
-        wrong = _form_errors(resource, data, given)
+            _put(data, inputs[name], [_text(each) for each in (value if isinstance(value, list) else [value])])
+    if not wrong and resource.filterset_class is not None and not resource.is_python():
+        rows = resource.get_queryset(user) if rows is None else rows
+        with short_question(rows.db):
+            wrong = _form_problems(resource, user, data, inputs, rows)
     if wrong:
-        raise errors.Invalid("The filters are not valid.", errors={"filters": wrong})
+        said = " ".join(wrong[NON_FIELD_ERRORS]) if NON_FIELD_ERRORS in wrong else "The filters are not valid."
+        raise errors.Invalid(said, errors={"filters": wrong})
     return data
 
 
-def _inputs(resource: Resource, name: str, filter_: df.Filter) -> list[FilterInput]:
-    widget = filter_.field.widget
-    label = str(filter_.label or name.replace("_", " ")).capitalize()
-    kind = _kind(filter_)
-    if isinstance(widget, SuffixedMultiWidget):
-        return [
-            FilterInput(name=f"{name}_{suffix}", label=f"{label} {suffix}", kind=kind, multiple=False)
-            for suffix in widget.suffixes
-        ]
-    choices = tuple(
-        (str(value), str(text)) for value, text in getattr(filter_.field, "choices", ()) if value not in (None, "")
+# The filterset and its inputs
+
+
+def _filterset(resource: Resource, user: User, data: QueryDict, rows: QuerySet[Any, Any] | None = None) -> df.FilterSet:
+    assert resource.filterset_class is not None  # noqa: S101 - the callers looked
+    return filtersets.bind(
+        resource.filterset_class,
+        queryset=resource.get_queryset(user) if rows is None else rows,
+        request=FilterRequest(user, data),
+        moment=resource.moment,
     )
-    multiple = isinstance(filter_, df.MultipleChoiceFilter | df.BaseInFilter)
-    return [FilterInput(name=name, label=label, kind=kind, multiple=multiple, choices=choices)]
 
 
-def _kind(filter_: df.Filter) -> str:
-    kinds: tuple[tuple[tuple[type, ...], str], ...] = (
-        ((df.ChoiceFilter, df.MultipleChoiceFilter, df.ModelChoiceFilter), "choice"),
-        ((df.BooleanFilter,), "boolean"),
-        ((df.NumberFilter, df.RangeFilter), "number"),
-        ((df.IsoDateTimeFilter, df.DateTimeFilter), "datetime"),
-        ((df.DateFilter, df.DateFromToRangeFilter), "date"),
-        ((df.DateTimeFromToRangeFilter, df.IsoDateTimeFromToRangeFilter), "datetime"),
-    )
-    return next((kind for classes, kind in kinds if isinstance(filter_, classes)), "text")
+def _inputs(resource: Resource, user: User, rows: QuerySet[Any, Any] | None = None) -> list[_Input]:
+    """None for rows that Python makes: they are chosen by parameters."""
+    if resource.filterset_class is None or resource.is_python():
+        return []
+    return list(_inputs_of(_filterset(resource, user, QueryDict(), rows)))
 
 
-def _is_csv(resource: Resource, name: str) -> bool:
-    filters = resource.filterset_class.base_filters if resource.filterset_class else {}
-    return isinstance(filters.get(name), df.BaseInFilter)
+def _inputs_of(filterset: df.FilterSet) -> Iterator[_Input]:
+    for name, field in filterset.form.fields.items():
+        filter_ = filterset.filters.get(name)
+        if filter_ is None or isinstance(filter_, df.OrderingFilter):
+            continue
+        declared = type(filterset).base_filters.get(name, filter_)  # whose label is what was written, not made up
+        label = str(declared.label or name.replace("_", " ")).capitalize()
+        yield from _inputs_of_field(name, label, field)
 
 
-def _shape_problem(known: FilterInput, value: Any, values: list[Any]) -> str | None:
+def _inputs_of_field(name: str, label: str, field: forms.Field) -> Iterator[_Input]:
+    widget = field.widget
+    if isinstance(widget, forms.MultiWidget) and isinstance(field, forms.MultiValueField):
+        ends: list[str] = widget.widgets_names  # type: ignore[attr-defined]  # which the stubs leave out
+        if isinstance(widget, SuffixedMultiWidget):
+            ends = [f"_{end}" if end else "" for end in widget.suffixes]
+        for end, part in zip(ends, field.fields, strict=True):
+            words = f"{label} {end.strip('_')}".strip()
+            yield _Input(name=f"{name}{end}", label=words, of=name, field=part, multiple=False, as_list=True)
+        return
+    several = isinstance(field, forms.MultipleChoiceField | forms.ModelMultipleChoiceField | BaseCSVField)
+    as_list = not isinstance(widget, BaseCSVWidget) or isinstance(widget, QueryArrayWidget)
+    yield _Input(name=name, label=label, of=name, field=field, multiple=several, as_list=as_list)
+
+
+def _kind(field: forms.Field) -> str:
+    if offers.is_choice(field) and not isinstance(field.widget, forms.widgets.ChoiceWidget):
+        return "text"  # which a person types
+    return next((kind for classes, kind in KINDS if isinstance(field, classes)), "text")
+
+
+# The values
+
+
+def _unknown(resource: Resource, name: str, known: list[str]) -> str:
+    declared = resource.filterset_class.base_filters.get(name) if resource.filterset_class else None
+    if isinstance(declared, df.OrderingFilter):
+        return f"{name} sorts, and is no filter: the rows of a file stand in the order of its key. Leave it out."
+    if resource.is_python():
+        return f"Unknown filter {name}. This data is chosen by parameters."
+    return errors.unknown("filter", name, known)
+
+
+def _shape_problem(known: _Input, value: Any) -> str | None:
     if isinstance(value, list) and not known.multiple:
         return "Give one value, not a list."
+    values = value if isinstance(value, list) else [value]
     if any(isinstance(each, dict | list) or each is None for each in values):
         return "Give a text, a number, true or false, or a list of them."
+    if any(not is_storable(each) for each in values if isinstance(each, str)):
+        return "The text holds a NUL character or half a surrogate pair, which no database stores."
     return None
 
 
@@ -129,13 +206,99 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def _form_errors(resource: Resource, data: QueryDict, given: Mapping[str, Any]) -> dict[str, list[str]]:
-    assert resource.filterset_class is not None  # noqa: S101 - the caller looked
-    model = resource.model
-    queryset = model._default_manager.none() if model else QuerySet()  # a filterset need not name a model either
-    form = resource.filterset_class(data=data, queryset=queryset).form
+def _put(data: QueryDict, known: _Input, texts: list[str]) -> None:
+    """As the widget reads it back: a comma within one of several values does not part it."""
+    if isinstance(known.field, forms.NullBooleanField):
+        texts = ["true" if each.lower() in TRUE else "false" if each.lower() in FALSE else each for each in texts]
+    if known.as_list:
+        data.setlist(known.name, texts)
+    elif len(texts) > 1 and any("," in each for each in texts):
+        data.setlist(known.name, [texts])  # type: ignore[list-item]  # BaseCSVWidget takes a list for what it is
+    else:
+        data[known.name] = ",".join(texts)
+
+
+def _form_problems(
+    resource: Resource, user: User, data: QueryDict, inputs: Mapping[str, _Input], rows: QuerySet[Any, Any]
+) -> dict[str, list[str]]:
+    """What is wrong by name; ``data`` is changed where a value means a choice that is written in another way."""
+    found = _problems_of(_filterset(resource, user, data, rows).form, data, inputs)
+    unmeant: dict[str, list[str]] = {}
+    mended = False
+    for name, known in inputs.items():
+        if name not in found or not offers.is_choice(known.field):
+            continue
+        before = _texts(data, known)
+        texts, problem = _meant(known, before)
+        if problem is not None:
+            unmeant[name] = [problem]
+        elif texts != before:
+            mended = True
+            _put(data, known, texts)
+    if mended:
+        found = _problems_of(_filterset(resource, user, data, rows).form, data, inputs)
+    return found | unmeant
+
+
+def _meant(known: _Input, given: list[str]) -> tuple[list[str], str | None]:
+    """The values as the choices are written, or the sentence for the first that is none of them."""
+    offered = offers.choices(known.field)
+    values = {value for value, _ in offered or ()}
+    texts: list[str] = []
+    for text in given:
+        if text in values or (not offered and _is_valid(known, text)):
+            texts.append(text)
+        elif (choice := offers.meant(known.field, text, offered)) is not None:
+            texts.append(choice)
+        else:
+            return given, offers.no_such(text, offered)
+    return texts, None
+
+
+def _is_valid(known: _Input, text: str) -> bool:
+    try:
+        known.field.clean([text] if known.multiple else text)
+    except forms.ValidationError:
+        return False
+    return True
+
+
+def _texts(data: QueryDict, known: _Input) -> list[str]:
+    """The values one by one."""
+    values: list[Any] = data.getlist(known.name)
+    if known.as_list:
+        return values
+    return [each for value in values for each in (value if isinstance(value, list) else value.split(","))]
+
+
+def _problems_of(form: forms.Form, data: QueryDict, inputs: Mapping[str, _Input]) -> dict[str, list[str]]:
+    """Of the form, of values that no database takes, and of such as would narrow nothing without a word."""
     found: dict[str, list[str]] = {}
-    for name, messages in form.errors.items():
-        names = [each for each in given if each == name or each.startswith(f"{name}_")] or [name]
-        found.update({each: [str(message) for message in messages] for each in names})
+    problems = {name: [str(message) for message in messages] for name, messages in form.errors.items()}
+    for name in form.fields:
+        given = [each for each in inputs.values() if each.of == name and each.name in data]
+        value = form.cleaned_data.get(name)
+        if name not in problems and (problem := value_problem(value) or _lost(form, name, data, given)):
+            problems[name] = [problem]
+    for name, messages in problems.items():
+        given = [each for each in inputs.values() if each.of == name and each.name in data]
+        guilty = [each for each in given if len(given) > 1 and not _is_valid(each, str(data[each.name]))]
+        names = [each.name for each in guilty or given] or [name]
+        found.update(dict.fromkeys(names, messages))
     return found
+
+
+def _lost(form: forms.BaseForm, name: str, data: QueryDict, given: list[_Input]) -> str | None:
+    """The sentence where something was given that the field itself makes nothing of."""
+    field = form.fields[name]
+    if form.cleaned_data.get(name) not in EMPTY_VALUES or not any(
+        text.strip() for each in given for text in _texts(data, each)
+    ):
+        return None
+    raw = field.widget.value_from_datadict(form.data, form.files, form.add_prefix(name))
+    try:
+        if field.clean(raw) not in EMPTY_VALUES:
+            return None  # the form decided so
+    except forms.ValidationError:
+        return None
+    return "Give true or false." if _kind(field) == "boolean" else "This value would narrow nothing. Leave it out."

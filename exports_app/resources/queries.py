@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,11 +16,13 @@ from django.db.models.functions import Cast
 from exports_app import errors
 from exports_app.pipeline.sources.sql import Query
 from exports_app.pipeline.types import Field
-from exports_app.resources import keys, meaning, statements
+from exports_app.resources import filtersets, keys, meaning, statements
 from exports_app.resources.base import Resource, User
 from exports_app.resources.columns import Column
 from exports_app.resources.filters import check, forbidden_filters
 from exports_app.resources.keys import is_unique_key as is_unique_key
+from exports_app.resources.requests import FilterRequest
+from exports_app.resources.timeouts import short_question
 
 HAS_DIGITS = (Col, Cast, ExpressionWrapper)
 """Expressions whose values have the digits of their output field: kept by PostgreSQL, or declared for this very
@@ -55,11 +58,13 @@ def select_rows(
     """
     if forbidden := sorted(forbidden_filters(resource, user) & filters.keys()):
         raise errors.ColumnForbidden(f"You may not filter by {forbidden[0]}.", errors={"filters": forbidden})
-    data = check(resource, filters)
     rows = user_rows(resource, user)
-    if data or ids is not None:
-        rows = _narrowable(resource, rows, "filters" if data else "ids")
-    queryset = resource.filter_queryset(rows, data)
+    data = check(resource, user, filters, rows)
+    resource.request = FilterRequest(user, data)
+    if data or ids is not None or filtersets.narrows_always(resource.filterset_class):
+        rows = _narrowable(resource, rows, "ids" if ids is not None and not data else "filters")
+    with short_question(rows.db) if filters else nullcontext():
+        queryset = resource.filter_queryset(rows, data)
     if meaning.is_row_of_model(rows):
         queryset = meaning.narrowed_by_windows(rows, queryset)
     return queryset if ids is None else keys.with_ids(resource, queryset, ids)

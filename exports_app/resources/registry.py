@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
+from exports_app.resources import faults
 from exports_app.resources.base import Resource, User
+from exports_app.resources.spelling import spelled
 
 Declared = TypeVar("Declared", bound=type[Resource])
 
@@ -28,6 +30,11 @@ def register(name: str) -> Callable[[Declared], Declared]:
     return decorate
 
 
+def spelled_name(name: str) -> str:
+    """The name of the resource that is meant, however its case and joints are written; else ``name``."""
+    return name if name in _resources else spelled(name, _resources)
+
+
 def unregister(name: str) -> None:
     """Take a resource away again. Raises ``KeyError`` where there is none."""
     del _resources[name]
@@ -39,9 +46,10 @@ def get(name: str) -> type[Resource] | None:
 
 
 def title_of(name: str) -> str:
-    """What people call the resource of this name; the name itself where there is none any more."""
+    """What people call the resource of this name; the name itself where there is none any more, or it is broken."""
     declared = _resources.get(name)
-    return declared().get_title() if declared else name
+    found = faults.working([declared], lambda resource: str(resource.get_title())) if declared else iter(())
+    return next(found, name)
 
 
 def every() -> list[type[Resource]]:
@@ -50,6 +58,5 @@ def every() -> list[type[Resource]]:
 
 
 def allowed(user: User) -> list[Resource]:
-    """What this user may export, in the order of the names."""
-    declared = [resource() for resource in every()]
-    return [resource for resource in declared if resource.is_allowed(user)]
+    """What this user may export, in the order of the names; without what is broken."""
+    return list(faults.working(every(), lambda resource: resource if resource.is_allowed(user) else None))

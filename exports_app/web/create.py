@@ -16,8 +16,10 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from exports_app import attachments, direct, downloads, errors, presets, request_id, services
 from exports_app.choices import Strategy
 from exports_app.plan import Request
-from exports_app.resources import registry
+from exports_app.resources import faults, registry
 from exports_app.resources.base import Resource
+from exports_app.resources.filters import filter_names
+from exports_app.resources.queries import fields_of
 from exports_app.validation import allowed_resource
 from exports_app.visibility import Sight
 from exports_app.web import options, words
@@ -42,9 +44,9 @@ def create(request: HttpRequest, name: str) -> HttpResponseBase:
     """Choose rows, columns and format; by POST: start the export, show the first rows, or save a preset."""
     resource = _resource(request.user, name)
     if request.method != "POST":
-        form = ExportForm(resource, request.user, start=_start(request, name))
+        form = _form(resource, request, start=_start(request, resource.name))
         return _show(request, resource, form)
-    form = ExportForm(resource, request.user, request.POST)
+    form = _form(resource, request, request.POST)
     if "preview" in request.POST:
         return _show(request, resource, form, preview=Preview.of(request.user, form))
     if not form.is_valid():
@@ -62,7 +64,7 @@ def create(request: HttpRequest, name: str) -> HttpResponseBase:
 @require_POST
 def preview(request: HttpRequest, name: str) -> HttpResponse:
     """What the form as it stands comes to, for its refresh."""
-    form = ExportForm(_resource(request.user, name), request.user, request.POST)
+    form = _form(_resource(request.user, name), request, request.POST)
     return render(request, "exports/_preview.html", {"preview": Preview.of(request.user, form)})
 
 
@@ -96,16 +98,33 @@ def share_preset(request: HttpRequest, id: UUID) -> HttpResponse:
 
 def _choose(request: HttpRequest, refused: dict[str, str] | None = None) -> HttpResponse:
     """``refused``: whom a preset could not be shared with, as it was typed, and why."""
-    cards = [
-        {"resource": each, "columns": len(each.visible_columns(request.user)), "max_rows": _max_rows(each)}
-        for each in registry.allowed(request.user)
-    ]
+    allowed = registry.allowed(request.user)
+    cards = list(faults.working(allowed, lambda each: _card(each, request.user), asks_database=True))
     saved = [
         presets.shown(request.user, each) | {"title": registry.title_of(each.resource)}
         for each in presets.visible_presets(request.user)
     ]
     context = {"cards": cards, "presets": saved, "refused": refused}
     return render(request, "exports/new.html", context, status=400 if refused else 200)
+
+
+def _card(resource: Resource, user: Any) -> dict[str, Any]:
+    """Raises whatever the resource raises when it is asked for."""
+    columns = fields_of(resource, user, resource.visible_columns(user))
+    filter_names(resource, user)
+    return {
+        "name": resource.name,
+        "title": resource.get_title(),
+        "description": resource.get_description(),
+        "columns": len(columns),
+        "max_rows": _max_rows(resource),
+    }
+
+
+def _form(resource: Resource, request: HttpRequest, data: Any = None, start: Request | None = None) -> ExportForm:
+    """Raises ``errors.BadQuery`` where the resource cannot be described."""
+    with faults.declared_by(resource):
+        return ExportForm(resource, request.user, data, start=start)
 
 
 def _export(request: HttpRequest, form: ExportForm) -> HttpResponseBase:
@@ -170,10 +189,12 @@ def _show(
         "preset_id": applied,
         "locales": [(code, Locale.parse(code).english_name) for code in options.LOCALES],
     }
-    return render(request, "exports/create.html", context, status=status)
+    with faults.declared_by(resource):  # whose title and description the page asks for
+        return render(request, "exports/create.html", context, status=status)
 
 
 def _resource(user: Any, name: str) -> Resource:
+    name = registry.spelled_name(name)
     if registry.get(name) is None:
         raise errors.NotFound("There is no such data to export.")
     return allowed_resource(name, user)

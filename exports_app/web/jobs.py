@@ -15,7 +15,7 @@ from exports_app import progress, services
 from exports_app.choices import ACTIVE, Status, Strategy
 from exports_app.models import ExportJob
 from exports_app.pipeline.types import Options
-from exports_app.resources import registry
+from exports_app.resources import faults, registry
 from exports_app.resources.base import Resource
 from exports_app.resources.filters import FilterInput, describe
 from exports_app.visibility import Sight
@@ -28,6 +28,8 @@ ADVICE = {
     "permission_lost": "Ask for the permission again, then retry.",
     "resource_gone": "Nothing you can do here; an operator has to bring the data back.",
     "column_gone": "Start a new export; it offers the columns that exist today.",
+    "request_outdated": "Start a new export; it offers what there is today.",
+    "switched_off": "Retry it once exports are switched on again.",
     "format_limit": "Start a new export in another format.",
     "time_limit": "Narrow the filters, or choose CSV, which has no time limit.",
     "incomplete": "Do not use figures from an earlier file of this data; an operator has to look.",
@@ -35,7 +37,7 @@ ADVICE = {
     "database_unavailable": "Retry it in a few minutes.",
     "storage_unavailable": "Retry it in a few minutes.",
 }
-ANEW = frozenset({"too_many_rows", "memory_limit", "column_gone", "format_limit", "time_limit"})
+ANEW = frozenset({"too_many_rows", "memory_limit", "column_gone", "request_outdated", "format_limit", "time_limit"})
 """Failures that come again with the same settings."""
 PROOFS: Mapping[str, str] = {
     Strategy.BACKGROUND: "The stored file was checked before this export was called complete.",
@@ -82,7 +84,7 @@ class JobView:
     @property
     def resource(self) -> Resource | None:
         declared = registry.get(self.job.resource)
-        return declared() if declared else None
+        return next(faults.working([declared] if declared else [], lambda each: each), None)
 
     @property
     def title(self) -> str:
@@ -230,7 +232,11 @@ class JobView:
 
     @property
     def filters(self) -> list[Named]:
-        known = {each.name: each for each in describe(self.resource)} if self.resource else {}
+        seen = self._seen[1]
+        described = faults.working(
+            [self.resource] if self.resource and seen else [], lambda each: describe(each, self.user, seen)
+        )
+        known = {each.name: each for each in next(described, [])}
         return [_named(known.get(name), name, value) for name, value in self._seen[1].items()]
 
     @property

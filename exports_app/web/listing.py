@@ -79,4 +79,4 @@ def _narrowed(jobs: QuerySet[ExportJob], status: str, resource: str) -> QuerySet
 
 
 def _resources(chosen: str) -> list[tuple[str, str, bool]]:
-    return [(each.name, each().get_title(), each.name == chosen) for each in registry.every()]
+    return [(each.name, registry.title_of(each.name), each.name == chosen) for each in registry.every()]

@@ -22,6 +22,7 @@ WAYS_OUT = {
     "permission_denied": "If you need to, ask an administrator for access.",
     "column_forbidden": "If you need to, ask an administrator for access.",
     "not_found": "It may have been deleted, or it is not shared with you.",
+    "bad_query": "Other data is not affected.",
     "unavailable": "Nothing is lost. Try it again in a moment.",
     "exports_disabled": "An operator did that. Try it again in a while.",
 }

@@ -12,6 +12,7 @@ from django.db.models import Model, QuerySet
 from django.forms.utils import from_current_timezone
 from django.utils.dateparse import parse_date
 from django_filters.fields import IsoDateTimeField
+from django_filters.widgets import CSVWidget
 
 from exportsite.samples.models import (
     Account,
@@ -78,23 +79,27 @@ class AnyRowFilter(df.ModelMultipleChoiceFilter, AnyOfFilter):
     """Any of a table's rows, few enough to offer them all."""
 
 
-class AnyNameFilter(df.BaseInFilter, df.CharFilter):
-    """Any of some names in a table too large to offer them all. A name that is not there finds nothing."""
+class AnyNameFilter(AnyRowFilter):
+    """Any of some names, or ids, in a table too large to offer them all: they are typed, and looked up."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, widget=CSVWidget, **kwargs)
 
 
-def _keys(rows: QuerySet[Any]) -> list[int]:
-    """Read now, so that the planner knows how common they are and which index to take."""
-    return list(rows.values_list("pk", flat=True))
-
-
-def of_accounts(rows: QuerySet[Any], name: str, numbers: list[str]) -> QuerySet[Any]:
-    return rows.filter(account__in=_keys(Account.objects.filter(number__in=numbers)))
+def accounts(request: Any) -> QuerySet[Account]:
+    """Those whose trades the user sees."""
+    user = request.user
+    every = Account.objects.order_by("number")
+    sees_all = getattr(user, "is_staff", False) or getattr(user, "is_superuser", False)
+    return every if sees_all else every.filter(user__isnull=False, user=user.pk)
 
 
 class TransactionFilter(df.FilterSet):
     status = AnyOfFilter(choices=TransactionStatus.choices)
     currency = AnyOfFilter(choices=Currency.choices)
-    account = AnyNameFilter(method=of_accounts, label="Account numbers")
+    account = AnyNameFilter(
+        queryset=Account.objects.order_by("number"), to_field_name="number", label="Account numbers"
+    )
     booked_at_after = MomentFilter("booked_at", "gte", label="Booked from")
     booked_at_before = MomentFilter("booked_at", "lte", last=True, label="Booked until")
     amount_min = df.NumberFilter("amount", "gte", label="Amount from")
@@ -121,7 +126,7 @@ class CustomerFilter(df.FilterSet):
 class TradeFilter(df.FilterSet):
     opened_at_after = MomentFilter("opened_at", "gte", label="Opened from")
     opened_at_before = MomentFilter("opened_at", "lte", last=True, label="Opened until")
-    tags = AnyNameFilter(method="tagged", label="Tags")
+    tags = AnyNameFilter(queryset=Tag.objects.order_by("name"), to_field_name="name", method="tagged", label="Tags")
     instrument = AnyRowFilter(queryset=Instrument.objects.order_by("symbol"), to_field_name="symbol")
     status = AnyOfFilter(choices=TradeStatus.choices)
     direction = AnyOfFilter(choices=TradeDirection.choices)
@@ -130,15 +135,18 @@ class TradeFilter(df.FilterSet):
         model = Trade
         fields: list[str] = []
 
-    def tagged(self, rows: QuerySet[Trade], name: str, tags: list[str]) -> QuerySet[Trade]:
-        links = Trade.tags.through.objects.filter(tag__in=_keys(Tag.objects.filter(name__in=tags)))
+    def tagged(self, rows: QuerySet[Trade], name: str, tags: list[Tag]) -> QuerySet[Trade]:
+        if not tags:
+            return rows
+        # The ids, so that the planner knows how common they are and which index to take.
+        links = Trade.tags.through.objects.filter(tag__in=[tag.pk for tag in tags])
         return rows.filter(pk__in=links.values("trade_id"))
 
 
 class DailyPnlFilter(df.FilterSet):
     day_after = df.DateFilter("day", "gte", label="Day from", input_formats=ISO_DATE)
     day_before = df.DateFilter("day", "lte", label="Day until", input_formats=ISO_DATE)
-    account = AnyNameFilter(method=of_accounts, label="Account numbers")
+    account = AnyNameFilter(queryset=accounts, to_field_name="number", label="Account numbers")
 
     class Meta:
         model = Trade

@@ -141,7 +141,7 @@ def test_summed_rows_have_no_ids(alice: User, resource: str) -> None:
         ("daily_pnl", "day_before", "2024-02-30"),
         ("tag_performance", "opened_at_after", "soon"),
         ("goals", "period", "DAILY"),
-        ("goals", "status", "active"),
+        ("goals", "status", "activated"),
         ("tags", "created_at_before", "2024-13-01"),
         ("prop_evaluation", "status", "ACTIVE"),  # it has no filters
     ],

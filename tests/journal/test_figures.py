@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from django.contrib.auth.models import User
 
+from exports_app import errors
 from exportsite.samples.models import Account, PropEvaluation
 from tests.jobs import finish, read_object
 from tests.journal.figures import close, committed, csv, make_evaluation, selected, write
@@ -43,7 +44,6 @@ def test_daily_pnl(alice: User, journal: None) -> None:
         ({"account": "AC-000002"}, [("2024-01-01", "-10.00")]),
         ({"account": ["AC-000001", "AC-000002"], "day_before": "2024-01-02"},
          [("2024-01-01", "-200.00"), ("2024-01-01", "-10.00")]),
-        ({"account": "AC-000003"}, []),  # Bob's
         ({"day_after": "2025-01-01"}, []),
     ],
 )  # fmt: skip
@@ -53,6 +53,17 @@ def test_filters_of_daily_pnl(
 ) -> None:
     rows = selected(alice, "daily_pnl", "day", "cumulative_pnl", **filters)
     assert [(str(day), str(total)) for day, total in rows] == expected
+
+
+@pytest.mark.django_db
+def test_an_account_of_somebody_else_is_none_that_there_is(alice: User, journal: None) -> None:
+    said = {}
+    for number in ("AC-000003", "AC-000009"):  # Bob's, nobody's
+        with pytest.raises(errors.Invalid) as caught:
+            selected(alice, "daily_pnl", "day", account=number)
+        said[number] = str(caught.value.errors).replace(number, "it")
+    assert said["AC-000003"] == said["AC-000009"]
+    assert "it is not one of the available choices. Did you mean AC-00000" in said["AC-000003"]
 
 
 @pytest.mark.django_db

@@ -21,7 +21,7 @@ from exports_app.pipeline.parts import part_size
 from exports_app.pipeline.sinks.local import LocalStore
 from exports_app.pipeline.sinks.stream import StreamSink
 from exports_app.pipeline.types import Progress, Sink, Upload
-from exports_app.plan import Plan, Request, make_plan
+from exports_app.plan import Plan, Request, as_spelled, make_plan
 
 WRONG_USE = 2
 
@@ -78,9 +78,10 @@ class Command(BaseCommand):
             options={name: _option(value) for name, value in _pairs(options["option"]).items()},
         )
         try:
-            return make_plan(request, user)
+            return make_plan(as_spelled(request), user)
         except errors.ExportError as error:
-            raise CommandError(f"{error}{_named(error.errors)}", returncode=WRONG_USE) from error
+            code = 1 if isinstance(error, errors.BadQuery) else WRONG_USE
+            raise CommandError(f"{error}{_named(error.errors)}", returncode=code) from error
 
     def _follow(self, steps: Iterator[Progress], plan: Plan) -> Progress:
         """Exhaust the steps, with a bar where a person watches."""

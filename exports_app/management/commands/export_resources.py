@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib.auth.models import AnonymousUser
 from django.core.management.base import BaseCommand
 
 from exports_app.resources import registry
-from exports_app.resources.filters import describe
+from exports_app.resources.filters import filter_names
 
 
 class Command(BaseCommand):
@@ -20,7 +21,7 @@ class Command(BaseCommand):
             self.stdout.write(self.style.MIGRATE_HEADING(resource.name))
             columns = [column.name + ("*" if column.sensitive else "") for column in resource.get_columns()]
             self._line("columns", ", ".join(columns))
-            self._line("filters", ", ".join(each.name for each in describe(resource)) or "none")
+            self._line("filters", ", ".join(filter_names(resource, AnonymousUser())) or "none")
             self._line("key", ", ".join(resource.key))
             self._line("permission", resource.permission or "signed in")
             self._line("most rows", f"{resource.max_rows:,}" if resource.max_rows else "no limit")
