@@ -101,9 +101,9 @@ def forbidden_filters(resource: Resource, user: User) -> set[str]:
 def narrow(resource: Resource, user: User, given: Mapping[str, Any]) -> QuerySet[Any, Any]:
     """The user's rows that the filters leave. Raises ``errors.Invalid`` with the names that are wrong."""
     rows = resource.get_queryset(user)
-    data = check(resource, user, given, rows)
-    resource.request = FilterRequest(user, data)
     with short_question(rows.db) if given else nullcontext():
+        data = check(resource, user, given, rows)
+        resource.request = FilterRequest(user, data)
         return resource.filter_queryset(rows, data)
 
 
@@ -128,8 +128,7 @@ def check(
             _put(data, inputs[name], [_text(each) for each in (value if isinstance(value, list) else [value])])
     if not wrong and resource.filterset_class is not None and not resource.is_python():
         rows = resource.get_queryset(user) if rows is None else rows
-        with short_question(rows.db):
-            wrong = _form_problems(resource, user, data, inputs, rows)
+        wrong = _form_problems(resource, user, data, inputs, rows)
     if wrong:
         said = " ".join(wrong[NON_FIELD_ERRORS]) if NON_FIELD_ERRORS in wrong else "The filters are not valid."
         raise errors.Invalid(said, errors={"filters": wrong})
