@@ -38,7 +38,7 @@ from exports_app.resources.values import value_problem
 
 MAX_KEY = 200
 NO_RESOURCE = "There is no such data, or you may not export it."
-ACCEPTED = "The export was accepted. Links.self says how far it is, and has the file's address once it is completed."
+ACCEPTED = "The export was accepted. GET links.self says how far it is, and where the file is once it is completed."
 
 MOMENTS = ("created_after", "created_before")
 

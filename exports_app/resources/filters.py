@@ -19,7 +19,6 @@ from exports_app import errors
 from exports_app.resources import filtersets, offers
 from exports_app.resources.base import Resource, User
 from exports_app.resources.requests import FilterRequest
-from exports_app.resources.timeouts import short_question
 from exports_app.resources.values import is_storable, value_problem
 
 TRUE, FALSE = ("true", "1"), ("false", "0")
@@ -118,8 +117,7 @@ def check(
             _put(data, inputs[name], [_text(each) for each in (value if isinstance(value, list) else [value])])
     if not wrong and resource.filterset_class is not None and not resource.is_python():
         rows = resource.get_queryset(user) if rows is None else rows
-        with short_question(rows.db):
-            wrong = _form_problems(resource, user, data, inputs, rows)
+        wrong = _form_problems(resource, user, data, inputs, rows)
     if wrong:
         said = " ".join(wrong[NON_FIELD_ERRORS]) if NON_FIELD_ERRORS in wrong else "The filters are not valid."
         raise errors.Invalid(said, errors={"filters": wrong})

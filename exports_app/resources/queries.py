@@ -59,11 +59,11 @@ def select_rows(
     if forbidden := sorted(forbidden_filters(resource, user) & filters.keys()):
         raise errors.ColumnForbidden(f"You may not filter by {forbidden[0]}.", errors={"filters": forbidden})
     rows = user_rows(resource, user)
-    data = check(resource, user, filters, rows)
-    resource.request = FilterRequest(user, data)
-    if data or ids is not None or filtersets.narrows_always(resource.filterset_class):
-        rows = _narrowable(resource, rows, "ids" if ids is not None and not data else "filters")
     with short_question(rows.db) if filters else nullcontext():
+        data = check(resource, user, filters, rows)
+        resource.request = FilterRequest(user, data)
+        if data or ids is not None or filtersets.narrows_always(resource.filterset_class):
+            rows = _narrowable(resource, rows, "ids" if ids is not None and not data else "filters")
         queryset = resource.filter_queryset(rows, data)
     if meaning.is_row_of_model(rows):
         queryset = meaning.narrowed_by_windows(rows, queryset)

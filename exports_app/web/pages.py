@@ -45,9 +45,9 @@ def page(view: View) -> View:
             return view(request, *args, **kwargs)
         except errors.ExportError as error:
             return HttpResponseClientRefresh() if is_fragment else refusal(error, request)
-        except (OperationalError, InterfaceError):
+        except (OperationalError, InterfaceError) as error:
             log.exception("export.page.database_away")
-            return refusal(errors.DatabaseAway())
+            return refusal(errors.of_database(error) or errors.DatabaseAway())
 
     return guarded
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from io import StringIO
 from typing import Any
 
 import django_filters as df
 import psycopg
 import pytest
 from django.contrib.auth.models import User
+from django.core.management import call_command
 from django.db import connection, connections
 from django.db.models import F, IntegerField, QuerySet
 from django.db.models.functions import Cast
@@ -101,6 +103,13 @@ def test_a_broken_resource_is_left_out_of_lists_and_answers_its_own_calls(
         assert "boom" not in answer.json()["detail"]
     assert browser.get("/exports/new/broken/").status_code == 422
     assert ExportJob.objects.filter(resource="broken").count() == 0
+
+
+def test_the_list_of_the_command_line_goes_on_behind_it(broken: Any) -> None:
+    printed = StringIO()
+    call_command("export_resources", stdout=printed)
+    assert "broken\n  broken     its declaration raises; manage.py check says more\n" in printed.getvalue()
+    assert "good\n  columns    id\n  filters    none\n  key        pk\n" in printed.getvalue()
 
 
 def test_a_qs_that_raises_is_answered_where_rows_are_asked_for(declare: Any, quiet: APIClient) -> None:
