@@ -15,6 +15,7 @@ from exports_app import conf
 from exports_app.pipeline.formats import FORMATS
 from exports_app.resources import registry
 from exports_app.resources.base import Resource
+from exports_app.resources.computed import problems as problems_of_computed
 from exports_app.resources.queries import is_unique_key, multivalued_hop
 
 Problem = checks.CheckMessage
@@ -106,7 +107,7 @@ def _check_columns(declared: type[Resource]) -> Iterator[Problem]:
         if column.name in seen:
             yield _error(declared, f"has the column {column.name!r} twice", "Rename one of them.", "E004")
         seen.add(column.name)
-        if column.is_computed or declared.model is None:
+        if column.is_computed or column.reads_object or declared.model is None:
             continue
         if hop := multivalued_hop(declared.model, column.path):
             yield _error(
@@ -119,9 +120,12 @@ def _check_columns(declared: type[Resource]) -> Iterator[Problem]:
             yield _error(
                 declared,
                 f"has the unknown column {column.name!r}",
-                f"Name a field of {declared.model.__name__}, a path to one, or give an expression.",
+                f"Name a field of {declared.model.__name__}, a path to one, or give an expression; "
+                "python= takes what Python computes.",
                 "E005",
             )
+    for what, hint, number in problems_of_computed(declared(), is_plain=_is_plain_override(declared)):
+        yield _error(declared, what, hint, number)
 
 
 def _check_permissions(declared: type[Resource]) -> Iterator[Problem]:

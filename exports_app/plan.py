@@ -9,6 +9,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+import psycopg
 from django.db import models
 
 from exports_app import conf, errors
@@ -17,6 +18,7 @@ from exports_app.pipeline import formats, loop
 from exports_app.pipeline.formats.gzip import GzipEncoder
 from exports_app.pipeline.sources import wire
 from exports_app.pipeline.sources.chain import ChainSource
+from exports_app.pipeline.sources.finished import FinishedSource
 from exports_app.pipeline.sources.rows import RowSource
 from exports_app.pipeline.sources.sql import Query, SqlSource
 from exports_app.pipeline.types import (
@@ -34,7 +36,8 @@ from exports_app.pipeline.types import (
 )
 from exports_app.resources.base import Resource, User
 from exports_app.resources.filters import check
-from exports_app.resources.queries import Selected, compile_query, select_rows
+from exports_app.resources.finishing import Finish, compile_table
+from exports_app.resources.queries import Selected, select_rows
 from exports_app.validation import (
     allowed_resource,
     choose_format,
@@ -69,6 +72,8 @@ class Table:
     fields: list[Field]
     query: Query | None
     """None: the rows come from ``Resource.iter_rows``."""
+    finish: Finish | None = None
+    """How Python finishes the rows of the query; None: PostgreSQL renders them."""
 
     def open(
         self,
@@ -79,7 +84,7 @@ class Table:
         last: Cursor | None = None,
         snapshot: str | None = None,
         chunk_rows: int | None = None,
-    ) -> SqlSource | RowSource:
+    ) -> SqlSource | FinishedSource | RowSource:
         """Begin to read, on a connection of its own; the caller closes the source.
 
         ``chunk_rows``: of the first chunk; the others are adapted to their size. None: ``EXPORTS_CHUNK_ROWS``.
@@ -90,10 +95,11 @@ class Table:
         with wire.database_errors():
             connection = connect_source()
         try:
-            return SqlSource(
+            return self._source(
                 connection,
                 self.query,
-                format_.sql(self.fields, options),
+                format_,
+                options,
                 after=after,
                 last=last,
                 chunk_rows=chunk_rows or conf.settings.CHUNK_ROWS,
@@ -113,8 +119,29 @@ class Table:
             with closing(self._open_rows(format_, options, None)) as made:
                 return made.read(rows)
         with wire.database_errors(), closing(connect_source()) as connection:
-            sql = format_.sql(self.fields, options)
-            return SqlSource(connection, self.query, sql, statement_timeout=timeout, bounded=False).read(rows)
+            source = self._source(
+                connection, self.query, format_, options, chunk_rows=rows, statement_timeout=timeout, bounded=False
+            )
+            with closing(source):
+                return source.read(rows)
+
+    def _source(
+        self,
+        connection: psycopg.Connection[Any],
+        query: Query,
+        format_: Format,
+        options: Options,
+        *,
+        chunk_rows: int,
+        statement_timeout: float,
+        **values: Any,
+    ) -> SqlSource | FinishedSource:
+        make: Callable[..., SqlSource] = partial(SqlSource, connection, query, **values)
+        if self.finish is None:
+            rows = format_.sql(self.fields, options)
+            return make(rows, chunk_rows=chunk_rows, statement_timeout=statement_timeout)
+        render = format_.python(self.fields, options)
+        return self.finish.open(make, render, chunk_rows=chunk_rows, statement_timeout=statement_timeout)
 
     def _open_rows(self, format_: Format, options: Options, after: Cursor | None) -> RowSource:
         resource = self.resource
@@ -152,7 +179,7 @@ class Plan:
 
     def open_source(
         self, *, after: Cursor | None = None, last: Cursor | None = None, chunk_rows: int | None = None
-    ) -> SqlSource | RowSource | ChainSource:
+    ) -> SqlSource | FinishedSource | RowSource | ChainSource:
         """Begin a snapshot on a connection of its own; the caller closes the source."""
         if len(self.tables) == 1:
             return self.tables[0].open(self.format, self.options, after=after, last=last, chunk_rows=chunk_rows)
@@ -223,8 +250,8 @@ def _table(
     resource: Resource, user: User, rows: models.QuerySet[Any, Any], selected: Sequence[Selected], title: str = ""
 ) -> Table:
     whole = resource.get_queryset(user)
-    query, columns = compile_query(resource, rows, selected, whole=whole)
-    return Table(resource=resource, title=title or resource.get_title(), fields=columns, query=query)
+    query, columns, finish = compile_table(resource, rows, selected, whole=whole)
+    return Table(resource=resource, title=title or resource.get_title(), fields=columns, query=query, finish=finish)
 
 
 def _related(resource: Resource, user: User, main: models.QuerySet[Any, Any], via: str | None, title: str) -> Table:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.core.exceptions import FieldDoesNotExist, ImproperlyConfigured
-from django.db import DEFAULT_DB_ALIAS, connection, models
+from django.db import DEFAULT_DB_ALIAS, connection, connections, models
 from django.db.models.constants import LOOKUP_SEP
 from django.db.models.expressions import Col, ExpressionWrapper
 from django.db.models.functions import Cast
@@ -18,7 +18,10 @@ from exports_app.pipeline.sources.sql import Query
 from exports_app.pipeline.types import Field
 from exports_app.resources.base import Resource, User
 from exports_app.resources.columns import Column
+from exports_app.resources.converters import Decoder, decoder, finished_sql, orm_decoder
 from exports_app.resources.filters import check, forbidden_filters
+
+Rows = models.QuerySet[Any, Any]
 
 HAS_DIGITS = (Col, Cast, ExpressionWrapper)
 """Expressions whose values have the digits of their output field: kept by PostgreSQL, or declared for this very
@@ -31,6 +34,27 @@ class Selected:
 
     column: Column
     label: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compiled:
+    """A query, and what is known of its columns."""
+
+    database: str
+    query: Query
+    fields: list[Field]
+    expressions: list[Any]
+    """The ORM's, one for each field."""
+
+    @property
+    def decoders(self) -> list[Decoder | None]:
+        """What only Python can do to the values of each column; None: nothing."""
+        return [decoder(expression, connections[self.database]) for expression in self.expressions]
+
+    @property
+    def orm_decoders(self) -> list[Decoder]:
+        """All that the ORM does to the values of each column."""
+        return [orm_decoder(expression, connections[self.database]) for expression in self.expressions]
 
 
 def select_rows(
@@ -56,6 +80,14 @@ def compile_query(
     *,
     whole: models.QuerySet[Any, Any] | None = None,
 ) -> tuple[Query, list[Field]]:
+    """Query and fields of ``compile_columns``."""
+    compiled = compile_columns(resource, queryset, selected, whole=whole)
+    return compiled.query, compiled.fields
+
+
+def compile_columns(
+    resource: Resource, queryset: Rows, selected: Sequence[Selected], *, whole: Rows | None = None
+) -> Compiled:
     """SQL with literals in place, its columns first the selected ones, then the key's.
 
     ``whole``: the rows before filters chose among them, which is what window functions see; None: ``queryset``.
@@ -74,18 +106,22 @@ def compile_query(
             text = _chosen(every, names, _keys_text(resource, queryset), keys, proven=proven)
     if names != wanted:
         text = _rearrange(text, [names.index(name) for name in wanted], len(names))
+    expressions = [outputs[path] for path in paths]
+    text = _finished(text, expressions, len(keys), connections[queryset.db])
     # Without columns only where a row of the query is one of the model: a grouped one is grouped by its columns.
     bare = _keys_text(resource, queryset) if resource._is_plain(queryset) and not windowed else ""
     query = Query(text=text, columns=len(paths), keys=len(keys), proven_key=proven, bare=bare)
-    return query, [_field(each, outputs[path]) for each, path in zip(selected, paths, strict=True)]
+    fields = [_field(each, output) for each, output in zip(selected, expressions, strict=True)]
+    return Compiled(database=queryset.db, query=query, fields=fields, expressions=expressions)
 
 
 def fields_of(resource: Resource, user: User, columns: Sequence[Column]) -> list[Field]:
     """Name, label and kind of columns, without reading a row."""
     if resource.is_python():
         return [column.field(None) for column in columns]
-    selected = [Selected(column=column) for column in columns]
-    return compile_query(resource, resource.get_queryset(user), selected)[1]
+    selected = [Selected(column=column) for column in columns if not column.reads_object]
+    found = iter(compile_query(resource, resource.get_queryset(user), selected)[1] if selected else ())
+    return [column.field(None) if column.reads_object else next(found) for column in columns]
 
 
 def has_proven_key(resource: Resource, queryset: models.QuerySet[Any, Any]) -> bool:
@@ -160,6 +196,14 @@ def _compile(
     statement, parameters = compiler.as_sql()
     text = connection.ops.compose_sql(statement, parameters)  # type: ignore[attr-defined]  # PostgreSQL's
     return text, dict(zip(names, [expression for expression, *_ in compiler.select], strict=True))
+
+
+def _finished(text: str, expressions: Sequence[Any], keys: int, connection: Any) -> str:
+    """The same rows, with the values as the ORM has them where PostgreSQL can make them so."""
+    inner = [f"u{n}" for n in range(1, len(expressions) + keys + 1)]
+    outer = [finished_sql(expression, column, connection) for expression, column in zip(expressions, inner)]  # noqa: B905
+    outer += inner[len(expressions) :]
+    return text if outer == inner else f"SELECT {', '.join(outer)} FROM ({text}) AS u({', '.join(inner)})"  # noqa: S608
 
 
 def _field(selected: Selected, output: Any) -> Field:

@@ -74,6 +74,7 @@ class SqlSource:
         statement_timeout: float = 60.0,
         snapshot: str | None = None,
         bounded: bool = True,
+        most_rows: int = MAX_CHUNK_ROWS,
     ) -> None:
         self._connection = connection
         self._query = query
@@ -86,7 +87,7 @@ class SqlSource:
         self._asked: int | None = None
         self._asked_at = 0.0
         self._chunks = STATEMENT_CHUNKS
-        self._most_rows = MAX_CHUNK_ROWS
+        self._most_rows = most_rows
         self._saved = False
         self._done = False
         with wire.database_errors():
@@ -110,6 +111,12 @@ class SqlSource:
         self._cursor = chunk.cursor
         self._adapt(len(chunk.data), chunk.rows)
         return chunk
+
+    @property
+    def types(self) -> list[int]:
+        """OIDs of the types of all columns, those of the key last; 0: psycopg does not know it."""
+        known = psycopg.adapters.types
+        return [known.get_oid(name) if known.get(name) else 0 for name in self._types]
 
     def share_snapshot(self) -> str:
         """A name under which another source reads what this one reads, for as long as this one is open."""
