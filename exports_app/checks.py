@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from django.apps import AppConfig, apps
 from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
 from django.core import checks
 from django.core.exceptions import FieldDoesNotExist
 from django.db.models.constants import LOOKUP_SEP
@@ -124,7 +126,17 @@ def _check_columns(declared: type[Resource]) -> Iterator[Problem]:
                 "python= takes what Python computes.",
                 "E005",
             )
-    for what, hint, number in problems_of_computed(declared(), is_plain=_is_plain_override(declared)):
+    if any(column.reads_object for column in declared().get_columns()):
+        yield from _check_computed(declared)
+
+
+def _check_computed(declared: type[Resource]) -> Iterator[Problem]:
+    is_plain = _is_plain_override(declared)
+    rows = None
+    if not is_plain:
+        with suppress(Exception):  # it may need a user, or the database
+            rows = declared().get_queryset(AnonymousUser())
+    for what, hint, number in problems_of_computed(declared(), rows, is_plain=is_plain):
         yield _error(declared, what, hint, number)
 
 

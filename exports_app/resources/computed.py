@@ -15,6 +15,7 @@ from uuid import UUID
 from django.core.exceptions import ObjectDoesNotExist
 from django.db import models
 from django.db.models.fields.related_descriptors import ManyToManyDescriptor, ReverseManyToOneDescriptor
+from django.db.models.query import ModelIterable
 
 from exports_app.pipeline.formats.labels import stored_kind
 from exports_app.pipeline.types import Field, Kind
@@ -219,20 +220,34 @@ MISFITS = (TypeError, ValueError, OverflowError, InvalidOperation)
 # System checks
 
 
-def problems(resource: Resource, *, is_plain: bool) -> Iterator[tuple[str, str, str]]:
+def problems(
+    resource: Resource, rows: models.QuerySet[Any, Any] | None, *, is_plain: bool
+) -> Iterator[tuple[str, str, str]]:
     """What is wrong with the declared columns: a sentence's end, the way out, and the number of the check.
 
-    ``is_plain``: the rows are surely the model's, nothing added.
+    ``rows``: what ``get_queryset`` returns, where that is known. ``is_plain``: it is surely the model's, nothing added.
     """
-    columns = [column for column in resource.get_columns() if column.reads_object]
-    for column in columns:
+    for column in resource.get_columns():
+        if not column.reads_object:
+            continue
         named = f"has the column {column.name!r}, which Python computes"
         if resource.is_python():
             yield f"{named}, but its rows have no objects", "Compute it in iter_rows.", "E031"
+        elif rows is not None and (why := has_no_objects(rows)):
+            yield f"{named} of a row's object, and {why}", "Give an expression, or return rows of a model.", "E031"
         elif column.expression is not None:
             yield f"{named}, and an expression too", "Give one of them.", "E030"
         elif is_plain and (why := _unreadable(resource.model, column.python)):
             yield f"{named}, {why}", "Name a field, property or method of the model, or give a function.", "E030"
+
+
+def has_no_objects(rows: models.QuerySet[Any, Any]) -> str | None:
+    """Why the rows of a queryset have no objects; None: they have."""
+    if rows.query.combinator:
+        return "rows of a union have none"
+    if not issubclass(rows._iterable_class, ModelIterable):
+        return "these rows are groups or single values, which have none"
+    return None
 
 
 def _unreadable(model: type[models.Model] | None, python: Any) -> str | None:

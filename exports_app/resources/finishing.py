@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import Error
-from django.db.models.query import ModelIterable
 from psycopg import pq
 from psycopg.adapt import Transformer
 
@@ -23,7 +22,7 @@ from exports_app.pipeline.types import Field, Kind, Options, RowRenderer, SqlRow
 from exports_app.pipeline.waiting import look
 from exports_app.resources.base import Resource
 from exports_app.resources.columns import Column
-from exports_app.resources.computed import MISFITS, as_kind, from_text, getter
+from exports_app.resources.computed import MISFITS, as_kind, from_text, getter, has_no_objects
 from exports_app.resources.converters import Decoder
 from exports_app.resources.queries import Compiled, Rows, Selected, compile_columns
 from exports_app.resources.snapshots import Snapshot
@@ -133,15 +132,14 @@ class Finisher:
 
     def _value(self, label: str, cell: Callable[[Record, Any], Any], record: Record, instance: Any) -> Any:
         try:
-            return cell(record, instance)
-        except Error as error:
-            with wire.database_errors():
-                raise (error.__cause__ or error) from error
+            with _database_errors():
+                return cell(record, instance)
+        except pipeline_errors.PipelineError as error:
+            if not isinstance(error, pipeline_errors.BadQuery):
+                raise
+            raise _bad_column(label, record, error.__cause__ or error) from error
         except Exception as error:  # whatever a project's code raises
-            row = (record[0] or b"").decode(errors="replace")
-            raise pipeline_errors.BadColumn(
-                f"The column “{label}” could not be computed in the row {row}: {_told(error)}."
-            ) from error
+            raise _bad_column(label, record, error) from error
 
     def _annotate(self, instance: Any, record: Record) -> None:
         for name, value in self._annotations.items():
@@ -201,7 +199,7 @@ def compile_table(
         finish = _finish(compiled, selected, None) if any(compiled.decoders) else None
         return compiled.query, compiled.fields, finish
     computed = next(each.column for each in selected if each.column.reads_object)
-    if why := _has_no_objects(queryset):
+    if why := has_no_objects(queryset):
         raise errors.Invalid.of(
             "columns", f"{computed.name} is computed in Python of a row's object, and {why}. Leave it out."
         )
@@ -248,15 +246,6 @@ def _finish(
     )
 
 
-def _has_no_objects(rows: Rows) -> str | None:
-    """Why the rows of a queryset have no objects; None: they have."""
-    if rows.query.combinator:
-        return "rows of a union have none"
-    if not issubclass(rows._iterable_class, ModelIterable):
-        return "these rows are groups or single values, which have none"
-    return None
-
-
 def _fetched(rows: Rows, alias: str) -> Rows:
     """Objects of the model with what ``rows`` selects and fetches beside them, but none of its conditions."""
     fetched = type(rows)(model=rows.model, using=alias)
@@ -295,5 +284,10 @@ def _formed(value: Any, form: Callable[[Any], Any]) -> Any:
         raise TypeError(f"the value is of the type {type(value).__name__}, and {why}") from error
 
 
-def _told(error: Exception) -> str:
+def _bad_column(label: str, record: Record, why: BaseException) -> pipeline_errors.BadColumn:
+    row = (record[0] or b"").decode(errors="replace")
+    return pipeline_errors.BadColumn(f"The column “{label}” could not be computed in the row {row}: {_told(why)}.")
+
+
+def _told(error: BaseException) -> str:
     return str(error).rstrip(".") if type(error) is TypeError else f"{type(error).__name__}: {error}".rstrip(".: ")
