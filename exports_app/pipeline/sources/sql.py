@@ -57,7 +57,7 @@ class SqlSource:
 
     Takes over the connection: a ``REPEATABLE READ READ ONLY`` transaction on it lasts until ``close``. It sees the
     ``snapshot`` that another source shares, or takes its own. Not ``bounded``, it asks nothing about the key, the last
-    row and the order: all that is wanted are the first few rows.
+    row and the order: all that is wanted are the first few rows. A chunk has ``most_rows`` at most.
     Raises ``errors.BadKey`` where the key is NULL or doubled, ``errors.BadQuery``, ``errors.DatabaseBusy`` and
     ``errors.DatabaseUnavailable`` for what PostgreSQL answers.
     """
@@ -74,7 +74,7 @@ class SqlSource:
         statement_timeout: float = 60.0,
         snapshot: str | None = None,
         bounded: bool = True,
-        most_rows: int = MAX_CHUNK_ROWS,
+        most_rows: int | None = None,
     ) -> None:
         self._connection = connection
         self._query = query
@@ -87,7 +87,7 @@ class SqlSource:
         self._asked: int | None = None
         self._asked_at = 0.0
         self._chunks = STATEMENT_CHUNKS
-        self._most_rows = most_rows
+        self._most_rows = most_rows or MAX_CHUNK_ROWS
         self._saved = False
         self._done = False
         with wire.database_errors():
