@@ -27,6 +27,9 @@ from exports_app.resources.converters import Decoder
 from exports_app.resources.queries import Compiled, Rows, Selected, compile_columns
 from exports_app.resources.snapshots import Snapshot
 
+INTERRUPTIONS = frozenset({"SoftTimeLimitExceeded"})
+"""What a worker's signals raise wherever the run stands; Celery's, which is not known here."""
+
 Load = Callable[[bytes], Any]
 
 
@@ -112,7 +115,8 @@ class Finisher:
         self._transformer = Transformer(snapshot.connection.connection)
         self._types = types
         self._alias = snapshot.alias
-        self._cells = [(cell.field.label, self._cell(cell)) for cell in finish.cells]
+        self._cells = [self._cell(cell) for cell in finish.cells]
+        self._labels = [cell.field.label for cell in finish.cells]
         objects = finish.objects
         self._primary_key = [self._orm(each) for each in objects.primary_key] if objects else []
         self._annotations = {name: self._orm(each) for name, each in objects.annotations.items()} if objects else {}
@@ -120,26 +124,37 @@ class Finisher:
 
     def finish(self, records: Sequence[Record]) -> list[list[Any]]:
         """Values of the file's columns. Raises ``errors.BadColumn`` with row and column, ``errors.BadKey``."""
-        found = self._objects_of(records)
-        rows = []
-        for record, instance in zip(records, found, strict=True):
-            look()  # a row may take any time
-            self._annotate(instance, record)
-            rows.append([self._value(label, cell, record, instance) for label, cell in self._cells])
-        return rows
+        return [
+            self._row(record, instance) for record, instance in zip(records, self._objects_of(records), strict=True)
+        ]
 
     # One row
 
-    def _value(self, label: str, cell: Callable[[Record, Any], Any], record: Record, instance: Any) -> Any:
+    def _row(self, record: Record, instance: Any) -> list[Any]:
+        look()  # a row may take any time
+        self._annotate(instance, record)
+        values: list[Any] = []
         try:
-            with _database_errors():
-                return cell(record, instance)
-        except pipeline_errors.PipelineError as error:
-            if not isinstance(error, pipeline_errors.BadQuery):
-                raise
-            raise _bad_column(label, record, error.__cause__ or error) from error
+            for cell in self._cells:
+                values.append(cell(record, instance))
         except Exception as error:  # whatever a project's code raises
-            raise _bad_column(label, record, error) from error
+            if isinstance(error, MemoryError) or type(error).__name__ in INTERRUPTIONS:
+                raise
+            raise self._known(error, record, self._labels[len(values)]) from error
+        return values
+
+    def _known(self, error: Exception, record: Record, label: str) -> pipeline_errors.PipelineError:
+        """What the database cannot do now passes; everything else is the column's fault."""
+        if isinstance(error, Error):
+            try:
+                with _database_errors():
+                    raise error
+            except pipeline_errors.PipelineError as known:
+                if not known.terminal:
+                    return known
+        row = (record[0] or b"").decode(errors="replace")
+        why = _told(error)
+        return pipeline_errors.BadColumn(f"The column “{label}” could not be computed in the row {row}: {why}.")
 
     def _annotate(self, instance: Any, record: Record) -> None:
         for name, value in self._annotations.items():
@@ -284,10 +299,5 @@ def _formed(value: Any, form: Callable[[Any], Any]) -> Any:
         raise TypeError(f"the value is of the type {type(value).__name__}, and {why}") from error
 
 
-def _bad_column(label: str, record: Record, why: BaseException) -> pipeline_errors.BadColumn:
-    row = (record[0] or b"").decode(errors="replace")
-    return pipeline_errors.BadColumn(f"The column “{label}” could not be computed in the row {row}: {_told(why)}.")
-
-
-def _told(error: BaseException) -> str:
+def _told(error: Exception) -> str:
     return str(error).rstrip(".") if type(error) is TypeError else f"{type(error).__name__}: {error}".rstrip(".: ")
