@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 MICROSECOND = timedelta(microseconds=1)
 
 
+class Misfit(TypeError):
+    """A value that no column of this kind can have; the message says what is needed, and may be shown to anybody."""
+
+
 def getter(column: Column) -> Callable[[Any], Any]:
     """Function that gives the column's value of an object."""
     python = column.python
@@ -42,10 +46,10 @@ def getter(column: Column) -> Callable[[Any], Any]:
             except ObjectDoesNotExist:  # nothing at the other end of a relation
                 return None
             if isinstance(found, models.Manager):
-                raise TypeError(f"{name!r} leads to several rows. Give a function that makes one value of them")
+                raise Misfit(f"{name!r} leads to several rows. Give a function that makes one value of them")
             if callable(found):
                 if getattr(found, "alters_data", False):
-                    raise TypeError(f"{name!r} changes data")
+                    raise Misfit(f"{name!r} changes data")
                 found = found()
             if found is None:
                 return None
@@ -60,7 +64,7 @@ def getter(column: Column) -> Callable[[Any], Any]:
 def as_kind(field: Field) -> Callable[[Any], Any]:
     """Function that gives a value, which is not None, as the formats take it.
 
-    It raises ``TypeError``, saying what is needed, for a value that is no such one: nothing is cut or guessed.
+    It raises ``Misfit``, saying what is needed, for a value that is no such one: nothing is cut or guessed.
     """
     kind = stored_kind(field)
     if kind is Kind.ARRAY:
@@ -85,7 +89,7 @@ def from_text(field: Field) -> Callable[[str], Any]:
 
 def _elements(value: Any, form: Callable[[Any], Any] | None) -> Any:
     if not isinstance(value, list | tuple):
-        raise TypeError("a list is needed")
+        raise Misfit("a list is needed")
     return _each(value, form) if form else list(value)
 
 
@@ -110,13 +114,13 @@ def _integer(value: Any) -> int:
         return int(value)
     if isinstance(value, Decimal | float) and value == int(value):
         return int(value)
-    raise TypeError("an integer is needed")
+    raise Misfit("an integer is needed")
 
 
 def _float(value: Any) -> float:
     if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
         return float(value)
-    raise TypeError("a number is needed")
+    raise Misfit("a number is needed")
 
 
 def _decimal(value: Any) -> Decimal:
@@ -124,26 +128,26 @@ def _decimal(value: Any) -> Decimal:
         return Decimal(repr(value))
     if isinstance(value, int | Decimal) and not isinstance(value, bool):
         return Decimal(value)
-    raise TypeError("a Decimal is needed")
+    raise Misfit("a Decimal is needed")
 
 
 def _date(value: Any) -> date:
     if isinstance(value, date) and not isinstance(value, datetime):
         return value
-    raise TypeError("a date is needed")
+    raise Misfit("a date is needed")
 
 
 def _datetime(value: Any) -> datetime:
     if isinstance(value, datetime):
         return value
-    raise TypeError("a datetime is needed")
+    raise Misfit("a datetime is needed")
 
 
 def _instance_of(wanted: type, name: str) -> Callable[[Any], Any]:
     def check(value: Any) -> Any:
         if isinstance(value, wanted):
             return value
-        raise TypeError(f"{name} is needed")
+        raise Misfit(f"{name} is needed")
 
     return check
 
@@ -152,13 +156,13 @@ def _uuid(value: Any) -> UUID:
     try:
         return value if isinstance(value, UUID) else UUID(value)
     except (ValueError, TypeError, AttributeError) as error:
-        raise TypeError("a UUID is needed") from error
+        raise Misfit("a UUID is needed") from error
 
 
 def _binary(value: Any) -> bytes:
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value)
-    raise TypeError("bytes are needed")
+    raise Misfit("bytes are needed")
 
 
 def _json(value: Any) -> Any:

@@ -22,7 +22,7 @@ from exports_app.pipeline.types import Field, Kind, Options, RowRenderer, SqlRow
 from exports_app.pipeline.waiting import look
 from exports_app.resources.base import Resource
 from exports_app.resources.columns import Column
-from exports_app.resources.computed import MISFITS, as_kind, from_text, getter, has_no_objects
+from exports_app.resources.computed import MISFITS, Misfit, as_kind, from_text, getter, has_no_objects
 from exports_app.resources.converters import Decoder
 from exports_app.resources.queries import Compiled, Rows, Selected, compile_columns
 from exports_app.resources.snapshots import Snapshot
@@ -286,7 +286,7 @@ def _read(read: Callable[[str], Any], text: bytes) -> Any:
     try:
         return read(text.decode())
     except MISFITS as error:
-        raise TypeError(f"Python has no value for {text.decode(errors='replace')[:40]!r}") from error
+        raise Misfit(f"Python has no value for {text.decode(errors='replace')[:40]!r}") from error
 
 
 def _formed(value: Any, form: Callable[[Any], Any]) -> Any:
@@ -295,9 +295,10 @@ def _formed(value: Any, form: Callable[[Any], Any]) -> Any:
     try:
         return form(value)
     except MISFITS as error:
-        why = str(error) if type(error) is TypeError else _told(error)
-        raise TypeError(f"the value is of the type {type(value).__name__}, and {why}") from error
+        why = _told(error)
+        raise Misfit(f"the value is of the type {type(value).__name__}, and {why}") from error
 
 
 def _told(error: Exception) -> str:
-    return str(error).rstrip(".") if type(error) is TypeError else f"{type(error).__name__}: {error}".rstrip(".: ")
+    """What the owner of the export may read; what a project's code says is for operators, in the traceback."""
+    return str(error) if isinstance(error, Misfit) else type(error).__name__
