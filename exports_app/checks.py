@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 
 from django.apps import AppConfig, apps
@@ -19,6 +19,7 @@ from exports_app import conf, errors
 from exports_app.pipeline.formats import FORMATS
 from exports_app.resources import descriptions, keys, meaning, registry, shapes
 from exports_app.resources.base import Resource
+from exports_app.resources.computed import problems as problems_of_computed
 from exports_app.resources.queries import is_unique_key, multivalued_hop
 
 Problem = checks.CheckMessage
@@ -135,7 +136,7 @@ def _check_rows(declared: type[Resource]) -> Iterator[Problem]:
         with ExitStack() as stack:
             for each in connections.all():
                 stack.enter_context(each.execute_wrapper(_no_query))
-            queryset = declared().get_queryset(AnonymousUser())
+            queryset: Any = declared().get_queryset(AnonymousUser())
     except Exception:  # whatever it needs; when somebody asks for its rows, it will be there or refused
         return
     if not isinstance(queryset, QuerySet):
@@ -172,7 +173,7 @@ def _check_columns(declared: type[Resource]) -> Iterator[Problem]:
         if column.name in seen:
             yield _error(declared, f"has the column {column.name!r} twice", "Rename one of them.", "E004")
         seen.add(column.name)
-        if column.is_computed or declared.model is None:
+        if column.is_computed or column.reads_object or declared.model is None:
             continue
         if hop := multivalued_hop(declared.model, column.path):
             yield _error(
@@ -185,9 +186,22 @@ def _check_columns(declared: type[Resource]) -> Iterator[Problem]:
             yield _error(
                 declared,
                 f"has the unknown column {column.path!r}",
-                f"Name a field of {declared.model.__name__}, a path to one, or an expression; a header is label=….",
+                f"Name a field of {declared.model.__name__}, a path to one, or an expression; a header is label=…, and "
+                "python= takes what Python computes.",
                 "E005",
             )
+    if any(column.reads_object for column in declared().get_columns()):
+        yield from _check_computed(declared)
+
+
+def _check_computed(declared: type[Resource]) -> Iterator[Problem]:
+    is_plain = _is_plain_override(declared)
+    rows = None
+    if not is_plain:
+        with suppress(Exception):  # it may need a user, or the database
+            rows = declared().get_queryset(AnonymousUser())
+    for what, hint, number in problems_of_computed(declared(), rows, is_plain=is_plain):
+        yield _error(declared, what, hint, number)
 
 
 def _check_sheets(declared: type[Resource]) -> Iterator[Problem]:

@@ -9,6 +9,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+import psycopg
 from django.db import models
 
 from exports_app import conf, errors
@@ -20,6 +21,7 @@ from exports_app.pipeline.formats.stored import as_stored
 from exports_app.pipeline.sources import wire
 from exports_app.pipeline.sources.chain import ChainSource, bounds_up_to
 from exports_app.pipeline.sources.counting import NO_QUERY, HasCountable, RowCounter, Uncounted, too_long
+from exports_app.pipeline.sources.finished import FinishedSource
 from exports_app.pipeline.sources.rows import RowSource
 from exports_app.pipeline.sources.sql import HasTypes, Query, SqlSource
 from exports_app.pipeline.types import (
@@ -39,7 +41,8 @@ from exports_app.pipeline.types import (
 from exports_app.resources import faults, registry
 from exports_app.resources.base import Resource, User
 from exports_app.resources.filters import check
-from exports_app.resources.queries import Selected, compile_query, first_rows, related_rows, select_rows, user_rows
+from exports_app.resources.finishing import Finish, compile_table
+from exports_app.resources.queries import Selected, first_rows, related_rows, select_rows, user_rows
 from exports_app.resources.spelling import spelled
 from exports_app.validation import (
     COMPRESSIONS,
@@ -79,6 +82,8 @@ class Table:
     fields: list[Field]
     query: Query | None
     """None: the rows come from ``Resource.iter_rows``."""
+    finish: Finish | None = None
+    """How Python finishes the rows of the query; None: PostgreSQL renders them."""
 
     def open(
         self,
@@ -89,7 +94,7 @@ class Table:
         last: Cursor | None = None,
         snapshot: str | None = None,
         chunk_rows: int | None = None,
-    ) -> SqlSource | RowSource:
+    ) -> SqlSource | FinishedSource | RowSource:
         """Begin to read, on a connection of its own; the caller closes the source.
 
         ``chunk_rows``: of the first chunk; the others are adapted to their size. None: ``EXPORTS_CHUNK_ROWS``.
@@ -100,10 +105,11 @@ class Table:
         with wire.database_errors():
             connection = connect_source()
         try:
-            return SqlSource(
+            return self._source(
                 connection,
                 self.query,
-                self._rows(format_, options),
+                format_,
+                options,
                 after=after,
                 last=last,
                 chunk_rows=chunk_rows or conf.settings.CHUNK_ROWS,
@@ -124,8 +130,29 @@ class Table:
             with closing(self._open_rows(format_, options, None)) as made:
                 return made.read(rows)
         with wire.database_errors(), closing(connect_source()) as connection:
-            sql = self._rows(format_, options)
-            return SqlSource(connection, self.query, sql, statement_timeout=timeout, bounded=False).read(rows)
+            source = self._source(
+                connection, self.query, format_, options, chunk_rows=rows, statement_timeout=timeout, bounded=False
+            )
+            with closing(source):
+                return source.read(rows)
+
+    def _source(
+        self,
+        connection: psycopg.Connection[Any],
+        query: Query,
+        format_: Format,
+        options: Options,
+        *,
+        chunk_rows: int,
+        statement_timeout: float,
+        **values: Any,
+    ) -> SqlSource | FinishedSource:
+        make: Callable[..., SqlSource] = partial(SqlSource, connection, query, **values)
+        if self.finish is None:
+            rows = self._rows(format_, options)
+            return make(rows, chunk_rows=chunk_rows, statement_timeout=statement_timeout)
+        render = format_.python(self.fields, options)
+        return self.finish.open(make, render, chunk_rows=chunk_rows, statement_timeout=statement_timeout)
 
     def _rows(self, format_: Format, options: Options) -> Callable[[Sequence[int]], SqlRows]:
         return lambda types: format_.sql(as_stored(self.fields, types), options)
@@ -180,7 +207,7 @@ class Plan:
 
     def open_source(
         self, *, after: Cursor | None = None, last: Cursor | None = None, chunk_rows: int | None = None
-    ) -> SqlSource | RowSource | ChainSource:
+    ) -> SqlSource | FinishedSource | RowSource | ChainSource:
         """Begin a snapshot on a connection of its own; the caller closes the source."""
         if len(self.tables) == 1:
             return self.tables[0].open(self.format, self.options, after=after, last=last, chunk_rows=chunk_rows)
@@ -311,8 +338,8 @@ def _plan_of(resource: Resource, request: Request, user: User) -> Plan:
 def _table(
     resource: Resource, user: User, rows: models.QuerySet[Any, Any], selected: Sequence[Selected], title: str = ""
 ) -> Table:
-    query, columns = compile_query(resource, rows, selected, whole=user_rows(resource, user))
-    return Table(resource=resource, title=title or resource.get_title(), fields=columns, query=query)
+    query, columns, finish = compile_table(resource, rows, selected, whole=user_rows(resource, user))
+    return Table(resource=resource, title=title or resource.get_title(), fields=columns, query=query, finish=finish)
 
 
 def _related(resource: Resource, user: User, main: models.QuerySet[Any, Any], via: str | None, title: str) -> Table:

@@ -180,6 +180,9 @@ def _limits(plan: Plan, estimate: Estimate) -> Iterator[str]:
         yield f"A sheet holds {most:,} rows, so that the rows go on in further sheets."
     if not plan.format.resumable:
         yield f"{plan.format.name} is written in one piece, which may take 30 minutes at most; csv has no such limit."
+    slow = [name for table in plan.tables if table.finish for name in table.finish.names]
+    if slow:
+        yield f"Columns computed in Python make this export slower: {', '.join(slow)}."
 
 
 ZEROS = re.compile(r"'?[+-]?0\d+")

@@ -92,6 +92,13 @@ class BadKey(PipelineError):
     advice = "Give the resource a key that is unique and never NULL."
 
 
+class BadColumn(PipelineError):
+    """A column of this export could not be computed."""
+
+    code = "bad_query"
+    advice = "The detail names the row and the column; mend what computes or decodes its values."
+
+
 class AccessDenied(PipelineError):
     """The file storage refused the export."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,6 +43,9 @@ class Column:
     ``expression`` is any ORM expression, or an ORM path where it differs from ``name``. ``sensitive`` names the
     permission without which the column does not exist for a user. ``kind`` overrides what the ORM says;
     ``guarded=False`` says that its text can never be a formula.
+
+    ``python`` computes the value of the row's object instead: a function of it, or the name of an attribute or of a
+    method without arguments, names behind one another with dots between. Its ``kind`` is text unless said.
     """
 
     name: str
@@ -50,6 +54,12 @@ class Column:
     sensitive: str | None = None
     kind: Kind | str | None = None
     guarded: bool = True
+    python: Callable[[Any], Any] | str | None = None
+
+    @property
+    def reads_object(self) -> bool:
+        """Whether Python computes its values, of the objects of the rows."""
+        return self.python is not None
 
     @property
     def is_computed(self) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.core.exceptions import FieldDoesNotExist, ImproperlyConfigured
-from django.db import models
+from django.db import connections, models
 from django.db.models.constants import LOOKUP_SEP
 from django.db.models.expressions import Col, ExpressionWrapper
 from django.db.models.functions import Cast
@@ -19,10 +19,13 @@ from exports_app.pipeline.types import Field
 from exports_app.resources import filtersets, keys, meaning, statements
 from exports_app.resources.base import Resource, User
 from exports_app.resources.columns import Column
+from exports_app.resources.converters import Decoder, decoder, finished_sql, orm_decoder
 from exports_app.resources.filters import check, forbidden_filters
 from exports_app.resources.keys import is_unique_key as is_unique_key
 from exports_app.resources.requests import FilterRequest
 from exports_app.resources.timeouts import short_question
+
+Rows = models.QuerySet[Any, Any]
 
 HAS_DIGITS = (Col, Cast, ExpressionWrapper)
 """Expressions whose values have the digits of their output field: kept by PostgreSQL, or declared for this very
@@ -35,6 +38,27 @@ class Selected:
 
     column: Column
     label: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compiled:
+    """A query, and what is known of its columns."""
+
+    database: str
+    query: Query
+    fields: list[Field]
+    expressions: list[Any]
+    """The ORM's, one for each field."""
+
+    @property
+    def decoders(self) -> list[Decoder | None]:
+        """What only Python can do to the values of each column; None: nothing."""
+        return [decoder(expression, connections[self.database]) for expression in self.expressions]
+
+    @property
+    def orm_decoders(self) -> list[Decoder]:
+        """All that the ORM does to the values of each column."""
+        return [orm_decoder(expression, connections[self.database]) for expression in self.expressions]
 
 
 def user_rows(resource: Resource, user: User) -> models.QuerySet[Any, Any]:
@@ -94,6 +118,14 @@ def compile_query(
     *,
     whole: models.QuerySet[Any, Any] | None = None,
 ) -> tuple[Query, list[Field]]:
+    """Query and fields of ``compile_columns``."""
+    compiled = compile_columns(resource, queryset, selected, whole=whole)
+    return compiled.query, compiled.fields
+
+
+def compile_columns(
+    resource: Resource, queryset: Rows, selected: Sequence[Selected], *, whole: Rows | None = None
+) -> Compiled:
     """SQL with literals in place, its columns first the selected ones, then the key's.
 
     ``whole``: the rows before filters chose among them, which is what window functions see; None: ``queryset``.
@@ -114,6 +146,8 @@ def compile_query(
             text = statements.chosen(every, names, _chosen_keys(resource, queryset), key, proven=proven)
     if names != wanted:
         text = statements.pick(text, [names.index(name) for name in wanted], len(names))
+    expressions = [outputs[path] for path in paths]
+    text = _finished(text, expressions, len(key), connections[queryset.db])
     count = statements.rows_text(queryset)
     query = Query(
         text=text,
@@ -125,15 +159,17 @@ def compile_query(
         count=count,
         keys_text=statements.keys_text(queryset, key),
     )
-    return query, [_field(each, outputs[path]) for each, path in zip(selected, paths, strict=True)]
+    fields = [_field(each, output) for each, output in zip(selected, expressions, strict=True)]
+    return Compiled(database=queryset.db, query=query, fields=fields, expressions=expressions)
 
 
 def fields_of(resource: Resource, user: User, columns: Sequence[Column]) -> list[Field]:
     """Name, label and kind of columns, without reading a row."""
     if resource.is_python():
         return [column.field(None) for column in columns]
-    selected = [Selected(column=column) for column in columns]
-    return compile_query(resource, user_rows(resource, user), selected)[1]
+    selected = [Selected(column=column) for column in columns if not column.reads_object]
+    found = iter(compile_query(resource, user_rows(resource, user), selected)[1] if selected else ())
+    return [column.field(None) if column.reads_object else next(found) for column in columns]
 
 
 def multivalued_hop(model: type[models.Model], path: str) -> str | None:
@@ -164,6 +200,14 @@ def _narrowable(resource: Resource, rows: models.QuerySet[Any, Any], field: str)
 def _name(column: Column) -> str:
     """What tells a column from the others: no path begins like the name of a computed one."""
     return f"{statements.COMPUTED}{column.name}" if column.is_computed else column.path
+
+
+def _finished(text: str, expressions: Sequence[Any], keys: int, connection: Any) -> str:
+    """The same rows, with the values as the ORM has them where PostgreSQL can make them so."""
+    inner = [f"u{n}" for n in range(1, len(expressions) + keys + 1)]
+    outer = [finished_sql(expression, column, connection) for expression, column in zip(expressions, inner)]  # noqa: B905
+    outer += inner[len(expressions) :]
+    return text if outer == inner else f"SELECT {', '.join(outer)} FROM ({text}) AS u({', '.join(inner)})"  # noqa: S608
 
 
 def _field(selected: Selected, output: Any) -> Field:

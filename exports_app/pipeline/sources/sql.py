@@ -71,7 +71,8 @@ class SqlSource:
     Takes over the connection: a ``REPEATABLE READ READ ONLY`` transaction on it lasts until ``close``. It sees the
     ``snapshot`` that another source shares, or takes its own, which it shares where ``connect`` opens connections for a
     count. ``rows`` may depend on the types of the columns, given as OIDs. Not ``bounded``, it asks nothing about the
-    key, the last row and the order: all that is wanted are the first few rows.
+    key, the last row and the order: all that is wanted are the first few rows. A chunk has
+    ``most_rows`` at most.
     Raises ``errors.BadKey`` where the key is NULL or doubled, ``errors.BadQuery``, ``errors.DatabaseBusy`` and
     ``errors.DatabaseUnavailable`` for what PostgreSQL answers.
     """
@@ -89,6 +90,7 @@ class SqlSource:
         snapshot: str | None = None,
         bounded: bool = True,
         connect: Callable[[], psycopg.Connection[Any]] | None = None,
+        most_rows: int | None = None,
     ) -> None:
         self._connection = connection
         self._connect = connect
@@ -101,7 +103,7 @@ class SqlSource:
         self._asked: int | None = None
         self._asked_at = 0.0
         self._chunks = STATEMENT_CHUNKS
-        self._most_rows = MAX_CHUNK_ROWS
+        self._most_rows = most_rows or MAX_CHUNK_ROWS
         self._saved = False
         self._done = False
         with wire.database_errors():
