@@ -103,7 +103,7 @@ def test_a_fault_that_passes_costs_one_run(alice: User, faulty: Read, monkeypatc
 
 def test_a_download_that_is_built_first_is_refused(api: APIClient, faulty: Read) -> None:
     answer = download(api)
-    assert (answer.status_code, answer.json()["code"]) == (500, "internal")
+    assert (answer.status_code, answer.json()["code"]) == (422, "incomplete")
     job = only_job()
     assert (job.status, job.error_code, job.row_count) == ("failed", "incomplete", None)
 
