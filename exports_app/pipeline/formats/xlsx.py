@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from openpyxl.utils import get_column_letter
+
 from exports_app.pipeline import errors
 from exports_app.pipeline.formats.xlsx_cells import Form, python_cell, python_forms, sql_cell, sql_forms
 from exports_app.pipeline.formats.xlsx_parts import (
@@ -180,8 +182,9 @@ def _header(fields: Sequence[Field], style: int) -> bytes:
     for field in fields:
         if len(field.label.encode("utf-16-le")) > 2 * MAX_CELL_UNITS:
             raise errors.FormatLimit(f"The header “{field.label[:30]}…” is longer than a cell of an XLSX file can be.")
-    cell = b'<c s="%d" t="inlineStr"><is><t xml:space="preserve">%b</t></is></c>'
-    return b'<row r="1">' + b"".join([cell % (style, escaped(field.label)) for field in fields]) + b"</row>"
+    cell = b'<c r="%b1" s="%d" t="inlineStr"><is><t xml:space="preserve">%b</t></is></c>'
+    cells = [cell % (get_column_letter(n).encode(), style, escaped(each.label)) for n, each in enumerate(fields, 1)]
+    return b'<row r="1">' + b"".join(cells) + b"</row>"
 
 
 FORMAT = Format(
