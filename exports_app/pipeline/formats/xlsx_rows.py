@@ -31,11 +31,10 @@ ROW = b"\x01"
 ENTITIES = {b"&": b"&amp;", b"<": b"&lt;", b">": b"&gt;"}
 CONTROLS = bytes(code for code in range(0x20) if code not in b"\t\n")
 """Not characters of XML 1.0, or (CR) changed by its parsers; TAB and LF come as COPY's escapes."""
-COPY_ESCAPES = {b"\\n": b"&#10;", b"\\t": b"&#9;", b"\\r": b"\r", b"\\b": b"\b", b"\\f": b"\f", b"\\v": b"\v"}
-"""What stands for what, but for the backslash itself."""
+COPY_ESCAPES = dict(zip(b"bfnrtv", (b"\b", b"\f", b"&#10;", b"\r", b"&#9;", b"\v"), strict=True))
+"""What stands for what behind a backslash, but for the backslash itself."""
 NONCHARACTERS = {"\ufffe".encode(): b"_xFFFE_", "\uffff".encode(): b"_xFFFF_"}
 
-_BACKSLASH = b"\xff"  # stands for a backslash that COPY doubled; no byte of UTF-8
 _NO_CONTROLS = bytes(code for code in range(0x100) if code not in CONTROLS)
 _LOOKS_ESCAPED = re.compile(rb"_(?=x[0-9A-Fa-f]{4}(?:_|[\x00-\x08\x0b-\x1f]|\xef\xbf[\xbe\xbf]))")
 """What Excel would take for an escape, also where the underscore behind it is only about to be written. Nothing else
@@ -124,16 +123,12 @@ def escaped(text: str) -> bytes:
 
 def _copied(data: bytes) -> bytes:
     """Lines as they were before COPY escaped them, but for what would end a line or a cell."""
-    if b"\\" not in data:  # one byte is found ten times as fast as two
-        return data
-    doubled = b"\\\\" in data
-    if doubled:
-        data = data.replace(b"\\\\", _BACKSLASH)
-    for escape, character in COPY_ESCAPES.items():
-        if b"\\" not in data:
-            break
-        data = data.replace(escape, character)
-    return data.replace(_BACKSLASH, b"\\") if doubled else data
+    first, *others = data.split(b"\\")  # one byte is found many times as fast as the two of an escape
+    pieces, behind = [first], iter(others)
+    for piece in behind:
+        # Nothing between two backslashes: they stand for one, and what follows is as it is.
+        pieces += (COPY_ESCAPES[piece[0]], piece[1:]) if piece else (b"\\", next(behind))
+    return b"".join(pieces)
 
 
 def _forbidden_escaped(data: bytes) -> bytes:
