@@ -30,6 +30,8 @@ GROUP = 31
 """Columns whose forms fit into one bigint, two bits each."""
 MAX_DIGITS = 15
 """Digits that Excel keeps of a number ("Excel specifications and limits")."""
+MAX_GENERAL = 99_999_999_999
+"""The largest number that Excel shows with all its digits where a cell has no style; from there on 1E+11."""
 MAX_SCALE = 40
 """Decimals up to which PostgreSQL counts digits by comparison; few numbers have more."""
 FIRST_DAY, LAST_DAY = date(1900, 3, 1), date(9999, 12, 31)
@@ -51,8 +53,9 @@ class Form(IntEnum):
     NULL = 1
     TEXT = 2
     """What its kind cannot hold in Excel, in its text form."""
-    FRACTION = 3
-    """A time that is not a whole second: shown with milliseconds."""
+    DETAILED = 3
+    """What the plain style would not show whole: a time that is not a whole second, a number with more than eleven
+    digits before its point."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +124,9 @@ def _sql_integer(column: str, text: str, options: Options) -> SqlCell:
     return SqlCell(
         text,
         (
-            (f"{column} BETWEEN {-largest} AND {largest}", Form.VALUE),
+            (f"{column} BETWEEN {-MAX_GENERAL} AND {MAX_GENERAL}", Form.VALUE),
             (f"{column} IS NULL", Form.NULL),
+            (f"{column} BETWEEN {-largest} AND {largest}", Form.DETAILED),
             ("true", Form.TEXT),
         ),
     )
@@ -134,17 +138,19 @@ def _sql_decimal(column: str, text: str, options: Options) -> SqlCell:
     # A number of so many decimals has at most fifteen digits below this: no text has to be made to count them.
     bounds = ", ".join([f"1e{MAX_DIGITS - scale}" for scale in range(MAX_SCALE + 1)])
     digits = f"ltrim(translate(trim_scale({number})::text, '-.', ''), '0')"
+    fits = f"abs({number}) < ('{{{bounds}}}'::numeric[])[{decimals} + 1]"
     forms = (
         (f"{number} BETWEEN -999999999 AND 999999999 AND {decimals} <= 6", Form.VALUE),  # nearly all are
         (f"{column} IS NULL", Form.NULL),
-        (f"abs({number}) < ('{{{bounds}}}'::numeric[])[{decimals} + 1]", Form.VALUE),
+        (f"{fits} AND abs({number}) <= {MAX_GENERAL}", Form.VALUE),
+        (fits, Form.DETAILED),
         (f"{decimals} > {MAX_SCALE} AND octet_length({digits}) <= {MAX_DIGITS}", Form.VALUE),
         ("true", Form.TEXT),
     )
     shown = locale.sql_number(text, options)
     if shown == text:
         return SqlCell(text, forms)
-    typed = " OR ".join([f"({condition})" for condition, form in forms if form is Form.VALUE])
+    typed = " OR ".join([f"({condition})" for condition, form in forms if form in (Form.VALUE, Form.DETAILED)])
     return SqlCell(f"CASE WHEN {typed} THEN ({text})::text ELSE {shown} END", forms)
 
 
@@ -152,8 +158,10 @@ def _sql_float(column: str, text: str, options: Options) -> SqlCell:
     return SqlCell(
         text,
         (
-            (f"abs({column}::float8) < 'Infinity'", Form.VALUE),  # NaN sorts above everything
+            (f"abs({column}::float8) <= {MAX_GENERAL}", Form.VALUE),
             (f"{column} IS NULL", Form.NULL),
+            (f"abs({column}::float8) < 1e{MAX_DIGITS} AND {column} = trunc({column}::float8)", Form.DETAILED),
+            (f"abs({column}::float8) < 'Infinity'", Form.VALUE),  # NaN sorts above everything
             ("true", Form.TEXT),
         ),
     )
@@ -189,7 +197,7 @@ def _sql_datetime(column: str, text: str, options: Options) -> SqlCell:
             (f"NOT ({known})", Form.TEXT),
             (whole, Form.VALUE),
             (f"{column} IS NULL", Form.NULL),
-            ("true", Form.FRACTION),
+            ("true", Form.DETAILED),
         ),
     )
 
@@ -205,7 +213,7 @@ def _sql_time(column: str, text: str, options: Options) -> SqlCell:
             (midnight, Form.TEXT),
             (f"{clock}::time(0) = {clock}", Form.VALUE),
             (f"{column} IS NULL", Form.NULL),
-            ("true", Form.FRACTION),
+            ("true", Form.DETAILED),
         ),
     )
 
@@ -221,7 +229,7 @@ def _sql_duration(column: str, text: str, options: Options) -> SqlCell:
             (f"NOT ({known})", Form.TEXT),
             (f"{column} IS NULL", Form.NULL),
             (f"{seconds} = trunc({seconds})", Form.VALUE),
-            ("true", Form.FRACTION),
+            ("true", Form.DETAILED),
         ),
     )
 
@@ -244,7 +252,11 @@ TextForm = Callable[[Any], str]
 
 
 def _python_integer(text: TextForm, options: Options) -> PythonCell:
-    return lambda value: (Form.VALUE if abs(int(value)) < 10**MAX_DIGITS else Form.TEXT, text(value))
+    def cell(value: Any) -> tuple[Form, str]:
+        fits = abs(int(value)) < 10**MAX_DIGITS
+        return _number_form(value) if fits else Form.TEXT, text(value)
+
+    return cell
 
 
 def _python_decimal(text: TextForm, options: Options) -> PythonCell:
@@ -255,13 +267,19 @@ def _python_decimal(text: TextForm, options: Options) -> PythonCell:
         plain = text(number)
         digits = plain.rstrip("0") if "." in plain else plain
         fits = number.is_finite() and len(digits.replace("-", "").replace(".", "").lstrip("0")) <= MAX_DIGITS
-        return (Form.VALUE, plain) if fits else (Form.TEXT, shown(number))
+        return (_number_form(number), plain) if fits else (Form.TEXT, shown(number))
 
     return cell
 
 
 def _python_float(text: TextForm, options: Options) -> PythonCell:
-    return lambda value: (Form.VALUE if abs(value) < float("inf") else Form.TEXT, text(value))
+    def cell(value: float) -> tuple[Form, str]:
+        if not abs(value) < float("inf"):
+            return Form.TEXT, text(value)
+        long = abs(value) < 10**MAX_DIGITS and float(value).is_integer()
+        return _number_form(value) if long else Form.VALUE, text(value)
+
+    return cell
 
 
 def _python_boolean(text: TextForm, options: Options) -> PythonCell:
@@ -306,7 +324,7 @@ def _python_duration(text: TextForm, options: Options) -> PythonCell:
     def cell(value: timedelta) -> tuple[Form, str]:
         if not -MAX_DURATION < value < MAX_DURATION:
             return Form.TEXT, text(value)
-        form = Form.FRACTION if value.microseconds else Form.VALUE
+        form = Form.DETAILED if value.microseconds else Form.VALUE
         return form, float_text(value // MICROSECOND / 1_000_000 / DAY_SECONDS)
 
     return cell
@@ -316,8 +334,12 @@ def _cut(at: datetime) -> datetime:
     return at.replace(microsecond=min(at.microsecond, LAST_FRACTION))
 
 
+def _number_form(value: float | Decimal) -> Form:
+    return Form.VALUE if abs(value) <= MAX_GENERAL else Form.DETAILED
+
+
 def _seconds_form(value: datetime | time) -> Form:
-    return Form.FRACTION if value.microsecond else Form.VALUE
+    return Form.DETAILED if value.microsecond else Form.VALUE
 
 
 _PYTHON_CELLS: dict[Kind, Callable[[TextForm, Options], PythonCell]] = {

@@ -42,13 +42,16 @@ may be escaped so, and neither may TAB and LF, while CR must be ([MS-OI29500] 2.
 _EXCEL_ESCAPE = re.compile("_x([0-9A-F]{4})_")
 
 _STYLES = {
+    (Kind.INTEGER, Form.DETAILED): Style.LONG,
+    (Kind.DECIMAL, Form.DETAILED): Style.LONG_DECIMAL,
+    (Kind.FLOAT, Form.DETAILED): Style.LONG,
     (Kind.DATE, Form.VALUE): Style.DATE,
     (Kind.DATETIME, Form.VALUE): Style.DATETIME,
-    (Kind.DATETIME, Form.FRACTION): Style.DATETIME_FRACTION,
+    (Kind.DATETIME, Form.DETAILED): Style.DATETIME_FRACTION,
     (Kind.TIME, Form.VALUE): Style.TIME,
-    (Kind.TIME, Form.FRACTION): Style.TIME_FRACTION,
+    (Kind.TIME, Form.DETAILED): Style.TIME_FRACTION,
     (Kind.DURATION, Form.VALUE): Style.DURATION,
-    (Kind.DURATION, Form.FRACTION): Style.DURATION_FRACTION,
+    (Kind.DURATION, Form.DETAILED): Style.DURATION_FRACTION,
 }
 _NUMBERS = frozenset({Kind.INTEGER, Kind.DECIMAL, Kind.FLOAT})
 
@@ -59,7 +62,7 @@ class SheetRows:
 
     def __init__(self, fields: Sequence[Field], options: Options, styles: Mapping[Style, int]) -> None:
         self._fields = fields
-        self._templates = _Templates([shown_kind(field, options) for field in fields], styles)
+        self._templates = _Templates([_kind(field, options) for field in fields], styles)
         self._truncate = options.truncate_cells
         self.truncated = 0
         """Cells cut so far."""
@@ -165,6 +168,12 @@ class _Templates(dict[bytes, bytes]):
         each = zip(self._cells, forms_of(forms.decode(), len(self._cells)), strict=True)
         self[forms] = template = b'<row r="%b">%b</row>' % (ROW, b"".join([cells[form] for cells, form in each]))
         return template
+
+
+def _kind(field: Field, options: Options) -> Kind:
+    """Decimals without places look like the whole numbers that they are."""
+    kind = shown_kind(field, options)
+    return Kind.INTEGER if kind is Kind.DECIMAL and field.decimal_places == 0 else kind
 
 
 def _cell(place: bytes, kind: Kind, form: Form, styles: Mapping[Style, int]) -> bytes:
