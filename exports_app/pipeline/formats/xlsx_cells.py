@@ -334,7 +334,7 @@ def _cut(at: datetime) -> datetime:
     return at.replace(microsecond=min(at.microsecond, LAST_FRACTION))
 
 
-def _number_form(value: float | Decimal) -> Form:
+def _number_form(value: Any) -> Form:
     return Form.VALUE if abs(value) <= MAX_GENERAL else Form.DETAILED
 
 
