@@ -25,7 +25,7 @@ from exports_app.pipeline.formats.xlsx_parts import (
     sheet_title,
     style_numbers,
 )
-from exports_app.pipeline.formats.xlsx_rows import MAX_CELL_UNITS, SheetRows, escaped, lines_of
+from exports_app.pipeline.formats.xlsx_rows import MAX_CELL_UNITS, SheetRows, text_cell
 from exports_app.pipeline.formats.xlsx_zip import ZipStream
 from exports_app.pipeline.types import Chunk, Field, Format, Options, RowRenderer, Sheet, SqlRows
 
@@ -104,7 +104,7 @@ class XlsxEncoder:
 
     def write(self, chunk: Chunk) -> bytes:
         pieces = [self._turn_to(chunk.sheet)]
-        lines = lines_of(chunk.data) if chunk.rows else []
+        lines = self._rows.lines(chunk.data) if chunk.rows else []
         while lines:
             if not self._left():
                 pieces += [self._end_sheet(), self._begin_sheet(chunk.sheet)]
@@ -182,8 +182,7 @@ def _header(fields: Sequence[Field], style: int) -> bytes:
     for field in fields:
         if len(field.label.encode("utf-16-le")) > 2 * MAX_CELL_UNITS:
             raise errors.FormatLimit(f"The header “{field.label[:30]}…” is longer than a cell of an XLSX file can be.")
-    cell = b'<c r="%b1" s="%d" t="inlineStr"><is><t xml:space="preserve">%b</t></is></c>'
-    cells = [cell % (get_column_letter(n).encode(), style, escaped(each.label)) for n, each in enumerate(fields, 1)]
+    cells = [text_cell(b"%b1" % get_column_letter(n).encode(), style, each.label) for n, each in enumerate(fields, 1)]
     return b'<row r="1">' + b"".join(cells) + b"</row>"
 
 

@@ -11,7 +11,7 @@ readers round to milliseconds, so a fraction past .999 s is cut to .999: no read
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -55,7 +55,7 @@ class Form(IntEnum):
     """What its kind cannot hold in Excel, in its text form."""
     DETAILED = 3
     """What the plain style would not show whole: a time that is not a whole second, a number with more than eleven
-    digits before its point."""
+    digits before its point. Text that not all readers would see whole, or (empty) tell from NULL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +72,12 @@ PythonCell = Callable[[Any], tuple[Form, str]]
 
 def sql_cell(field: Field, column: str, options: Options) -> SqlCell:
     """How PostgreSQL says the cell."""
-    make = _SQL_CELLS.get(shown_kind(field, options))
+    kind = shown_kind(field, options)
+    make = _SQL_CELLS.get(kind)
     if make is None:
-        return SqlCell(sql_text(field, column, options), ((f"{column} IS NULL", Form.NULL),))
+        null, empty = f"{column} IS NULL", _EMPTY.get(kind)
+        forms = ((null, Form.NULL), (empty.format(column), Form.DETAILED)) if empty else ((null, Form.NULL),)
+        return SqlCell(sql_text(field, column, options), forms)
     return make(column, sql_text(field, column, _plain(options)), options)
 
 
@@ -89,8 +92,7 @@ def python_cell(field: Field, options: Options) -> PythonCell:
     """What ``sql_cell`` does, in Python."""
     make = _PYTHON_CELLS.get(shown_kind(field, options))
     if make is None:
-        text = python_text(field, options)
-        return lambda value: (Form.VALUE, text(value))
+        return _python_text(python_text(field, options))
     return make(python_text(field, _plain(options)), options)
 
 
@@ -106,6 +108,14 @@ def forms_of(text: str, columns: int) -> list[int]:
     return [numbers[place // GROUP] >> 2 * (place % GROUP) & 3 for place in range(columns)]
 
 
+def with_form(text: str, places: Iterable[int], form: Form) -> str:
+    """The forms of a row, where those at ``places`` (from 0) were values and are ``form``."""
+    numbers = [int(group) for group in text.split(",")]
+    for place in places:
+        numbers[place // GROUP] |= form << 2 * (place % GROUP)
+    return ",".join(map(str, numbers))
+
+
 def _digit(forms: Sequence[tuple[str, Form]], place: int) -> str:
     cases = " ".join([f"WHEN {condition} THEN {form << 2 * place}::bigint" for condition, form in forms])
     return f"CASE {cases} ELSE 0 END"
@@ -117,6 +127,9 @@ def _plain(options: Options) -> Options:
 
 
 # In SQL: column, its text form, options
+
+_EMPTY = {Kind.TEXT: "{}::text = ''", Kind.CHOICE: "{}::text = ''", Kind.BINARY: "octet_length({}) = 0"}
+"""Whether the text is empty, of the kinds that can be."""
 
 
 def _sql_integer(column: str, text: str, options: Options) -> SqlCell:
@@ -249,6 +262,14 @@ _SQL_CELLS: dict[Kind, Callable[[str, str, Options], SqlCell]] = {
 # In Python: the text form, options
 
 TextForm = Callable[[Any], str]
+
+
+def _python_text(text: TextForm) -> PythonCell:
+    def cell(value: Any) -> tuple[Form, str]:
+        shown = text(value)
+        return (Form.VALUE if shown else Form.DETAILED), shown
+
+    return cell
 
 
 def _python_integer(text: TextForm, options: Options) -> PythonCell:

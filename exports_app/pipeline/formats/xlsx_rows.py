@@ -15,7 +15,7 @@ from openpyxl.utils import get_column_letter
 
 from exports_app.pipeline import errors
 from exports_app.pipeline.formats.labels import shown_kind
-from exports_app.pipeline.formats.xlsx_cells import Form, forms_of
+from exports_app.pipeline.formats.xlsx_cells import Form, forms_of, with_form
 from exports_app.pipeline.formats.xlsx_parts import Style
 from exports_app.pipeline.types import Field, Kind, Options
 
@@ -26,6 +26,13 @@ BATCH_ROWS = 64
 MAX_TEMPLATES = 2_000
 """Templates kept: as many patterns of NULLs as rows may alternate between."""
 
+TEXT_CELL = b'<c r="%b"%b t="str"><v xml:space="preserve">%b</v></c>'
+"""Reference, style and text. A formula's result without the formula: all readers know it, pylightxl knows no other."""
+INLINE_CELL = b'<c r="%b"%b t="inlineStr"><is><t xml:space="preserve">%b</t></is></c>'
+"""For text that some read right in here alone: LibreOffice and polars undo ``_xHHHH_`` nowhere else, and exceljs
+takes ``&lt;`` in a result for ``<``."""
+INLINED = re.compile(rb"_x[0-9A-F]{4}_|&amp;(?:amp|lt|gt|quot|apos);")
+"""What such text has in XML."""
 ROW = b"\x01"
 """Stands in templates for the number of the row, which every cell's reference has: most readers ask for it."""
 ENTITIES = {b"&": b"&amp;", b"<": b"&lt;", b">": b"&gt;"}
@@ -67,8 +74,17 @@ class SheetRows:
         self.truncated = 0
         """Cells cut so far."""
 
+    def lines(self, data: bytes) -> list[bytes]:
+        """The lines of a chunk, their cells escaped for XML and without COPY's own escapes."""
+        data = _copied(_with_entities(data))
+        safe = _forbidden_escaped(data)
+        lines = safe.split(b"\n")
+        if safe is not data or (b"&amp;" in data and INLINED.search(data)):
+            return [_inlined(line) for line in lines]
+        return lines
+
     def xml(self, lines: list[bytes], number: int) -> bytes:
-        """The rows of ``lines`` (see ``lines_of``); ``number``: that of the first one in its sheet."""
+        """The rows of ``lines``; ``number``: that of the first one in its sheet."""
         if max(map(len, lines)) > MAX_CELL_UNITS:
             lines = [self._limited(line, row) for row, line in enumerate(lines, number)]
         batches = range(0, len(lines), BATCH_ROWS)
@@ -108,20 +124,31 @@ class SheetRows:
         return escaped(text.encode("utf-16-le")[: 2 * MAX_CELL_UNITS].decode("utf-16-le", "ignore"))
 
 
-def lines_of(data: bytes) -> list[bytes]:
-    """The lines of a chunk, their cells escaped for XML and without COPY's own escapes."""
+def escaped(text: str) -> bytes:
+    """Text as it stands in a cell's XML."""
+    return _forbidden_escaped(_with_entities(text.encode())).replace(b"\n", b"&#10;").replace(b"\t", b"&#9;")
+
+
+def text_cell(place: bytes, style: int, text: str) -> bytes:
+    """The whole cell."""
+    xml = escaped(text)
+    return (INLINE_CELL if INLINED.search(xml) else TEXT_CELL) % (place, b' s="%d"' % style, xml)
+
+
+def _with_entities(data: bytes) -> bytes:
     for plain, entity in ENTITIES.items():
         if plain in data:
             data = data.replace(plain, entity)
-    return _forbidden_escaped(_copied(data)).split(b"\n")
+    return data
 
 
-def escaped(text: str) -> bytes:
-    """Text as it stands in a cell's XML."""
-    data = text.encode()
-    for plain, entity in ENTITIES.items():
-        data = data.replace(plain, entity)
-    return _forbidden_escaped(data).replace(b"\n", b"&#10;").replace(b"\t", b"&#9;")
+def _inlined(line: bytes) -> bytes:
+    """The line with the form of text that stands in line wherever it must."""
+    places = {line.count(b"\t", 0, found.start()) - 1 for found in INLINED.finditer(line)}
+    if not places:
+        return line
+    forms, cells = line.split(b"\t", 1)
+    return b"%b\t%b" % (with_form(forms.decode(), places, Form.DETAILED).encode(), cells)
 
 
 def _copied(data: bytes) -> bytes:
@@ -180,10 +207,10 @@ def _cell(place: bytes, kind: Kind, form: Form, styles: Mapping[Style, int]) -> 
     if form is Form.NULL:
         return b"%.0b"  # swallows the empty value
     style = _STYLES.get((kind, form))
-    if style is not None:
+    if style is not None:  # of a number
         return b'<c r="%b" s="%d"><v>%%b</v></c>' % (place, styles[style])
     if kind is Kind.BOOLEAN and form is Form.VALUE:
         return b'<c r="%b" t="b"><v>%%b</v></c>' % place
     if kind in _NUMBERS and form is Form.VALUE:
         return b'<c r="%b"><v>%%b</v></c>' % place
-    return b'<c r="%b" t="inlineStr"><is><t xml:space="preserve">%%b</t></is></c>' % place
+    return (INLINE_CELL if form is Form.DETAILED else TEXT_CELL) % (place, b"", b"%b")
