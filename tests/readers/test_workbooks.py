@@ -20,7 +20,9 @@ from tests.readers.workbooks import JAVASCRIPT, LIBREOFFICE, PYTHON, Reader
 def wide() -> list[list[Cell]]:
     """Past column AZ and past ZZ, every third cell empty."""
     header: list[Cell] = [f"column {n}" for n in range(1, WIDE + 1)]
-    rows = [[float(n * 1000 + c) if (n + c) % 3 else None for c in range(1, WIDE + 1)] for n in range(1, 4)]
+    rows: list[list[Cell]] = [
+        [float(n * 1000 + c) if (n + c) % 3 else None for c in range(1, WIDE + 1)] for n in range(1, 4)
+    ]
     return [header, *rows]
 
 

@@ -198,5 +198,6 @@ FORMAT = Format(
     sheets=True,
     max_columns=MAX_COLUMNS,
     sheet_rows=MAX_ROWS - 1,
+    cell_units=MAX_CELL_UNITS,
     options=frozenset({"choice_labels", "date_format", "decimal_separator", "locale", "timezone", "truncate_cells"}),
 )
