@@ -7,6 +7,7 @@ ARGS ?=
 PYTHON := .venv/bin/python
 STACK := $(PYTHON) -m exportsite.stack
 INSTALLED := .venv/.installed
+READERS := tests/readers/node_modules/.installed
 
 # uv needs a fifth of the time; where it does not reach the packages as pip is set up to, pip goes on.
 UV := uv==0.13.9
@@ -14,9 +15,9 @@ INSTALL := $(PYTHON) -m pip install --quiet --disable-pip-version-check
 UV_INSTALL := UV_NATIVE_TLS=1 $(PYTHON) -m uv pip install --quiet --compile-bytecode --python $(PYTHON)
 
 .DEFAULT_GOAL := help
-.PHONY: setup run test check bench chaos fuzz help
+.PHONY: setup run test test-full check bench chaos fuzz help
 
-setup: $(INSTALLED)  ## Make .venv and install everything, once per change of the requirements
+setup: $(INSTALLED) $(READERS)  ## Make .venv and install everything, once per change of the requirements
 
 $(INSTALLED): requirements.txt requirements-dev.txt
 	@$(PYTHON3) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON3=…")'
@@ -25,11 +26,26 @@ $(INSTALLED): requirements.txt requirements-dev.txt
 	@$(INSTALL) $(UV) && $(UV_INSTALL) -r requirements-dev.txt || $(INSTALL) -r requirements-dev.txt
 	@touch $@
 
-run: setup  ## Serve the site on this machine: real PostgreSQL, Redis and S3, samples (ROWS=250000), a first export
+# What JavaScript reads our files with, in tests alone.
+$(READERS): tests/readers/package.json tests/readers/package-lock.json
+	@if command -v npm >/dev/null; then \
+		echo "Installing JavaScript's readers into tests/readers"; \
+		cd tests/readers && npm ci --silent --no-progress && touch node_modules/.installed; \
+	elif [ "$$CI" = true ]; then \
+		echo "npm is missing: its readers of our files are part of the tests (Debian: nodejs npm)" >&2; exit 1; \
+	else \
+		echo "npm is missing, so the tests leave JavaScript's readers out (Debian: nodejs npm)"; \
+	fi
+
+run: $(INSTALLED)  ## Serve the site on this machine: real PostgreSQL, Redis and S3, samples (ROWS=250000), a first export
 	@$(STACK) up --follow-parent --rows $(ROWS) $(ARGS)
 
 test: setup  ## Run the tests on real services; ARGS="-k name -x" go to pytest
 	@$(STACK) run --follow-parent --services-only -- $(PYTHON) -m pytest $(ARGS)
+
+LONG_TESTS := tests/test_readers.py tests/test_large_workbooks.py
+test-full: setup  ## Run what `make test` takes a part of: all flights by every reader, workbooks past a million rows
+	@ALL_FLIGHTS=1 LARGE_WORKBOOKS=1 $(STACK) run --follow-parent --services-only -- $(PYTHON) -m pytest $(LONG_TESTS) $(ARGS)
 
 check: setup  ## Lint, types, direction of imports, migrations, production settings
 	$(PYTHON) -m ruff check .
@@ -55,4 +71,4 @@ fuzz: setup  ## Ask the API of a whole stack for everything its schema allows, a
 		--checks all --continue-on-failure --max-examples 20 --request-timeout 20 $(ARGS)'
 
 help:  ## This list
-	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18

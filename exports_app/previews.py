@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -66,6 +66,8 @@ class _Sample:
     """A file of the first rows, in the format itself or, where that is no text, in csv."""
 
     preview: Preview
+    too_long: Field | None
+    """A column with a text that no cell of the format holds."""
     bytes_around: int
     """Header and footer."""
     bytes_per_row: float
@@ -90,7 +92,7 @@ def forecast(plan: Plan) -> Forecast:
     return Forecast(
         estimate=estimate,
         bytes=_bytes(plan, estimate.rows, sample),
-        warnings=[*trouble, *_limits(plan, estimate), *_surprises(plan, preview)],
+        warnings=[*trouble, *_limits(plan, estimate), *_cuts(plan, sample), *_surprises(plan, preview)],
         preview=preview,
     )
 
@@ -108,15 +110,14 @@ def _sample(plan: Plan) -> _Sample:
     chunk = table.peek(format_, options, rows=rows, timeout=PREVIEW_SECONDS)
     chunk = chunk or Chunk(data=b"", rows=0, cursor=())
     encoder = format_.encoder(table.fields, options, None)
+    rows_read = reading.READERS[format_.name](chunk, table.fields, options)
     start, body, end = encoder.start(), encoder.write(chunk), encoder.finish(chunk.rows)
     return _Sample(
         preview=Preview(
             columns=[_as_headed(field, format_, options) for field in table.fields],
-            rows=[
-                [_shortened(cell) for cell in row]
-                for row in reading.READERS[format_.name](chunk, table.fields, options)
-            ],
+            rows=[[_shortened(cell) for cell in row] for row in rows_read],
         ),
+        too_long=_too_long(table.fields, rows_read, plan.format.cell_units),
         bytes_around=len(start) + len(end),
         bytes_per_row=len(body) / max(1, chunk.rows),
     )
@@ -125,6 +126,15 @@ def _sample(plan: Plan) -> _Sample:
 def _as_headed(field: Field, format_: Format, options: Options) -> Field:
     guarded = format_.guards_formulas and options.escape_formulas is not False
     return replace(field, label=guard(field.label)) if guarded else field
+
+
+def _too_long(fields: Sequence[Field], rows: Sequence[reading.Row], units: int | None) -> Field | None:
+    """``units``: of UTF-16, that a cell holds."""
+    if units is None:
+        return None
+    cells = [(field, row[n]) for n, field in enumerate(fields) for row in rows]
+    texts = [(field, cell) for field, cell in cells if isinstance(cell, str) and 2 * len(cell) > units]
+    return next((field for field, text in texts if len(text.encode("utf-16-le")) > 2 * units), None)
 
 
 def _shortened(cell: Any) -> Any:
@@ -183,6 +193,17 @@ def _limits(plan: Plan, estimate: Estimate) -> Iterator[str]:
     slow = [name for table in plan.tables if table.finish for name in table.finish.names]
     if slow:
         yield f"Columns computed in Python make this export slower: {', '.join(slow)}."
+
+
+def _cuts(plan: Plan, sample: _Sample | None) -> Iterator[str]:
+    """What a text meets that is longer than a cell."""
+    if sample is None or sample.too_long is None:
+        return
+    longest = f"“{sample.too_long.label}” has a text of more than {plan.format.cell_units:,} characters"
+    if plan.options.truncate_cells:
+        yield f"{longest}, which {plan.format.name} cuts there."
+    else:
+        yield f"{longest}: {plan.format.name} would fail. Choose another format, or truncate_cells=true to have it cut."
 
 
 ZEROS = re.compile(r"'?[+-]?0\d+")

@@ -255,6 +255,37 @@ def test_a_switched_off_subsystem_says_so(api: APIClient, settings: Any) -> None
     assert api.post("/api/v1/resources/customers/estimate/", {}).json()["code"] == "exports_disabled"
 
 
+@pytest.mark.parametrize(
+    ("format_", "text", "options", "warnings"),
+    [
+        ("xlsx", "x" * 32_767, {}, []),
+        ("xlsx", "🙂" * 16_383, {}, []),
+        ("csv", "x" * 32_768, {}, []),
+        (
+            "xlsx",
+            "🙂" * 16_384,
+            {},
+            [
+                "“Description” has a text of more than 32,767 characters: xlsx would fail. "
+                "Choose another format, or truncate_cells=true to have it cut."
+            ],
+        ),
+        (
+            "xlsx",
+            "x" * 32_768,
+            {"truncate_cells": True},
+            ["“Description” has a text of more than 32,767 characters, which xlsx cuts there."],
+        ),
+    ],
+)
+def test_a_text_that_no_cell_holds_is_told_before(
+    api: APIClient, format_: str, text: str, options: dict[str, Any], warnings: list[str]
+) -> None:
+    make_transaction(1, Account.objects.create(number="A", owner="B"), description=text)
+    answer = estimate(api, "transactions", format=format_, columns=["id", "description"], options=options)
+    assert answer["warnings"] == warnings
+
+
 def test_a_long_text_is_cut_in_the_preview_alone(api: APIClient) -> None:
     make_transaction(1, Account.objects.create(number="A", owner="B"), description="y" * 5_000)
     answer = estimate(api, "transactions", columns=["description"])

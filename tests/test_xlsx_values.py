@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Mapping, Sequence
 from datetime import time, timedelta
 from typing import Any
 
+import openpyxl
 import pytest
 
 from exports_app.pipeline import errors
@@ -49,6 +51,37 @@ from tests.xlsx_cells import FIELDS, LOCAL, cells, one, sheet_xml, style_of
 )
 def test_numbers_past_15_digits_are_text_and_others_are_exact(kind: Kind, expression: str, value: Any) -> None:
     assert one(kind, expression) == value
+
+
+@pytest.mark.parametrize(
+    ("kind", "expression", "style"),
+    [
+        (Kind.INTEGER, "99999999999", "General"),
+        (Kind.INTEGER, "100000000000", "0"),
+        (Kind.INTEGER, "-999999999999999", "0"),
+        (Kind.INTEGER, "1000000000000000", "General"),  # text
+        (Kind.DECIMAL, "99999999999.00", "General"),
+        (Kind.DECIMAL, "99999999999.50", "0.0##"),
+        (Kind.DECIMAL, "-123456789012.345", "0.0##"),
+        (Kind.DECIMAL, "1e11::numeric", "0.0##"),
+        (Kind.FLOAT, "1.5e11::float8", "0"),
+        (Kind.FLOAT, "123456789012.5::float8", "General"),
+        (Kind.FLOAT, "1e15::float8", "General"),
+        (Kind.FLOAT, "2e11::float4", "0"),
+    ],
+)
+def test_numbers_of_12_to_15_digits_show_all_of_them(kind: Kind, expression: str, style: str) -> None:
+    assert style_of(kind, expression) == style
+
+
+def test_a_decimal_column_without_places_shows_whole_numbers() -> None:
+    fields = [Field(name="n", label="N", kind=Kind.DECIMAL, max_digits=15, decimal_places=0)]
+    data = render("xlsx", fields, "SELECT 123456789012345::numeric(15, 0), 1")
+
+    sheet = openpyxl.load_workbook(io.BytesIO(data)).active
+
+    assert (sheet["A2"].value, sheet["A2"].number_format) == (123_456_789_012_345, "0")
+    assert sheet.column_dimensions["A"].width == 18
 
 
 # Days and times

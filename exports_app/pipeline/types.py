@@ -181,6 +181,8 @@ class Format:
     max_columns: int | None = None
     sheet_rows: int | None = None
     """Rows of one sheet at most; more go on in further ones."""
+    cell_units: int | None = None
+    """UTF-16 units of one cell at most."""
     labelled: bool = False
     """Whether labels head its columns, as people read them; others have the names, for programs."""
     guards_formulas: bool = False

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from openpyxl.utils import get_column_letter
+
 from exports_app.pipeline import errors
 from exports_app.pipeline.formats.xlsx_cells import Form, python_cell, python_forms, sql_cell, sql_forms
 from exports_app.pipeline.formats.xlsx_parts import (
@@ -23,7 +25,7 @@ from exports_app.pipeline.formats.xlsx_parts import (
     sheet_title,
     style_numbers,
 )
-from exports_app.pipeline.formats.xlsx_rows import MAX_CELL_UNITS, SheetRows, escaped, lines_of
+from exports_app.pipeline.formats.xlsx_rows import MAX_CELL_UNITS, SheetRows, text_cell
 from exports_app.pipeline.formats.xlsx_zip import ZipStream
 from exports_app.pipeline.types import Chunk, Field, Format, Options, RowRenderer, Sheet, SqlRows
 
@@ -102,7 +104,7 @@ class XlsxEncoder:
 
     def write(self, chunk: Chunk) -> bytes:
         pieces = [self._turn_to(chunk.sheet)]
-        lines = lines_of(chunk.data) if chunk.rows else []
+        lines = self._rows.lines(chunk.data) if chunk.rows else []
         while lines:
             if not self._left():
                 pieces += [self._end_sheet(), self._begin_sheet(chunk.sheet)]
@@ -180,8 +182,8 @@ def _header(fields: Sequence[Field], style: int) -> bytes:
     for field in fields:
         if len(field.label.encode("utf-16-le")) > 2 * MAX_CELL_UNITS:
             raise errors.FormatLimit(f"The header “{field.label[:30]}…” is longer than a cell of an XLSX file can be.")
-    cell = b'<c s="%d" t="inlineStr"><is><t xml:space="preserve">%b</t></is></c>'
-    return b'<row r="1">' + b"".join([cell % (style, escaped(field.label)) for field in fields]) + b"</row>"
+    cells = [text_cell(b"%b1" % get_column_letter(n).encode(), style, each.label) for n, each in enumerate(fields, 1)]
+    return b'<row r="1">' + b"".join(cells) + b"</row>"
 
 
 FORMAT = Format(
@@ -196,5 +198,6 @@ FORMAT = Format(
     sheets=True,
     max_columns=MAX_COLUMNS,
     sheet_rows=MAX_ROWS - 1,
+    cell_units=MAX_CELL_UNITS,
     options=frozenset({"choice_labels", "date_format", "decimal_separator", "locale", "timezone", "truncate_cells"}),
 )

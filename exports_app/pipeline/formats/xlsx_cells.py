@@ -11,7 +11,7 @@ readers round to milliseconds, so a fraction past .999 s is cut to .999: no read
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -30,6 +30,8 @@ GROUP = 31
 """Columns whose forms fit into one bigint, two bits each."""
 MAX_DIGITS = 15
 """Digits that Excel keeps of a number ("Excel specifications and limits")."""
+MAX_GENERAL = 99_999_999_999
+"""The largest number that Excel shows with all its digits where a cell has no style; from there on 1E+11."""
 MAX_SCALE = 40
 """Decimals up to which PostgreSQL counts digits by comparison; few numbers have more."""
 FIRST_DAY, LAST_DAY = date(1900, 3, 1), date(9999, 12, 31)
@@ -51,8 +53,9 @@ class Form(IntEnum):
     NULL = 1
     TEXT = 2
     """What its kind cannot hold in Excel, in its text form."""
-    FRACTION = 3
-    """A time that is not a whole second: shown with milliseconds."""
+    DETAILED = 3
+    """What the plain style would not show whole: a time that is not a whole second, a number with more than eleven
+    digits before its point. Text that not all readers would see whole, or (empty) tell from NULL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +72,12 @@ PythonCell = Callable[[Any], tuple[Form, str]]
 
 def sql_cell(field: Field, column: str, options: Options) -> SqlCell:
     """How PostgreSQL says the cell."""
-    make = _SQL_CELLS.get(shown_kind(field, options))
+    kind = shown_kind(field, options)
+    make = _SQL_CELLS.get(kind)
     if make is None:
-        return SqlCell(sql_text(field, column, options), ((f"{column} IS NULL", Form.NULL),))
+        null, empty = f"{column} IS NULL", _EMPTY.get(kind)
+        forms = ((null, Form.NULL), (empty.format(column), Form.DETAILED)) if empty else ((null, Form.NULL),)
+        return SqlCell(sql_text(field, column, options), forms)
     if field.naive:
         options = replace(options, timezone=None)  # the clock as it is, which UTC's is too
     return make(column, sql_text(field, column, _plain(options)), options)
@@ -88,8 +94,7 @@ def python_cell(field: Field, options: Options) -> PythonCell:
     """What ``sql_cell`` does, in Python."""
     make = _PYTHON_CELLS.get(shown_kind(field, options))
     if make is None:
-        text = python_text(field, options)
-        return lambda value: (Form.VALUE, text(value))
+        return _python_text(python_text(field, options))
     return make(python_text(field, _plain(options)), options)
 
 
@@ -105,6 +110,14 @@ def forms_of(text: str, columns: int) -> list[int]:
     return [numbers[place // GROUP] >> 2 * (place % GROUP) & 3 for place in range(columns)]
 
 
+def with_form(text: str, places: Iterable[int], form: Form) -> str:
+    """The forms of a row, where those at ``places`` (from 0) were values and are ``form``."""
+    numbers = [int(group) for group in text.split(",")]
+    for place in places:
+        numbers[place // GROUP] |= form << 2 * (place % GROUP)
+    return ",".join(map(str, numbers))
+
+
 def _digit(forms: Sequence[tuple[str, Form]], place: int) -> str:
     cases = " ".join([f"WHEN {condition} THEN {form << 2 * place}::bigint" for condition, form in forms])
     return f"CASE {cases} ELSE 0 END"
@@ -117,14 +130,18 @@ def _plain(options: Options) -> Options:
 
 # In SQL: column, its text form, options
 
+_EMPTY = {Kind.TEXT: "{}::text = ''", Kind.CHOICE: "{}::text = ''", Kind.BINARY: "octet_length({}) = 0"}
+"""Whether the text is empty, of the kinds that can be."""
+
 
 def _sql_integer(column: str, text: str, options: Options) -> SqlCell:
     largest = 10**MAX_DIGITS - 1
     return SqlCell(
         text,
         (
-            (f"{column} BETWEEN {-largest} AND {largest}", Form.VALUE),
+            (f"{column} BETWEEN {-MAX_GENERAL} AND {MAX_GENERAL}", Form.VALUE),
             (f"{column} IS NULL", Form.NULL),
+            (f"{column} BETWEEN {-largest} AND {largest}", Form.DETAILED),
             ("true", Form.TEXT),
         ),
     )
@@ -136,17 +153,19 @@ def _sql_decimal(column: str, text: str, options: Options) -> SqlCell:
     # A number of so many decimals has at most fifteen digits below this: no text has to be made to count them.
     bounds = ", ".join([f"1e{MAX_DIGITS - scale}" for scale in range(MAX_SCALE + 1)])
     digits = f"ltrim(translate(trim_scale({number})::text, '-.', ''), '0')"
+    fits = f"abs({number}) < ('{{{bounds}}}'::numeric[])[{decimals} + 1]"
     forms = (
         (f"{number} BETWEEN -999999999 AND 999999999 AND {decimals} <= 6", Form.VALUE),  # nearly all are
         (f"{column} IS NULL", Form.NULL),
-        (f"abs({number}) < ('{{{bounds}}}'::numeric[])[{decimals} + 1]", Form.VALUE),
+        (f"{fits} AND abs({number}) <= {MAX_GENERAL}", Form.VALUE),
+        (fits, Form.DETAILED),
         (f"{decimals} > {MAX_SCALE} AND octet_length({digits}) <= {MAX_DIGITS}", Form.VALUE),
         ("true", Form.TEXT),
     )
     shown = locale.sql_number(text, options)
     if shown == text:
         return SqlCell(text, forms)
-    typed = " OR ".join([f"({condition})" for condition, form in forms if form is Form.VALUE])
+    typed = " OR ".join([f"({condition})" for condition, form in forms if form in (Form.VALUE, Form.DETAILED)])
     return SqlCell(f"CASE WHEN {typed} THEN ({text})::text ELSE {shown} END", forms)
 
 
@@ -154,8 +173,10 @@ def _sql_float(column: str, text: str, options: Options) -> SqlCell:
     return SqlCell(
         text,
         (
-            (f"abs({column}::float8) < 'Infinity'", Form.VALUE),  # NaN sorts above everything
+            (f"abs({column}::float8) <= {MAX_GENERAL}", Form.VALUE),
             (f"{column} IS NULL", Form.NULL),
+            (f"abs({column}::float8) < 1e{MAX_DIGITS} AND {column} = trunc({column}::float8)", Form.DETAILED),
+            (f"abs({column}::float8) < 'Infinity'", Form.VALUE),  # NaN sorts above everything
             ("true", Form.TEXT),
         ),
     )
@@ -191,7 +212,7 @@ def _sql_datetime(column: str, text: str, options: Options) -> SqlCell:
             (f"NOT ({known})", Form.TEXT),
             (whole, Form.VALUE),
             (f"{column} IS NULL", Form.NULL),
-            ("true", Form.FRACTION),
+            ("true", Form.DETAILED),
         ),
     )
 
@@ -207,7 +228,7 @@ def _sql_time(column: str, text: str, options: Options) -> SqlCell:
             (midnight, Form.TEXT),
             (f"{clock}::time(0) = {clock}", Form.VALUE),
             (f"{column} IS NULL", Form.NULL),
-            ("true", Form.FRACTION),
+            ("true", Form.DETAILED),
         ),
     )
 
@@ -223,7 +244,7 @@ def _sql_duration(column: str, text: str, options: Options) -> SqlCell:
             (f"NOT ({known})", Form.TEXT),
             (f"{column} IS NULL", Form.NULL),
             (f"{seconds} = trunc({seconds})", Form.VALUE),
-            ("true", Form.FRACTION),
+            ("true", Form.DETAILED),
         ),
     )
 
@@ -245,8 +266,20 @@ _SQL_CELLS: dict[Kind, Callable[[str, str, Options], SqlCell]] = {
 TextForm = Callable[[Any], str]
 
 
+def _python_text(text: TextForm) -> PythonCell:
+    def cell(value: Any) -> tuple[Form, str]:
+        shown = text(value)
+        return (Form.VALUE if shown else Form.DETAILED), shown
+
+    return cell
+
+
 def _python_integer(text: TextForm, options: Options) -> PythonCell:
-    return lambda value: (Form.VALUE if abs(int(value)) < 10**MAX_DIGITS else Form.TEXT, text(value))
+    def cell(value: Any) -> tuple[Form, str]:
+        fits = abs(int(value)) < 10**MAX_DIGITS
+        return _number_form(value) if fits else Form.TEXT, text(value)
+
+    return cell
 
 
 def _python_decimal(text: TextForm, options: Options) -> PythonCell:
@@ -257,13 +290,19 @@ def _python_decimal(text: TextForm, options: Options) -> PythonCell:
         plain = text(number)
         digits = plain.rstrip("0") if "." in plain else plain
         fits = number.is_finite() and len(digits.replace("-", "").replace(".", "").lstrip("0")) <= MAX_DIGITS
-        return (Form.VALUE, plain) if fits else (Form.TEXT, shown(number))
+        return (_number_form(number), plain) if fits else (Form.TEXT, shown(number))
 
     return cell
 
 
 def _python_float(text: TextForm, options: Options) -> PythonCell:
-    return lambda value: (Form.VALUE if abs(value) < float("inf") else Form.TEXT, text(value))
+    def cell(value: float) -> tuple[Form, str]:
+        if not abs(value) < float("inf"):
+            return Form.TEXT, text(value)
+        long = abs(value) < 10**MAX_DIGITS and float(value).is_integer()
+        return _number_form(value) if long else Form.VALUE, text(value)
+
+    return cell
 
 
 def _python_boolean(text: TextForm, options: Options) -> PythonCell:
@@ -308,7 +347,7 @@ def _python_duration(text: TextForm, options: Options) -> PythonCell:
     def cell(value: timedelta) -> tuple[Form, str]:
         if not -MAX_DURATION < value < MAX_DURATION:
             return Form.TEXT, text(value)
-        form = Form.FRACTION if value.microseconds else Form.VALUE
+        form = Form.DETAILED if value.microseconds else Form.VALUE
         return form, float_text(value // MICROSECOND / 1_000_000 / DAY_SECONDS)
 
     return cell
@@ -318,8 +357,12 @@ def _cut(at: datetime) -> datetime:
     return at.replace(microsecond=min(at.microsecond, LAST_FRACTION))
 
 
+def _number_form(value: Any) -> Form:
+    return Form.VALUE if abs(value) <= MAX_GENERAL else Form.DETAILED
+
+
 def _seconds_form(value: datetime | time) -> Form:
-    return Form.FRACTION if value.microsecond else Form.VALUE
+    return Form.DETAILED if value.microsecond else Form.VALUE
 
 
 _PYTHON_CELLS: dict[Kind, Callable[[TextForm, Options], PythonCell]] = {

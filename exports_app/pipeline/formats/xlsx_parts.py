@@ -27,9 +27,9 @@ RESERVED_TITLE = "history"
 DEFAULT_TITLE = "Export"
 
 WIDTHS = {
-    Kind.INTEGER: 12,
-    Kind.FLOAT: 14,
-    Kind.DECIMAL: 14,
+    Kind.INTEGER: 17,
+    Kind.FLOAT: 17,
+    Kind.DECIMAL: 18,
     Kind.BOOLEAN: 9,
     Kind.DATE: 12,
     Kind.DATETIME: 20,
@@ -39,8 +39,9 @@ WIDTHS = {
     Kind.JSON: 40,
     Kind.BINARY: 40,
 }
-"""Width of a column in characters, by what it holds."""
+"""Width of a column in characters, by what it holds; numbers of 15 digits would be ``####`` where they do not fit."""
 TEXT_WIDTH = 24
+MIN_DECIMAL_WIDTH = 14
 MAX_LABEL_WIDTH = 50
 FILTER_BUTTON = 3  # characters that the button hides of a header
 
@@ -65,6 +66,8 @@ class Style(StrEnum):
     """How a cell is shown; names a cell format of the workbook."""
 
     HEADER = "header"
+    LONG = "long"
+    LONG_DECIMAL = "long_decimal"
     DATE = "date"
     DATETIME = "datetime"
     DATETIME_FRACTION = "datetime_fraction"
@@ -82,6 +85,8 @@ def number_formats(options: Options) -> dict[Style, str]:
     """
     day, clock = _day_format(options), "hh:mm:ss"
     return {
+        Style.LONG: "0",
+        Style.LONG_DECIMAL: "0.0##",
         Style.DATE: day,
         Style.DATETIME: f"{day} {clock}",
         Style.DATETIME_FRACTION: f"{day} {clock}.000",
@@ -170,7 +175,11 @@ def _shortened(text: str, units: int) -> str:
 
 def _width(field: Field, options: Options) -> int:
     label = min(len(field.label), MAX_LABEL_WIDTH) + FILTER_BUTTON
-    return max(label, WIDTHS.get(shown_kind(field, options), TEXT_WIDTH))
+    kind = shown_kind(field, options)
+    wanted = WIDTHS.get(kind, TEXT_WIDTH)
+    if kind is Kind.DECIMAL and field.max_digits is not None:
+        wanted = min(wanted, max(MIN_DECIMAL_WIDTH, field.max_digits + 3))  # its sign, its point, and some air
+    return max(label, wanted)
 
 
 def _workbook() -> Any:
