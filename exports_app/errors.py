@@ -119,6 +119,13 @@ class FormatLimit(ExportError):
     status = 422
 
 
+class BadQuery(ExportError):
+    """The database refused the query behind this data. An operator has to mend it."""
+
+    code = "bad_query"
+    status = 422
+
+
 class Throttled(ExportError):
     """Too many exports at once."""
 

@@ -361,8 +361,8 @@ def expire(job: ExportJob) -> bool:
 
 
 def queue_for(estimated_rows: int | None) -> Queue:
-    """Small exports never wait behind large ones."""
-    large = estimated_rows is not None and estimated_rows > conf.settings.STREAM_MAX_ROWS
+    """Small exports never wait behind large ones, nor behind those of which nobody knows (None)."""
+    large = estimated_rows is None or estimated_rows > conf.settings.STREAM_MAX_ROWS
     return Queue.LARGE if large else Queue.SMALL
 
 

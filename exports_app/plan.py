@@ -9,9 +9,9 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from django.db import models
+from django.db import DEFAULT_DB_ALIAS, models
 
-from exports_app import conf, errors
+from exports_app import conf, errors, questions
 from exports_app.connections import connect_source
 from exports_app.pipeline import formats, loop
 from exports_app.pipeline.errors import DatabaseBusy
@@ -36,6 +36,7 @@ from exports_app.pipeline.types import (
     StoredPart,
 )
 from exports_app.resources.base import Resource, User
+from exports_app.resources.databases import beside, steady
 from exports_app.resources.filters import check
 from exports_app.resources.queries import Selected, compile_query, select_rows
 from exports_app.validation import (
@@ -75,6 +76,8 @@ class Table:
     fields: list[Field]
     query: Query | None
     """None: the rows come from ``Resource.iter_rows``."""
+    database: str = DEFAULT_DB_ALIAS
+    """Alias in ``DATABASES`` of the query."""
 
     def open(
         self,
@@ -85,16 +88,18 @@ class Table:
         last: Cursor | None = None,
         snapshot: str | None = None,
         chunk_rows: int | None = None,
+        lock_timeout: float | None = None,
     ) -> SqlSource | RowSource:
         """Begin to read, on a connection of its own; the caller closes the source.
 
         ``chunk_rows``: of the first chunk; the others are adapted to their size. None: ``EXPORTS_CHUNK_ROWS``.
-        Raises ``DatabaseUnavailable`` where there is none to be had.
+        Raises ``DatabaseUnavailable`` where there is none to be had, ``DatabaseBusy`` where somebody holds a table
+        for longer than ``lock_timeout`` seconds.
         """
         if self.query is None:
             return self._open_rows(format_, options, after)
         with wire.database_errors():
-            connection = connect_source()
+            connection = connect_source(self.database)
         try:
             return SqlSource(
                 connection,
@@ -105,7 +110,8 @@ class Table:
                 chunk_rows=chunk_rows or conf.settings.CHUNK_ROWS,
                 statement_timeout=conf.settings.STATEMENT_TIMEOUT,
                 snapshot=snapshot,
-                connect=connect_source,
+                connect=partial(connect_source, self.database),
+                lock_timeout=lock_timeout,
             )
         except BaseException:
             connection.close()
@@ -114,14 +120,24 @@ class Table:
     def peek(self, format_: Format, options: Options, *, rows: int, timeout: float) -> Chunk | None:
         """The first rows as the format has them; None: there are none.
 
-        Raises ``DatabaseBusy`` where a statement would take more than ``timeout`` seconds, ``DatabaseUnavailable``.
+        Raises ``DatabaseBusy`` where a statement would take more than ``timeout`` seconds, somebody holds the table or
+        other requests ask too much, ``DatabaseUnavailable``.
         """
         if self.query is None:
             with closing(self._open_rows(format_, options, None)) as made:
                 return made.read(rows)
-        with wire.database_errors(), closing(connect_source()) as connection:
-            sql = format_.sql(self.fields, options)
-            return SqlSource(connection, self.query, sql, statement_timeout=timeout, bounded=False).read(rows)
+        with wire.database_errors(), questions.ask(self.database, own=True) as connection:
+            source = SqlSource(
+                connection,
+                self.query,
+                format_.sql(self.fields, options),
+                statement_timeout=timeout,
+                lock_timeout=questions.LOCK_SECONDS,
+                bounded=False,
+            )
+            chunk = source.read(rows)
+            source.release()
+            return chunk
 
     def count(self, after: Cursor | None, upto: Cursor | None) -> int:
         """Rows behind the key ``after``, up to ``upto``. Raises ``Uncounted``, ``DatabaseUnavailable``."""
@@ -130,7 +146,7 @@ class Table:
         nothing = SqlRows(expressions=(), copy_options="", delimiter=b"", joint=b"", end=b"")
         seconds = conf.settings.STATEMENT_TIMEOUT
         try:
-            with wire.database_errors(), closing(connect_source()) as connection:
+            with wire.database_errors(), closing(connect_source(self.database)) as connection:
                 source = SqlSource(connection, self.query, nothing, statement_timeout=seconds, bounded=False)
                 (rows,) = source.ask(*source.question.between(after, upto), seconds)
                 return int(rows)
@@ -172,13 +188,24 @@ class Plan:
         return self.tables[0].query
 
     def open_source(
-        self, *, after: Cursor | None = None, last: Cursor | None = None, chunk_rows: int | None = None
+        self,
+        *,
+        after: Cursor | None = None,
+        last: Cursor | None = None,
+        chunk_rows: int | None = None,
+        lock_timeout: float | None = None,
     ) -> SqlSource | RowSource | ChainSource:
-        """Begin a snapshot on a connection of its own; the caller closes the source."""
-        if len(self.tables) == 1:
-            return self.tables[0].open(self.format, self.options, after=after, last=last, chunk_rows=chunk_rows)
-        openers = [partial(table.open, self.format, self.options, chunk_rows=chunk_rows) for table in self.tables]
-        return ChainSource(openers, after=after, last=last)
+        """Begin a snapshot on a connection of its own, one in each database; the caller closes the source.
+
+        Raises what ``Table.open`` raises.
+        """
+        openers = [
+            partial(table.open, self.format, self.options, chunk_rows=chunk_rows, lock_timeout=lock_timeout)
+            for table in self.tables
+        ]
+        if len(openers) == 1:
+            return openers[0](after=after, last=last)
+        return ChainSource(openers, [table.database for table in self.tables], after=after, last=last)
 
     def encoder(self, state: Mapping[str, Any] | None = None) -> Encoder:
         """A new container, or one that goes on behind the part that ``state`` was recorded with."""
@@ -259,7 +286,7 @@ def make_plan(request: Request, user: User, moment: datetime | None = None) -> P
     if resource.is_python():
         tables = [_python_table(resource, request, selected)]
     else:
-        rows = select_rows(resource, user, filters=request.filters, ids=request.ids)
+        rows = steady(select_rows(resource, user, filters=request.filters, ids=request.ids))
         related = choose_sheets(resource, format_, request.sheets)
         if related and request.limit is not None:
             rows = rows.filter(pk__in=rows.order_by(*resource.key_paths()).values("pk")[: request.limit])
@@ -283,14 +310,16 @@ def _table(
     resource: Resource, user: User, rows: models.QuerySet[Any, Any], selected: Sequence[Selected], title: str = ""
 ) -> Table:
     whole = resource.get_queryset(user)
-    query, columns = compile_query(resource, rows, selected, whole=whole)
-    return Table(resource=resource, title=title or resource.get_title(), fields=columns, query=query)
+    rows = steady(rows)
+    query, columns = compile_query(resource, rows, selected, whole=whole.using(rows.db))
+    return Table(resource=resource, title=title or resource.get_title(), fields=columns, query=query, database=rows.db)
 
 
 def _related(resource: Resource, user: User, main: models.QuerySet[Any, Any], via: str | None, title: str) -> Table:
     """A further table: its own columns and rows, narrowed to those that belong to a main row."""
     rows = resource.get_queryset(user)
     if via is not None and resource.model is not None:
+        rows = beside(rows, main)
         belonging = resource.model._default_manager.filter(**{f"{via}__in": main.order_by().values("pk")})
         rows = rows.filter(pk__in=belonging.order_by().values("pk"))
     return _table(resource, user, rows, select_columns(resource, user, None), title)

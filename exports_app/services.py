@@ -329,7 +329,7 @@ def file_ttl(plan: Plan) -> int:
 def _estimate(plan: Plan) -> Estimate:
     estimate = estimate_rows(plan)
     maximum = plan.resource.max_rows
-    if maximum is not None and estimate.exact and estimate.rows > maximum:
+    if maximum is not None and estimate.exact and estimate.rows is not None and estimate.rows > maximum:
         raise errors.TooManyRows.of(estimate.rows, maximum)
     return estimate
 

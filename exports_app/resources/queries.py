@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.core.exceptions import FieldDoesNotExist, ImproperlyConfigured
-from django.db import DEFAULT_DB_ALIAS, connection, models
+from django.db import models
 from django.db.models.constants import LOOKUP_SEP
 from django.db.models.expressions import Col, ExpressionWrapper
 from django.db.models.functions import Cast
 from django.db.models.sql.datastructures import Join
 
 from exports_app import errors
+from exports_app.connections import require_postgresql
 from exports_app.pipeline.sources.sql import Query
 from exports_app.pipeline.types import Field
 from exports_app.resources import statements
@@ -61,6 +62,7 @@ def compile_query(
 
     ``whole``: the rows before filters chose among them, which is what window functions see; None: ``queryset``.
     """
+    require_postgresql(queryset.db)
     computed = {each.column.path: each.column.expression for each in selected if each.column.is_computed}
     paths = [each.column.path for each in selected]
     keys = resource.key_paths()
@@ -165,9 +167,8 @@ def _compile(
     if computed:
         rows = rows.annotate(**computed)
     # elide_empty=False: a queryset that can match nothing is still a query, with columns and no rows.
-    compiler = rows.values_list(*names).query.get_compiler(DEFAULT_DB_ALIAS, elide_empty=False)
-    statement, parameters = compiler.as_sql()
-    text = connection.ops.compose_sql(statement, parameters)  # type: ignore[attr-defined]  # PostgreSQL's
+    compiler = rows.values_list(*names).query.get_compiler(queryset.db, elide_empty=False)
+    text = statements.literal(queryset.db, *compiler.as_sql())
     return text, dict(zip(names, [expression for expression, *_ in compiler.select], strict=True))
 
 

@@ -6,21 +6,21 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
-from django.db import DEFAULT_DB_ALIAS, connection, models
+from django.db import DEFAULT_DB_ALIAS, connections, models
 from django.db.models.expressions import ColPairs
 from django.db.models.sql.datastructures import Join
 
 
 def rows_text(queryset: models.QuerySet[Any, Any]) -> str:
     """SQL of the rows as they are: counting its rows gives ``len(list(queryset))``."""
-    return _literal(*_plainest(queryset).as_sql())
+    return literal(queryset.db, *_plainest(queryset).as_sql())
 
 
 def keys_text(queryset: models.QuerySet[Any, Any], keys: Sequence[str]) -> str:
     """SQL of the same rows with the columns of ``keys`` alone, in that order."""
     names = list(dict.fromkeys(keys))
     compiler = _plainest(queryset)
-    statement = _literal(*compiler.as_sql())
+    statement = literal(queryset.db, *compiler.as_sql())
     found = _positions(compiler)
     if not is_open(queryset) and set(names) <= found.keys():
         return pick(statement, [found[key] for key in keys], _width(compiler))
@@ -28,7 +28,7 @@ def keys_text(queryset: models.QuerySet[Any, Any], keys: Sequence[str]) -> str:
         missing = next(name for name in names if name not in found)
         raise ImproperlyConfigured(f"The key {missing!r} is no column of the rows that get_queryset returns.")
     rows = queryset if depends_on_order(queryset) else queryset.order_by()
-    text = _literal(*_compiler(rows.values_list(*names).query).as_sql())
+    text = literal(queryset.db, *_compiler(rows.values_list(*names).query, queryset.db).as_sql())
     return text if len(names) == len(keys) else pick(text, [names.index(key) for key in keys], len(names))
 
 
@@ -95,16 +95,17 @@ def _plainest(queryset: models.QuerySet[Any, Any]) -> Any:
         query.set_values(("pk",))
     if not depends_on_order(queryset):
         query.clear_ordering(force=True)
-    return _compiler(query)
+    return _compiler(query, queryset.db)
 
 
-def _compiler(query: Any) -> Any:
+def _compiler(query: Any, alias: str = DEFAULT_DB_ALIAS) -> Any:
     # elide_empty=False: a queryset that can match nothing is still a query, with columns and no rows.
-    return query.get_compiler(DEFAULT_DB_ALIAS, elide_empty=False)
+    return query.get_compiler(alias, elide_empty=False)
 
 
-def _literal(statement: str, parameters: Sequence[Any]) -> str:
-    return str(connection.ops.compose_sql(statement, parameters))  # type: ignore[attr-defined]  # PostgreSQL's
+def literal(alias: str, statement: str, parameters: Sequence[Any]) -> str:
+    """A statement for this database with its parameters in place, right in any of its sessions."""
+    return str(connections[alias].ops.compose_sql(statement, parameters))  # type: ignore[attr-defined]  # PostgreSQL's
 
 
 def _positions(compiler: Any) -> dict[str, int]:
