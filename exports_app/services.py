@@ -100,6 +100,15 @@ def accept(user: Any, order: Order, **begun: Any) -> tuple[ExportJob, bool]:
     return job, True
 
 
+def leave_to_workers(job: ExportJob, order: Order) -> None:
+    """Have a download that has sent nothing become the job that its request would have been. Raises ``LeaseLost``."""
+    with transaction.atomic():
+        expires = timezone.now() + timedelta(seconds=file_ttl(order.plan))
+        lifecycle.leave_to_workers(job, notify=order.extras.notify or {}, expires_at=expires)
+        transaction.on_commit(lambda: _announce(job), robust=True)
+    job.refresh_from_db()
+
+
 def cancel_export(job: ExportJob) -> None:
     """Stop a queued or running export. Raises ``errors.Conflict`` where it has ended."""
     if not lifecycle.cancel(job.pk):
