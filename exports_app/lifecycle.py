@@ -293,9 +293,7 @@ _AFRESH: dict[str, Any] = _UNREAD | {
     "rows_done": 0,
     "bytes_done": 0,
     "rows_per_second": None,
-    "error_code": "",
-    "error_detail": "",
-    "error_trace": "",
+    **dict.fromkeys(("error_code", "error_detail", "error_trace"), ""),
 }
 
 
@@ -362,7 +360,7 @@ def expire(job: ExportJob) -> bool:
 
 
 def queue_for(estimated_rows: int | None) -> Queue:
-    """Small exports never wait behind large ones, nor behind those of which nobody knows (None)."""
+    """Small exports never wait behind large ones, nor behind those of which nobody knows."""
     return (
         Queue.SMALL if estimated_rows is not None and estimated_rows <= conf.settings.STREAM_MAX_ROWS else Queue.LARGE
     )
