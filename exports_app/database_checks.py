@@ -39,7 +39,7 @@ def check_databases(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[c
 
 def _replica_problems() -> Iterator[checks.CheckMessage]:
     """Never with the URL itself, which may have a password in it."""
-    urls = conf.settings.SOURCE_DATABASE_URLS
+    urls: Any = conf.settings.SOURCE_DATABASE_URLS
     if not isinstance(urls, Mapping):
         yield _replica_error("EXPORTS_SOURCE_DATABASE_URLS is no dict of aliases and URLs.")
         return

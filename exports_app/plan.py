@@ -132,7 +132,7 @@ class Table:
                 self.query,
                 format_.sql(self.fields, options),
                 statement_timeout=timeout,
-                lock_timeout=questions.LOCK_SECONDS,
+                lock_timeout=timeout / 2,
                 bounded=False,
             )
             chunk = source.read(rows)

@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
+import psycopg
 from django.utils import timezone
 
 from exports_app import errors
-from exports_app.estimates import Estimate, estimate_rows
+from exports_app.estimates import UNKNOWN, Estimate, estimate_rows
 from exports_app.models import ExportPerformance
 from exports_app.pipeline.errors import DatabaseBusy, DatabaseUnavailable, PipelineError
 from exports_app.pipeline.formats import get_format, reading
@@ -75,16 +76,18 @@ class _Sample:
 def forecast(plan: Plan) -> Forecast:
     """Look at the first rows and count the others. Raises ``errors.DatabaseAway``."""
     ends = time.monotonic() + FORECAST_SECONDS
-    sample, trouble = None, []
+    sample, trouble, estimate = None, [], None
     try:
         sample = _sample(plan)
-    except DatabaseBusy:
+    except DatabaseBusy as busy:
         trouble = [NO_PREVIEW]
+        if not isinstance(busy.__cause__, psycopg.errors.QueryCanceled):
+            estimate = UNKNOWN  # somebody holds the table, or others ask too much: a count would wait as well
     except DatabaseUnavailable as error:
         raise errors.DatabaseAway() from error
     except PipelineError as error:
         trouble = [str(error)]  # the export would end with it too
-    estimate = estimate_rows(plan, seconds=ends - time.monotonic())
+    estimate = estimate or estimate_rows(plan, seconds=ends - time.monotonic())
     if estimate.rows is None:
         trouble.append(NO_ROWS)
     preview = sample.preview if sample else None
