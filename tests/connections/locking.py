@@ -14,8 +14,6 @@ import psycopg
 import requests
 from django.db import connection
 
-from tests.web_server import WebServer
-
 
 @contextmanager
 def held(table: str = "samples_customer") -> Iterator[None]:
@@ -36,8 +34,8 @@ class Told:
 class Client:
     """Somebody's calls to a server, each with the time that it took."""
 
-    def __init__(self, server: WebServer, headers: dict[str, str]) -> None:
-        self._server, self._headers = server, headers
+    def __init__(self, url: str, headers: dict[str, str]) -> None:
+        self._url, self._headers = url, headers
 
     def get(self, path: str) -> Told:
         return self._call("GET", path, None)
@@ -47,7 +45,7 @@ class Client:
 
     def _call(self, method: str, path: str, body: Any) -> Told:
         began = time.monotonic()
-        answer = requests.request(method, self._server.url + path, json=body, headers=self._headers, timeout=60)
+        answer = requests.request(method, self._url + path, json=body, headers=self._headers, timeout=60)
         is_json = answer.headers.get("Content-Type", "").startswith("application/json")
         return Told(answer.status_code, answer.json() if is_json else answer.text, time.monotonic() - began)
 
@@ -68,10 +66,7 @@ def at_once(calls: Sequence[Callable[[], Told]]) -> list[Told]:
 
 
 def sessions() -> dict[str, int]:
-    """How many connections the server has to the tests' database, by the name that each gave; none of the test's own.
-
-    A server is started with ``application_name`` in its URL, so that they can be told.
-    """
+    """How many connections there are to the tests' database, by their names; those without one are the tests' own."""
     with psycopg.connect(os.environ["DATABASE_URL"]) as observer:
         found = observer.execute(
             "SELECT application_name, count(*) FROM pg_stat_activity WHERE datname = %s GROUP BY 1",

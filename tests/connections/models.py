@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
 from django.db import models
 
 
 class Order(models.Model):
     name = models.TextField()
+
+    objects: ClassVar[models.Manager[Any]] = models.Manager()
 
     class Meta:
         app_label = "connections"
@@ -18,6 +22,8 @@ class Line(models.Model):
     order = models.ForeignKey(Order, models.DO_NOTHING, related_name="lines")
     article = models.TextField()
 
+    objects: ClassVar[models.Manager[Any]] = models.Manager()
+
     class Meta:
         app_label = "connections"
         managed = False
@@ -27,6 +33,8 @@ class Line(models.Model):
 class Thing(models.Model):
     data = models.JSONField(null=True)
     raw = models.BinaryField(null=True)
+
+    objects: ClassVar[models.Manager[Any]] = models.Manager()
 
     class Meta:
         app_label = "connections"
