@@ -14,6 +14,6 @@ class ExportsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from exports_app import checks  # noqa: F401 - registers the system checks
+        from exports_app import checks, database_checks  # noqa: F401 - register the system checks
 
         autodiscover_modules("exports")

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 from django.conf import settings as django_settings
@@ -55,7 +57,9 @@ class ExportsSettings:
     STORAGE: str = "exports"
     """Name in ``STORAGES`` of the storage that holds the files."""
     SOURCE_DATABASE_URL: str = ""
-    """Where rows are read from, for example a replica; empty: the default database."""
+    """Where rows of the default database are read from, for example a replica; empty: there."""
+    SOURCE_DATABASE_URLS: Mapping[str, str] = MappingProxyType({})
+    """The same for any alias of ``DATABASES``."""
     S3_PUBLIC_ENDPOINT_URL: str = ""
     """Host that browsers reach the bucket by; empty: the storage's own endpoint."""
     MAX_ACTIVE: int = 5

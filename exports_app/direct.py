@@ -22,7 +22,7 @@ from typing import Any, BinaryIO, cast
 from django.db import InterfaceError, OperationalError, connections, transaction
 from isal import isal_zlib
 
-from exports_app import conf, downloads, errors, lifecycle, live, metrics, performance, services
+from exports_app import conf, downloads, errors, lifecycle, live, metrics, performance, questions, services
 from exports_app.choices import Strategy
 from exports_app.lifecycle import LeaseLost
 from exports_app.logs import log
@@ -31,10 +31,14 @@ from exports_app.pipeline import errors as pipeline_errors
 from exports_app.pipeline.errors import PipelineError
 from exports_app.pipeline.sinks.pipe import SEND_SECONDS, PipeSink, ReaderGone, ReaderStalled
 from exports_app.pipeline.sinks.stream import StreamSink
+from exports_app.pipeline.sources.chain import ChainSource
 from exports_app.pipeline.sources.counting import RowCounter
+from exports_app.pipeline.sources.finished import FinishedSource
+from exports_app.pipeline.sources.rows import RowSource
+from exports_app.pipeline.sources.sql import SqlSource
 from exports_app.pipeline.types import Progress, Sink
 from exports_app.pipeline.waiting import while_waiting
-from exports_app.plan import Plan, Request, counts, unverified
+from exports_app.plan import Request, counts, unverified
 from exports_app.progress import Rate
 
 MAX_STREAMS = 16
@@ -72,7 +76,7 @@ Answer = Download | tuple[ExportJob, bool]
 def request_download(
     user: Any, request: Request, extras: services.Extras, *, address: str = "", streams: bool = True
 ) -> Answer:
-    """The file, or a job where it has too many rows for that.
+    """The file, or a job where it has too many rows for that, or somebody holds its tables.
 
     ``streams``: whether the answer can say that it broke off; otherwise all is built before it begins.
     Raises the errors of ``exports_app.errors``, also for what goes wrong before the first byte.
@@ -94,7 +98,10 @@ def build(user: Any, order: services.Order, address: str) -> Answer:
         return _not_again(job)
     spool = cast(BinaryIO, tempfile.SpooledTemporaryFile(SPOOL_BYTES))  # noqa: SIM115 - closed with the answer
     try:
-        progress = Making(job, order.plan, address).make(StreamSink(spool), prove=partial(_prove, spool))
+        progress = Making(job, order, address).make(StreamSink(spool), prove=partial(_prove, spool))
+    except LeftToWorkers:
+        spool.close()
+        return job, True
     except BaseException:
         spool.close()
         raise
@@ -126,22 +133,31 @@ def _stream(user: Any, order: services.Order, address: str) -> Answer:
         if not new:
             return _not_again(job)
         pipe = PipeSink(send_seconds=SEND_SECONDS)
-        stream = _Stream(pipe, job, order.plan, address)
+        stream = _Stream(pipe, job, order, address)
         stream.start()
         undo.pop_all()  # the thread gives its place back itself
     connections.close_all()  # while we wait, the thread may need its last free connection
-    if not pipe.wait_for_first() and stream.failure:
+    begun = pipe.wait_for_first()
+    if stream.is_left:
+        return job, True
+    if not begun and stream.failure:
         raise stream.failure
     return Download(job=job, content_type=order.plan.content_type, content=pipe)
+
+
+class LeftToWorkers(Exception):
+    """Nothing was sent, and the job is one in the background now: somebody holds a table that it reads."""
 
 
 class _Stream(threading.Thread):
     """Makes the file while its pieces are sent."""
 
-    def __init__(self, pipe: PipeSink, job: ExportJob, plan: Plan, address: str) -> None:
+    def __init__(self, pipe: PipeSink, job: ExportJob, order: services.Order, address: str) -> None:
         super().__init__(name=f"stream-{job.pk}", daemon=True)
         self.failure: errors.ExportError | None = None
-        self._pipe, self._making = pipe, Making(job, plan, address, is_wanted=self._is_wanted)
+        self.is_left = False
+        """Workers have the job."""
+        self._pipe, self._making = pipe, Making(job, order, address, is_wanted=self._is_wanted)
         self._context = contextvars.copy_context()  # the request's id, for the log
 
     def run(self) -> None:
@@ -159,6 +175,8 @@ class _Stream(threading.Thread):
             after.callback(connections.close_all)
             try:
                 self._making.make(self._pipe)
+            except LeftToWorkers:
+                self.is_left = True
             except errors.ExportError as failure:
                 self.failure = failure
 
@@ -167,10 +185,11 @@ class Making:
     """One file in the making, and what the job's row says about it."""
 
     def __init__(
-        self, job: ExportJob, plan: Plan, address: str, *, is_wanted: Callable[[], None] = lambda: None
+        self, job: ExportJob, order: services.Order, address: str, *, is_wanted: Callable[[], None] = lambda: None
     ) -> None:
         """``is_wanted`` raises ``ReaderGone`` where the file is no longer waited for."""
-        self.job, self.plan = job, plan
+        self.job, self.plan = job, order.plan
+        self._order = order
         self._is_wanted = is_wanted
         self.is_done = False
         """The file is whole, and on record as that."""
@@ -183,13 +202,18 @@ class Making:
         self._counter: RowCounter | None = None
 
     def make(self, sink: Sink, *, prove: Callable[[Progress], None] = lambda progress: None) -> Progress:
-        """Write the whole file and record how that ended. Raises the ``errors`` that the API answers with."""
+        """Write the whole file and record how that ended. Raises the ``errors`` that the API answers with.
+
+        Raises ``LeftToWorkers`` where the database cannot begin at once.
+        """
         log.info("export.job.started", **self.job.names(), strategy=self.job.strategy)
         try:
             with while_waiting(self._look), sink:
                 self._write(sink)
                 prove(self._progress)
                 self._complete()
+        except LeftToWorkers:
+            raise
         except LeaseLost as lost:
             log.info("export.job.left", **self.job.names())
             raise errors.Conflict("This export was cancelled.") from lost
@@ -209,7 +233,7 @@ class Making:
     def _write(self, sink: Sink) -> None:
         job, plan = self.job, self.plan
         with (
-            closing(plan.open_source(chunk_rows=min(FIRST_ROWS, conf.settings.CHUNK_ROWS))) as source,
+            closing(self._open()) as source,
             closing(plan.counter(source)) as self._counter,
         ):
             job.last_key = list(source.last) if source.last else None
@@ -220,6 +244,14 @@ class Making:
                     if self._progress.chunk_rows:
                         self._chunk_seconds.append(self._progress.chunk_seconds)
                     self._look()
+
+    def _open(self) -> SqlSource | FinishedSource | RowSource | ChainSource:
+        rows = min(FIRST_ROWS, conf.settings.CHUNK_ROWS)
+        try:
+            return self.plan.open_source(chunk_rows=rows, lock_timeout=questions.LOCK_SECONDS)
+        except pipeline_errors.DatabaseBusy as busy:
+            services.leave_to_workers(self.job, self._order)
+            raise LeftToWorkers from busy
 
     def _look(self) -> None:
         """Between two steps, and while nothing moves: whether to go on."""

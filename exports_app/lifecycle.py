@@ -222,6 +222,12 @@ def hand_on(job: ExportJob, reason: str) -> None:
         record_event(job.pk, EventKind.HANDED_ON, {"reason": reason})
 
 
+def leave_to_workers(job: ExportJob, **values: Any) -> None:
+    """Have a download that sent nothing become a job in the background, in a transaction. Raises ``LeaseLost``."""
+    _move(_owned(job), Status.RUNNING, Status.QUEUED, **_AFRESH, **values)
+    record_event(job.pk, EventKind.QUEUED, {})
+
+
 # People
 
 
@@ -274,7 +280,7 @@ _UNREAD: dict[str, Any] = {
     "sheet_rows": None,
 }
 """Of a job none of whose rows were read yet."""
-_AFRESH: dict[str, Any] = {
+_AFRESH: dict[str, Any] = _UNREAD | {
     "strategy": Strategy.BACKGROUND,  # nobody waits for the answer to a download any more
     "failures": 0,
     "crashes": 0,
@@ -287,14 +293,7 @@ _AFRESH: dict[str, Any] = {
     "rows_done": 0,
     "bytes_done": 0,
     "rows_per_second": None,
-    "warnings": [],
-    "snapshots": [],
-    "rows_counted": None,
-    "rows_verified": None,
-    "sheet_rows": None,
-    "error_code": "",
-    "error_detail": "",
-    "error_trace": "",
+    **dict.fromkeys(("error_code", "error_detail", "error_trace"), ""),
 }
 
 
@@ -361,9 +360,10 @@ def expire(job: ExportJob) -> bool:
 
 
 def queue_for(estimated_rows: int | None) -> Queue:
-    """Small exports never wait behind large ones."""
-    large = estimated_rows is not None and estimated_rows > conf.settings.STREAM_MAX_ROWS
-    return Queue.LARGE if large else Queue.SMALL
+    """Small exports never wait behind large ones, nor behind those of which nobody knows."""
+    return (
+        Queue.SMALL if estimated_rows is not None and estimated_rows <= conf.settings.STREAM_MAX_ROWS else Queue.LARGE
+    )
 
 
 def record_event(job_id: Any, kind: EventKind, data: dict[str, Any]) -> None:

@@ -10,9 +10,9 @@ from functools import partial
 from typing import Any
 
 import psycopg
-from django.db import models
+from django.db import DEFAULT_DB_ALIAS, models
 
-from exports_app import conf, errors
+from exports_app import conf, errors, questions
 from exports_app.connections import connect_source
 from exports_app.pipeline import formats, loop
 from exports_app.pipeline.errors import DatabaseBusy
@@ -40,6 +40,7 @@ from exports_app.pipeline.types import (
 )
 from exports_app.resources import faults, registry
 from exports_app.resources.base import Resource, User
+from exports_app.resources.databases import steady
 from exports_app.resources.filters import check
 from exports_app.resources.finishing import Finish, compile_table
 from exports_app.resources.queries import Selected, first_rows, related_rows, select_rows, user_rows
@@ -84,6 +85,8 @@ class Table:
     """None: the rows come from ``Resource.iter_rows``."""
     finish: Finish | None = None
     """How Python finishes the rows of the query; None: PostgreSQL renders them."""
+    database: str = DEFAULT_DB_ALIAS
+    """Alias in ``DATABASES`` of the query."""
 
     def open(
         self,
@@ -94,16 +97,18 @@ class Table:
         last: Cursor | None = None,
         snapshot: str | None = None,
         chunk_rows: int | None = None,
+        lock_timeout: float | None = None,
     ) -> SqlSource | FinishedSource | RowSource:
         """Begin to read, on a connection of its own; the caller closes the source.
 
         ``chunk_rows``: of the first chunk; the others are adapted to their size. None: ``EXPORTS_CHUNK_ROWS``.
-        Raises ``DatabaseUnavailable`` where there is none to be had.
+        Raises ``DatabaseUnavailable`` where there is none to be had, ``DatabaseBusy`` where somebody holds a table
+        for longer than ``lock_timeout`` seconds.
         """
         if self.query is None:
             return self._open_rows(format_, options, after)
         with wire.database_errors():
-            connection = connect_source()
+            connection = connect_source(self.database)
         try:
             return self._source(
                 connection,
@@ -115,7 +120,8 @@ class Table:
                 chunk_rows=chunk_rows or conf.settings.CHUNK_ROWS,
                 statement_timeout=conf.settings.STATEMENT_TIMEOUT,
                 snapshot=snapshot,
-                connect=connect_source,
+                connect=partial(connect_source, self.database),
+                lock_timeout=lock_timeout,
             )
         except BaseException:
             connection.close()
@@ -124,15 +130,27 @@ class Table:
     def peek(self, format_: Format, options: Options, *, rows: int, timeout: float) -> Chunk | None:
         """The first rows as the format has them; None: there are none.
 
-        Raises ``DatabaseBusy`` where a statement would take more than ``timeout`` seconds, ``DatabaseUnavailable``.
+        Raises ``DatabaseBusy`` where a statement would take more than ``timeout`` seconds, somebody holds the table or
+        other requests ask too much, ``DatabaseUnavailable``.
         """
         if self.query is None:
             with closing(self._open_rows(format_, options, None)) as made:
                 return made.read(rows)
-        with wire.database_errors(), closing(connect_source()) as connection:
+        with wire.database_errors(), questions.ask(self.database, own=True) as connection:
             source = self._source(
-                connection, self.query, format_, options, chunk_rows=rows, statement_timeout=timeout, bounded=False
+                connection,
+                self.query,
+                format_,
+                options,
+                chunk_rows=rows,
+                statement_timeout=timeout,
+                lock_timeout=timeout / 2,
+                bounded=False,
             )
+            if isinstance(source, SqlSource):
+                chunk = source.read(rows)
+                source.release()
+                return chunk
             with closing(source):
                 return source.read(rows)
 
@@ -164,7 +182,7 @@ class Table:
         nothing = SqlRows(expressions=(), copy_options="", delimiter=b"", joint=b"", end=b"")
         seconds = conf.settings.STATEMENT_TIMEOUT
         try:
-            with wire.database_errors(), closing(connect_source()) as connection:
+            with wire.database_errors(), closing(connect_source(self.database)) as connection:
                 source = SqlSource(connection, self.query, nothing, statement_timeout=seconds, bounded=False)
                 (rows,) = source.ask(*source.question.between(after, upto), seconds)
                 return int(rows)
@@ -206,13 +224,24 @@ class Plan:
         return self.tables[0].query
 
     def open_source(
-        self, *, after: Cursor | None = None, last: Cursor | None = None, chunk_rows: int | None = None
+        self,
+        *,
+        after: Cursor | None = None,
+        last: Cursor | None = None,
+        chunk_rows: int | None = None,
+        lock_timeout: float | None = None,
     ) -> SqlSource | FinishedSource | RowSource | ChainSource:
-        """Begin a snapshot on a connection of its own; the caller closes the source."""
-        if len(self.tables) == 1:
-            return self.tables[0].open(self.format, self.options, after=after, last=last, chunk_rows=chunk_rows)
-        openers = [partial(table.open, self.format, self.options, chunk_rows=chunk_rows) for table in self.tables]
-        return ChainSource(openers, after=after, last=last)
+        """Begin a snapshot on a connection of its own, one in each database; the caller closes the source.
+
+        Raises what ``Table.open`` raises.
+        """
+        openers = [
+            partial(table.open, self.format, self.options, chunk_rows=chunk_rows, lock_timeout=lock_timeout)
+            for table in self.tables
+        ]
+        if len(openers) == 1:
+            return openers[0](after=after, last=last)
+        return ChainSource(openers, [table.database for table in self.tables], after=after, last=last)
 
     def encoder(self, state: Mapping[str, Any] | None = None, types: Sequence[int] | None = None) -> Encoder:
         """A new container, or one that goes on behind the part that ``state`` was recorded with.
@@ -315,7 +344,7 @@ def _plan_of(resource: Resource, request: Request, user: User) -> Plan:
     if resource.is_python():
         tables = [_python_table(resource, user, request, selected)]
     else:
-        rows = select_rows(resource, user, filters=request.filters, ids=request.ids)
+        rows = steady(select_rows(resource, user, filters=request.filters, ids=request.ids))
         related = choose_sheets(resource, format_, request.sheets)
         if related and request.limit is not None:
             rows = first_rows(resource, rows, request.limit)
@@ -338,8 +367,17 @@ def _plan_of(resource: Resource, request: Request, user: User) -> Plan:
 def _table(
     resource: Resource, user: User, rows: models.QuerySet[Any, Any], selected: Sequence[Selected], title: str = ""
 ) -> Table:
-    query, columns, finish = compile_table(resource, rows, selected, whole=user_rows(resource, user))
-    return Table(resource=resource, title=title or resource.get_title(), fields=columns, query=query, finish=finish)
+    rows = steady(rows)
+    whole = user_rows(resource, user).using(rows.db)
+    query, columns, finish = compile_table(resource, rows, selected, whole=whole)
+    return Table(
+        resource=resource,
+        title=title or resource.get_title(),
+        fields=columns,
+        query=query,
+        finish=finish,
+        database=rows.db,
+    )
 
 
 def _related(resource: Resource, user: User, main: models.QuerySet[Any, Any], via: str | None, title: str) -> Table:

@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
+import psycopg
 from django.utils import timezone
 
 from exports_app import errors
-from exports_app.estimates import Estimate, estimate_rows
+from exports_app.estimates import UNKNOWN, Estimate, estimate_rows
 from exports_app.models import ExportPerformance
 from exports_app.pipeline.errors import DatabaseBusy, DatabaseUnavailable, PipelineError
 from exports_app.pipeline.formats import get_format, reading
@@ -36,6 +37,8 @@ CELL_CHARACTERS = 1_000
 MEASURED_ROWS = 1_000
 """Rows from which on a finished export says what a row takes."""
 MEASURED_LIFE = timedelta(days=30)
+NO_PREVIEW = "There is no preview, since the first rows take too long to find."
+NO_ROWS = "How many rows there are is not known: the database does not answer in time, as while a table is changed."
 MEASURED_RUNS = 50
 """Finished exports that are looked at for some of the same columns."""
 
@@ -76,18 +79,23 @@ class _Sample:
 def forecast(plan: Plan) -> Forecast:
     """Look at the first rows and count the others. Raises ``errors.DatabaseAway``."""
     ends = time.monotonic() + FORECAST_SECONDS
-    sample, trouble = None, []
+    sample, trouble, estimate = None, [], None
     try:
         with faults.declared_by(plan.resource):
             sample = _sample(plan)
-    except DatabaseBusy:
-        trouble = ["There is no preview, since the first rows take too long to find."]
+    except DatabaseBusy as busy:
+        trouble = [NO_PREVIEW]
+        if not isinstance(busy.__cause__, psycopg.errors.QueryCanceled):
+            estimate = UNKNOWN  # somebody holds the table, or others ask too much: a count would wait as well
     except DatabaseUnavailable as error:
         raise errors.DatabaseAway() from error
     except PipelineError as error:
         trouble = [str(error)]  # the export would end with it too
-    with faults.declared_by(plan.resource):
-        estimate = estimate_rows(plan, seconds=ends - time.monotonic())
+    if estimate is None:
+        with faults.declared_by(plan.resource):
+            estimate = estimate_rows(plan, seconds=ends - time.monotonic())
+    if estimate.rows is None:
+        trouble.append(NO_ROWS)
     preview = sample.preview if sample else None
     return Forecast(
         estimate=estimate,
@@ -145,9 +153,11 @@ def _shortened(cell: Any) -> Any:
 # The size
 
 
-def _bytes(plan: Plan, rows: int, sample: _Sample | None) -> int | None:
+def _bytes(plan: Plan, rows: int | None, sample: _Sample | None) -> int | None:
     """Of text: the first rows' size for each row. Of a compressed file: what a row took in recent exports of the same
     columns, else the usual share of the text's size."""
+    if rows is None:
+        return None
     container = plan.compression or plan.format.name
     if container in SIZES and (measured := _measured(plan)):
         return round(CONTAINERS.get(container, 0) + measured * rows)
@@ -180,13 +190,13 @@ def _limits(plan: Plan, estimate: Estimate) -> Iterator[str]:
     """What this many rows meet."""
     rows, maximum = estimate.rows, plan.resource.max_rows
     about = "" if estimate.exact else "about "
-    if maximum is not None and rows > maximum:
+    if maximum is not None and rows is not None and rows > maximum:
         yield (
             f"This would be {about}{rows:,} rows, and {plan.resource.get_title()} allows {maximum:,}: "
             "narrow the filters, or set a limit."
         )
     most = plan.format.sheet_rows
-    if most is not None and rows > most:
+    if most is not None and rows is not None and rows > most:
         yield f"A sheet holds {most:,} rows, so that the rows go on in further sheets."
     if not plan.format.resumable:
         yield f"{plan.format.name} is written in one piece, which may take 30 minutes at most; csv has no such limit."

@@ -101,6 +101,15 @@ def accept(user: Any, order: Order, **begun: Any) -> tuple[ExportJob, bool]:
     return job, True
 
 
+def leave_to_workers(job: ExportJob, order: Order) -> None:
+    """Have a download that has sent nothing become the job that its request would have been. Raises ``LeaseLost``."""
+    with transaction.atomic():
+        expires = timezone.now() + timedelta(seconds=file_ttl(order.plan))
+        lifecycle.leave_to_workers(job, notify=order.extras.notify or {}, expires_at=expires)
+        transaction.on_commit(lambda: _announce(job), robust=True)
+    job.refresh_from_db()
+
+
 def cancel_export(job: ExportJob) -> None:
     """Stop a queued or running export. Raises ``errors.Conflict`` where it has ended."""
     if not lifecycle.cancel(job.pk):
@@ -331,7 +340,7 @@ def _estimate(plan: Plan) -> Estimate:
     with faults.declared_by(plan.resource):  # which may count its rows itself
         estimate = estimate_rows(plan)
     maximum = plan.resource.max_rows
-    if maximum is not None and estimate.exact and estimate.rows > maximum:
+    if maximum is not None and estimate.exact and estimate.rows is not None and estimate.rows > maximum:
         raise errors.TooManyRows.of(estimate.rows, maximum)
     return estimate
 

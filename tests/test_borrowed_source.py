@@ -10,7 +10,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import connection, transaction
 
-from exports_app import connections, errors
+from exports_app import connections, errors, questions
 from exports_app.estimates import Estimate, estimate_rows
 from exports_app.plan import Plan, Request, make_plan
 from tests.jobs import fill_customers
@@ -29,7 +29,7 @@ def customers(alice: User) -> Plan:
 def signing_in(monkeypatch: pytest.MonkeyPatch) -> Mock:
     """Counts the connections that are made to the source."""
     counted = Mock(side_effect=connections.connect_source)
-    monkeypatch.setattr(connections, "connect_source", counted)
+    monkeypatch.setattr(questions, "connect_source", counted)
     return counted
 
 

@@ -105,7 +105,7 @@ class Endings:
         self.job.status = Status.FAILED
         log.warning("export.job.failed", code=error.code)
         if isinstance(error, MemoryLimit):
-            memory.alert(str(self.job.pk), hard=isinstance(error.__cause__, MemoryError))
+            memory.alert(str(self.job.pk), hard=error.__cause__ is not None)
         if isinstance(error, Incomplete):
             memory.tell(f"Export {self.job.pk} is incomplete", f"{error} {error.advice}", alert="incomplete")
 

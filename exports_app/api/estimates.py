@@ -81,7 +81,9 @@ class PreviewSerializer(Answer):
 class EstimateSerializer(Answer):
     """What an export would be."""
 
-    estimated_rows = serializers.IntegerField(min_value=0)
+    estimated_rows = serializers.IntegerField(
+        min_value=0, allow_null=True, help_text="Null: not known, since the database does not answer in time."
+    )
     estimate_exact = serializers.BooleanField(help_text="False: the planner's estimate, since a count takes too long.")
     strategy = serializers.ChoiceField(choices=Strategy.choices, help_text="How `POST exports/download/` would do it.")
     estimated_bytes = serializers.IntegerField(min_value=0, allow_null=True)

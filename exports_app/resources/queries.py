@@ -14,12 +14,14 @@ from django.db.models.expressions import Col, ExpressionWrapper
 from django.db.models.functions import Cast
 
 from exports_app import errors
+from exports_app.connections import require_postgresql
 from exports_app.pipeline.sources.sql import Query
 from exports_app.pipeline.types import Field
 from exports_app.resources import filtersets, keys, meaning, statements
 from exports_app.resources.base import Resource, User
 from exports_app.resources.columns import Column
 from exports_app.resources.converters import Decoder, decoder, finished_sql, orm_decoder
+from exports_app.resources.databases import beside
 from exports_app.resources.filters import check, forbidden_filters
 from exports_app.resources.keys import is_unique_key as is_unique_key
 from exports_app.resources.requests import FilterRequest
@@ -101,8 +103,10 @@ def related_rows(
     rows = user_rows(resource, user)
     if via is None or resource.model is None:
         return rows
-    belonging = resource.model._base_manager.filter(**{f"{via}__in": meaning.primary_keys(main)})
-    return _narrowable(resource, rows, "sheets").filter(pk__in=belonging.order_by().values("pk"))
+    rows = beside(rows, main)
+    keys_of_main = meaning.primary_keys(main).using(main.db)
+    belonging = resource.model._base_manager.using(main.db).filter(**{f"{via}__in": keys_of_main})
+    return _narrowable(resource, rows, "sheets").using(main.db).filter(pk__in=belonging.order_by().values("pk"))
 
 
 def first_rows(resource: Resource, queryset: models.QuerySet[Any, Any], limit: int) -> models.QuerySet[Any, Any]:
@@ -131,6 +135,7 @@ def compile_columns(
     ``whole``: the rows before filters chose among them, which is what window functions see; None: ``queryset``.
     Raises ``ImproperlyConfigured`` for columns that would change which rows there are.
     """
+    require_postgresql(queryset.db)
     computed = {_name(each.column): each.column.expression for each in selected if each.column.is_computed}
     paths = [_name(each.column) for each in selected]
     key = resource.key_paths()

@@ -12,11 +12,10 @@ from contextlib import suppress
 from typing import Any
 
 import psycopg
-from django.db import DEFAULT_DB_ALIAS, Error, connections, models, router
+from django.db import Error, connections, models, router
 from django.utils.connection import ConnectionDoesNotExist
-from psycopg.conninfo import conninfo_to_dict
 
-from exports_app import conf
+from exports_app.connections import source_settings
 from exports_app.pipeline.literals import quote
 from exports_app.pipeline.sources import wire
 
@@ -43,7 +42,8 @@ class Snapshot:
     def __init__(self, database: str, snapshot: str, *, statement_timeout: float) -> None:
         _install_router()
         self.alias = _free_alias(database)
-        self.connection: Any = type(connections[database])(_settings(database), self.alias)
+        settings = {**source_settings(database), "AUTOCOMMIT": True}
+        self.connection: Any = type(connections[database])(settings, self.alias)
         self.connection.queries_log = deque(maxlen=KEPT_QUERIES)
         self.connection.inc_thread_sharing()  # whoever gives up a run may close it
         connections[self.alias] = self.connection  # who is told of new connections asks questions by it
@@ -107,15 +107,3 @@ def _aliases() -> set[str]:
         _of_thread.aliases = set()
     aliases: set[str] = _of_thread.aliases
     return aliases
-
-
-def _settings(database: str) -> dict[str, Any]:
-    """How Django connects to where exports read the rows of ``database``."""
-    given = connections[database].settings_dict
-    options = {name: value for name, value in given["OPTIONS"].items() if name != "pool"}
-    url = conf.settings.SOURCE_DATABASE_URL if database == DEFAULT_DB_ALIAS else ""
-    if not url:
-        return {**given, "AUTOCOMMIT": True, "OPTIONS": options}
-    target = dict(conninfo_to_dict(url))
-    place = {name.upper(): str(target.pop(name, "")) for name in ("user", "password", "host", "port")}
-    return {**given, **place, "AUTOCOMMIT": True, "NAME": str(target.pop("dbname", "")), "OPTIONS": target}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connection, models
+from django.db import connections, models
 from django.db.models.expressions import ColPairs
 
 from exports_app.resources.meaning import (
@@ -41,7 +41,7 @@ class Statement:
 
 def rows_text(queryset: Rows) -> str:
     """SQL of the rows as they are: counting its rows gives ``len(list(queryset))``."""
-    return _literal(*_plainest(queryset).as_sql())
+    return literal(queryset.db, *_plainest(queryset).as_sql())
 
 
 def keys_text(queryset: Rows, keys: Sequence[str]) -> str:
@@ -49,14 +49,14 @@ def keys_text(queryset: Rows, keys: Sequence[str]) -> str:
     names = list(dict.fromkeys(keys))
     if not is_open(queryset):
         compiler = _plainest(queryset)
-        statement = _literal(*compiler.as_sql())
+        statement = literal(queryset.db, *compiler.as_sql())
         found = _positions(compiler)
         if set(names) <= found.keys():
             return pick(statement, [found[key] for key in keys], _width(compiler))
         if is_closed(queryset):
             raise _missing(next(name for name in names if name not in found))
     rows = queryset if depends_on_order(queryset) else queryset.order_by()
-    text = _literal(*compiler_of(rows.values_list(*names).query).as_sql())
+    text = literal(queryset.db, *compiler_of(rows.values_list(*names).query).as_sql())
     return text if len(names) == len(keys) else pick(text, [names.index(key) for key in keys], len(names))
 
 
@@ -76,7 +76,7 @@ def select(queryset: Rows, computed: Mapping[str, Any], names: Sequence[str]) ->
     paths = [aliases.get(name, name) for name in names]
     rows, places = _without_twins(rows, paths) if rows.query.distinct_fields else (rows.values_list(*paths), None)
     compiler = compiler_of(rows.query)
-    text = _literal(*compiler.as_sql())
+    text = literal(queryset.db, *compiler.as_sql())
     expressions = [expression for expression, *_ in compiler.select]
     if places is not None:
         text = pick(text, places, len(expressions))
@@ -133,7 +133,7 @@ def _picked(queryset: Rows, computed: Mapping[str, Any], names: Sequence[str]) -
     if further:
         queryset, aliases = _widened(queryset, computed, further)
     compiler = _plainest(queryset)
-    text = _literal(*compiler.as_sql())
+    text = literal(queryset.db, *compiler.as_sql())
     found = _positions(compiler)
     places = [found[aliases.get(name, name)] for name in names]
     expressions = {place: expression for expression, place in _places(compiler)}
@@ -201,8 +201,9 @@ def _plainest(queryset: Rows) -> Any:
     return compiler_of(query)
 
 
-def _literal(statement: str, parameters: Sequence[Any]) -> str:
-    return str(connection.ops.compose_sql(statement, parameters))  # type: ignore[attr-defined]  # PostgreSQL's
+def literal(alias: str, statement: str, parameters: Sequence[Any]) -> str:
+    """A statement for this database with its parameters in place, right in any of its sessions."""
+    return str(connections[alias].ops.compose_sql(statement, parameters))  # type: ignore[attr-defined]  # PostgreSQL's
 
 
 def _positions(compiler: Any) -> dict[str, int]:

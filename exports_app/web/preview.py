@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from exports_app import errors
 from exports_app.choices import Strategy
+from exports_app.estimates import Estimate
 from exports_app.pipeline.formats.reading import Written
 from exports_app.pipeline.types import Field, Format, Kind
 from exports_app.plan import make_plan
@@ -59,14 +60,20 @@ class Preview:
         kinds = [each.kind for each in shown.columns] if shown else []
         is_direct = found.estimate.strategy == Strategy.DIRECT and not form.cleaned_data.get("email")
         return cls(
-            rows=("" if found.estimate.exact else "About ") + words.counted(found.estimate.rows, "row"),
+            rows=_rows(found.estimate),
             how=_how(found, is_direct),
             action="Download" if is_direct else "Start export",
             is_direct=is_direct,
-            warnings=found.warnings if found.estimate.rows else [*found.warnings, NO_ROWS],
+            warnings=[*found.warnings, NO_ROWS] if found.estimate.rows == 0 else found.warnings,
             titles=[_title(each, plan.format) for each in shown.columns] if shown else [],
             cells=[[_cell(*each) for each in zip(row, kinds, strict=True)] for row in shown.rows] if shown else [],
         )
+
+
+def _rows(estimate: Estimate) -> str:
+    if estimate.rows is None:
+        return "An unknown number of rows"
+    return ("" if estimate.exact else "About ") + words.counted(estimate.rows, "row")
 
 
 def _how(found: Forecast, is_direct: bool) -> str:
@@ -74,6 +81,8 @@ def _how(found: Forecast, is_direct: bool) -> str:
     size = f"About {words.size(found.bytes)}. " if found.bytes is not None else ""
     if is_direct:
         return size + "Comes at once."
+    if found.estimate.rows is None:
+        return "Made in the background."
     seconds = found.estimate.rows / ROWS_PER_SECOND
     when = "in a moment" if seconds < 3 else f"in about {words.duration(round(seconds))}"
     return f"{size}Made in the background, {when}."

@@ -1,4 +1,4 @@
-"""Several sources one after the other: the sheets of one workbook, all of one moment."""
+"""Several sources one after the other: the sheets of one workbook, of one moment where one database has them."""
 
 from __future__ import annotations
 
@@ -37,23 +37,32 @@ class Open(Protocol):
 class ChainSource:
     """Reads the sources in turn; a chunk's ``sheet`` is the number of its source, which also begins its cursor.
 
-    All sources are opened at once, so that they see the same moment and their ends are fixed: ``last`` holds the last
-    key of each as JSON. Those that ``after`` has passed are not opened again.
+    All sources are opened at once, so that those of one database see the same moment and their ends are fixed: ``last``
+    holds the last key of each as JSON. Those that ``after`` has passed are not opened again. ``databases``: where each
+    reads, by any name; none: all in one.
     """
 
-    def __init__(self, openers: Sequence[Open], *, after: Cursor | None = None, last: Cursor | None = None) -> None:
+    def __init__(
+        self,
+        openers: Sequence[Open],
+        databases: Sequence[str] = (),
+        *,
+        after: Cursor | None = None,
+        last: Cursor | None = None,
+    ) -> None:
         self._current = int(after[0]) if after else 0
         lasts: list[Cursor | None] = [_key(each) for each in last] if last else [None] * len(openers)
         self._sources: dict[int, Bounded] = {}
-        snapshot: str | None = None
+        snapshots: dict[str, str] = {}
         with ExitStack() as opened:  # all or none
             for number in range(self._current, len(openers)):
                 begin = after[1:] if after and number == self._current else None
+                database = databases[number] if databases else ""
                 source = opened.enter_context(
-                    closing(openers[number](after=begin, last=lasts[number], snapshot=snapshot))
+                    closing(openers[number](after=begin, last=lasts[number], snapshot=snapshots.get(database)))
                 )
-                if snapshot is None and isinstance(source, SharesSnapshot):
-                    snapshot = source.share_snapshot()
+                if database not in snapshots and isinstance(source, SharesSnapshot):
+                    snapshots[database] = source.share_snapshot()
                 self._sources[number] = source
                 lasts[number] = source.last
             opened.pop_all()

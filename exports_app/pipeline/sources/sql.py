@@ -31,12 +31,18 @@ statement, CSV takes 1.7 times as long as psql, with 128 MB 1.25 times."""
 CANCEL_SECONDS = 2.0
 
 SESSION = """
-SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL TimeZone = 'UTC'; SET LOCAL IntervalStyle = 'postgres';
-SET LOCAL extra_float_digits = 1; SET LOCAL bytea_output = 'hex'; SET LOCAL client_encoding = 'UTF8';
+SET LOCAL standard_conforming_strings = on; SET LOCAL client_encoding = 'UTF8'; SET LOCAL DateStyle = 'ISO, YMD';
+SET LOCAL TimeZone = 'UTC'; SET LOCAL IntervalStyle = 'postgres'; SET LOCAL extra_float_digits = 1;
+SET LOCAL bytea_output = 'hex'; SET LOCAL xmlbinary = 'base64'; SET LOCAL xmloption = 'content';
+SET LOCAL quote_all_identifiers = off; SET LOCAL array_nulls = on; SET LOCAL gin_fuzzy_search_limit = 0;
 SET LOCAL jit = off; SET LOCAL statement_timeout = {timeout};
 SET LOCAL idle_in_transaction_session_timeout = '15min';
 """
-"""Text forms must not depend on a role's or a database's settings. ``jit`` costs more per chunk than it saves."""
+"""Texts, literals and rows must not depend on a role's or a database's settings: ``gin_fuzzy_search_limit`` leaves rows
+out. What the query itself means by them stays: ``search_path``, ``lc_monetary``, ``default_text_search_config``.
+``jit`` costs more per chunk than it saves."""
+TRANSACTION_TIMEOUT_SINCE = 170_000
+"""PostgreSQL's version from which on a transaction may have a time-out, which a slice is not to meet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +97,9 @@ class SqlSource:
         bounded: bool = True,
         connect: Callable[[], psycopg.Connection[Any]] | None = None,
         most_rows: int | None = None,
+        lock_timeout: float | None = None,
     ) -> None:
+        """Time-outs in seconds: of a statement, and of its wait for a lock; None: the statement's."""
         self._connection = connection
         self._connect = connect
         self._query = query
@@ -107,7 +115,8 @@ class SqlSource:
         self._saved = False
         self._done = False
         with wire.database_errors():
-            begin(connection, self._timeout_ms, snapshot)
+            lock_ms = None if lock_timeout is None else int(lock_timeout * 1000)
+            begin(connection, self._timeout_ms, snapshot, lock_ms)
             self.moment, self.types = self._look_around()
             self._rows = rows(self.types[: query.columns]) if callable(rows) else rows
             self._key = self._find_key()
@@ -164,6 +173,14 @@ class SqlSource:
             self._end_statement()
             self._execute(f"SET LOCAL statement_timeout = {min(int(seconds * 1000), self._timeout_ms)}")
             return self._connection.execute(statement, parameters or None).fetchone() or ()
+
+    def release(self) -> psycopg.Connection[Any]:
+        """End the snapshot and give the connection back, open. Not to be used again, nor closed."""
+        with wire.database_errors():
+            if self._stream is not None:
+                self._stream.drain()
+            self._connection.rollback()
+        return self._connection
 
     def close(self) -> None:
         """End the snapshot, and a statement that still runs, by closing the connection. May be called twice."""
@@ -360,13 +377,23 @@ class SqlSource:
         return self._execute(statement).fetchone()
 
 
-def begin(connection: psycopg.Connection[Any], timeout_ms: int, snapshot: str | None = None) -> None:
+def begin(
+    connection: psycopg.Connection[Any], timeout_ms: int, snapshot: str | None = None, lock_ms: int | None = None
+) -> None:
     """Open a transaction that sees another one's ``snapshot``, or takes its own with the first question."""
     connection.autocommit = False
     connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
     connection.read_only = True
     shared = f"SET TRANSACTION SNAPSHOT {quote(snapshot)};" if snapshot else ""
-    connection.execute((shared + SESSION.format(timeout=timeout_ms)).encode())
+    connection.execute((shared + session(connection, timeout_ms, lock_ms)).encode())
+
+
+def session(connection: psycopg.Connection[Any], timeout_ms: int, lock_ms: int | None = None) -> str:
+    """Settings of the transaction that ``connection`` is in; None: as long a wait for a lock as the role has."""
+    settings = SESSION.format(timeout=timeout_ms)
+    if connection.info.server_version >= TRANSACTION_TIMEOUT_SINCE:
+        settings += "SET LOCAL transaction_timeout = 0;"
+    return settings if lock_ms is None else f"{settings}SET LOCAL lock_timeout = {lock_ms};"
 
 
 def _has_sort(node: dict[str, Any]) -> bool:

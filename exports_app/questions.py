@@ -1,0 +1,167 @@
+"""Short questions that a request asks of a source: so many at once, each for a moment, beside the site's own pool.
+
+A table that a migration holds would otherwise hold every request that asks about it, and with them the site.
+"""
+
+from __future__ import annotations
+
+import select
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from django.db import DEFAULT_DB_ALIAS, connections
+from psycopg.pq import TransactionStatus
+
+from exports_app.connections import connect_source, require_postgresql, source_url
+from exports_app.pipeline.errors import DatabaseBusy
+
+AT_ONCE = 4
+"""Of one process."""
+PATIENCE_SECONDS = 0.1
+"""For one of the others to end: most take milliseconds."""
+STATEMENT_SECONDS = 0.5
+LOCK_SECONDS = 0.2
+CONNECT_SECONDS = 2
+KEEP_SECONDS = 10.0
+"""A connection that nobody used for so long is not used again, since what lies between may have dropped it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Idle:
+    source: tuple[str, str]
+    """Alias and URL."""
+    connection: psycopg.Connection[Any]
+    since: float
+
+
+_places = threading.BoundedSemaphore(AT_ONCE)
+_lock = threading.Lock()
+_idle: list[_Idle] = []
+_open = 0
+"""Connections that are kept, idle or not: ``AT_ONCE`` at most."""
+
+
+@contextmanager
+def ask(alias: str, *, own: bool = False) -> Iterator[psycopg.Connection[Any]]:
+    """A connection to where this alias's rows are read, for one question; the caller sets the time-outs.
+
+    Where each thread has a connection of Django's own, it is lent, unless the question needs one for itself
+    (``own``) or comes amid a transaction. A process with a pool keeps a few beside it. Raises ``DatabaseBusy`` where
+    no place is free, and ``OperationalError``, psycopg's or Django's.
+    """
+    require_postgresql(alias)
+    _leave_pool()
+    if not _places.acquire(timeout=PATIENCE_SECONDS):
+        raise DatabaseBusy
+    try:
+        if _has_pool():
+            with _kept(alias) as connection:
+                yield connection
+        elif own or not _can_lend(alias):
+            with connect_source(alias, connect_timeout=CONNECT_SECONDS) as connection:
+                yield connection
+        else:
+            with _lent(alias) as connection:
+                yield connection
+    finally:
+        _places.release()
+
+
+def close_idle() -> None:
+    """Close the connections that are kept and not used."""
+    global _open
+    with _lock:
+        closed = [*_idle]
+        _open -= len(closed)
+        _idle.clear()
+    for each in closed:
+        each.connection.close()
+
+
+def _has_pool() -> bool:
+    return bool(connections[DEFAULT_DB_ALIAS].settings_dict["OPTIONS"].get("pool"))
+
+
+def _leave_pool() -> None:
+    """Whoever waits for a source keeps no connection of the pool from others."""
+    for django in connections.all(initialized_only=True):
+        is_used = django.in_atomic_block or not django.autocommit
+        if django.settings_dict["OPTIONS"].get("pool") and django.connection is not None and not is_used:
+            django.close()
+
+
+def _can_lend(alias: str) -> bool:
+    """Not amid a transaction, as a question changes settings."""
+    django = connections[alias]
+    return not (source_url(alias) or django.in_atomic_block) and django.get_autocommit()
+
+
+@contextmanager
+def _lent(alias: str) -> Iterator[psycopg.Connection[Any]]:
+    django = connections[alias]
+    django.ensure_connection()
+    try:
+        yield django.connection
+    except psycopg.Error:
+        django.errors_occurred = True  # has Django look at the connection before it is used again
+        raise
+
+
+@contextmanager
+def _kept(alias: str) -> Iterator[psycopg.Connection[Any]]:
+    """One that is there, else a new one; kept for the next question unless it broke."""
+    source = (alias, source_url(alias))
+    connection = _take(source)
+    try:
+        if connection is None:
+            connection = connect_source(alias, connect_timeout=CONNECT_SECONDS)
+        yield connection
+    finally:
+        _put_back(source, connection)
+
+
+def _take(source: tuple[str, str]) -> psycopg.Connection[Any] | None:
+    """The youngest to this source; None: there is room for a new one. Those that are over are closed."""
+    global _open
+    with _lock:
+        over = [each for each in _idle if time.monotonic() - each.since > KEEP_SECONDS or _is_lost(each.connection)]
+        left = [each for each in _idle if each not in over]
+        found = next((each for each in reversed(left) if each.source == source), None)
+        if found is not None:
+            left.remove(found)
+        elif _open - len(over) >= AT_ONCE:
+            over.append(left.pop(0))  # there is one: of those in use there are fewer than places
+        _open += (found is None) - len(over)
+        _idle[:] = left
+    for each in over:
+        each.connection.close()
+    return found.connection if found else None
+
+
+def _put_back(source: tuple[str, str], connection: psycopg.Connection[Any] | None) -> None:
+    """For the next question, unless it broke."""
+    global _open
+    if connection is not None:
+        with suppress(psycopg.Error):
+            connection.rollback()
+    with _lock:
+        if connection is not None and connection.pgconn.transaction_status == TransactionStatus.IDLE:
+            _idle.append(_Idle(source, connection, time.monotonic()))
+            return
+        _open -= 1
+    if connection is not None:
+        connection.close()
+
+
+def _is_lost(connection: psycopg.Connection[Any]) -> bool:
+    """Whether the server has ended it: then there is something to read, the end if nothing else."""
+    if connection.closed:
+        return True
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
