@@ -150,10 +150,10 @@ def joins(query: Any) -> list[Join]:
     return [join for alias, join in query.alias_map.items() if isinstance(join, Join) and used.get(alias, 0) > 0]
 
 
-def compiler_of(query: Any) -> Any:
-    """A compiler; ``query`` then belongs to it."""
+def compiler_of(query: Any, database: str = DEFAULT_DB_ALIAS) -> Any:
+    """A compiler for this database; ``query`` then belongs to it."""
     # elide_empty=False: a queryset that can match nothing is still a query, with columns and no rows.
-    return query.get_compiler(DEFAULT_DB_ALIAS, elide_empty=False)
+    return query.get_compiler(database, elide_empty=False)
 
 
 def groups(queryset: Rows) -> list[Any]:

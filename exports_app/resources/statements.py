@@ -56,7 +56,7 @@ def keys_text(queryset: Rows, keys: Sequence[str]) -> str:
         if is_closed(queryset):
             raise _missing(next(name for name in names if name not in found))
     rows = queryset if depends_on_order(queryset) else queryset.order_by()
-    text = literal(queryset.db, *compiler_of(rows.values_list(*names).query).as_sql())
+    text = literal(queryset.db, *compiler_of(rows.values_list(*names).query, queryset.db).as_sql())
     return text if len(names) == len(keys) else pick(text, [names.index(key) for key in keys], len(names))
 
 
@@ -75,7 +75,7 @@ def select(queryset: Rows, computed: Mapping[str, Any], names: Sequence[str]) ->
         rows.query.group_by = tuple(grouped if grouped is not None else groups(base))
     paths = [aliases.get(name, name) for name in names]
     rows, places = _without_twins(rows, paths) if rows.query.distinct_fields else (rows.values_list(*paths), None)
-    compiler = compiler_of(rows.query)
+    compiler = compiler_of(rows.query, queryset.db)
     text = literal(queryset.db, *compiler.as_sql())
     expressions = [expression for expression, *_ in compiler.select]
     if places is not None:
@@ -198,7 +198,7 @@ def _plainest(queryset: Rows) -> Any:
         query.set_values(("pk",))
     if not depends_on_order(queryset):
         query.clear_ordering(force=True)
-    return compiler_of(query)
+    return compiler_of(query, queryset.db)
 
 
 def literal(alias: str, statement: str, parameters: Sequence[Any]) -> str:
