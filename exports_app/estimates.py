@@ -14,7 +14,8 @@ from exports_app import conf, errors, questions
 from exports_app.choices import Strategy
 from exports_app.pipeline.errors import BadQuery, DatabaseBusy, DatabaseUnavailable
 from exports_app.pipeline.sources import wire
-from exports_app.pipeline.sources.sql import Query, session
+from exports_app.pipeline.sources.session import session
+from exports_app.pipeline.sources.sql import Query
 from exports_app.plan import Plan, Table
 
 EXACT_ROWS = 1_000_001

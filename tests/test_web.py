@@ -207,7 +207,9 @@ def test_a_finished_export_shows_its_proof(browser: Client, alice: User) -> None
     )
     shown = text(browser.get(f"/exports/{job.pk}/"))
     assert "Rows 1,234,567 Size 64.0 MB Took 3.2 s Expires in 23 hours" in shown
-    assert "Rows 1,234,567 Rows verified No Bytes 67,108,864 CRC-32 9f3a01bc Data as of 2026-02-26 10:11:12 UTC" in shown
+    assert (
+        "Rows 1,234,567 Rows verified No Bytes 67,108,864 CRC-32 9f3a01bc Data as of 2026-02-26 10:11:12 UTC" in shown
+    )
     assert "Subscription tier Pro, Free Only the first 10 rows Columns ID E-mail" in shown
 
 

@@ -13,7 +13,7 @@ from django.db import connection
 
 from exports_app import connections
 from exports_app.estimates import estimate_rows
-from exports_app.pipeline.sources.sql import begin
+from exports_app.pipeline.sources.session import begin
 from exports_app.plan import Request, make_plan
 from tests.connections.models import Thing
 from tests.connections.reading import Declare, Sql, lines, url

@@ -1,9 +1,9 @@
 """Values of a key on their way: from a row of ``COPY`` to text, into JSON, and back into a comparison.
 
-Each travels as its type prints it under the settings of ``sql.SESSION``, and comes back through the same type without
-a modifier: ``'INV00500'::character(3)`` would be cut, ``'INV00500'::bpchar`` is not. The column that it is compared
-with brings domain and collation. What a type prints may hold delimiters, quotes and line ends; all but a few types
-that never do are sent in hexadecimal.
+Each travels as its type prints it under the settings of ``session.SESSION``, and comes back through the same type
+without a modifier: ``'INV00500'::character(3)`` would be cut, ``'INV00500'::bpchar`` is not. The column that it is
+compared with brings domain and collation. What a type prints may hold delimiters, quotes and line ends; all
+but a few types that never do are sent in hexadecimal.
 """
 
 from __future__ import annotations
