@@ -216,8 +216,13 @@ def _finished(text: str, expressions: Sequence[Any], keys: int, connection: Any)
 
 
 def _field(selected: Selected, output: Any) -> Field:
+    of_values = getattr(output, "output_field", None)
+    # A generated field's values have the type of its expression, and its own verbose name.
+    label = selected.column.title(getattr(output, "target", None) or of_values)
     return selected.column.field(
-        getattr(output, "output_field", None), label=selected.label, has_digits=isinstance(output, HAS_DIGITS)
+        of_values,
+        label=label if selected.label is None else selected.label,
+        has_digits=isinstance(output, HAS_DIGITS),
     )
 
 
