@@ -17,7 +17,7 @@ from exports_app.estimates import Estimate, estimate_rows
 from exports_app.models import ExportPerformance
 from exports_app.pipeline.errors import DatabaseBusy, DatabaseUnavailable, PipelineError
 from exports_app.pipeline.formats import get_format, reading
-from exports_app.pipeline.formats.text import FORMULA_STARTS, guard
+from exports_app.pipeline.formats.formulas import guard, is_formula
 from exports_app.pipeline.types import Chunk, Field, Format, Kind, Options
 from exports_app.plan import Plan
 
@@ -198,12 +198,9 @@ def _surprises(plan: Plan, preview: Preview | None) -> Iterator[str]:
     if long:
         yield f"Opened in Excel, “{long[0].label}” loses the digits after the 15th; xlsx keeps them."
     if plan.options.escape_formulas is not False:
-        marked = [column for column, cell in cells if column.guarded and cell[0] == "'" and cell[1:2] in FORMULAS]
+        marked = [column for column, cell in cells if column.guarded and cell[0] == "'" and is_formula(cell[1:])]
         if marked:
             yield f"Text that a spreadsheet would run gets a ' in front, as in “{marked[0].label}”."
-
-
-FORMULAS = frozenset(FORMULA_STARTS)
 
 
 def _is_long(cell: str) -> bool:

@@ -164,7 +164,10 @@ def _compile(
 
 def _field(selected: Selected, output: Any) -> Field:
     return selected.column.field(
-        getattr(output, "output_field", None), label=selected.label, has_digits=isinstance(output, HAS_DIGITS)
+        getattr(output, "output_field", None),
+        label=selected.label,
+        has_digits=isinstance(output, HAS_DIGITS),
+        expression=output,
     )
 
 

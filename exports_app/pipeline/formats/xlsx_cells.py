@@ -22,7 +22,8 @@ from zoneinfo import ZoneInfo
 from exports_app.pipeline.formats import locale
 from exports_app.pipeline.formats.labels import shown_kind
 from exports_app.pipeline.formats.scalars import float_text
-from exports_app.pipeline.formats.text import python_text, sql_text
+from exports_app.pipeline.formats.text import python_cell as python_text_cell
+from exports_app.pipeline.formats.text import python_text, sql_is_null, sql_text
 from exports_app.pipeline.literals import quote
 from exports_app.pipeline.types import Field, Kind, Options
 
@@ -64,14 +65,14 @@ class SqlCell:
 
 
 PythonCell = Callable[[Any], tuple[Form, str]]
-"""Form and value of a cell that is not None."""
+"""Form and value of a cell."""
 
 
 def sql_cell(field: Field, column: str, options: Options) -> SqlCell:
     """How PostgreSQL says the cell."""
     make = _SQL_CELLS.get(shown_kind(field, options))
     if make is None:
-        return SqlCell(sql_text(field, column, options), ((f"{column} IS NULL", Form.NULL),))
+        return SqlCell(sql_text(field, column, options), ((sql_is_null(field, column, options), Form.NULL),))
     return make(column, sql_text(field, column, _plain(options)), options)
 
 
@@ -85,10 +86,11 @@ def sql_forms(cells: Sequence[SqlCell]) -> str:
 def python_cell(field: Field, options: Options) -> PythonCell:
     """What ``sql_cell`` does, in Python."""
     make = _PYTHON_CELLS.get(shown_kind(field, options))
-    if make is None:
-        text = python_text(field, options)
-        return lambda value: (Form.VALUE, text(value))
-    return make(python_text(field, _plain(options)), options)
+    if make is not None:
+        typed = make(python_text(field, _plain(options)), options)
+        return lambda value: (Form.NULL, "") if value is None else typed(value)
+    text = python_text_cell(field, options)
+    return lambda value: (Form.NULL, "") if (shown := text(value)) is None else (Form.VALUE, shown)
 
 
 def python_forms(forms: Sequence[Form]) -> str:
