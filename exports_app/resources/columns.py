@@ -122,7 +122,8 @@ def kind_of(output: models.Field[Any, Any] | None) -> Kind:
 
 
 def _stored_kind(output: models.Field[Any, Any] | None) -> Kind:
-    return next((kind for field, kind in KINDS if isinstance(output, field)), Kind.TEXT)
+    known = next((kind for field, kind in KINDS if isinstance(output, field)), Kind.TEXT)
+    return Kind.DECIMAL if known is Kind.TEXT and _type_name(output) == "money" else known
 
 
 def _followed(output: models.Field[Any, Any] | None) -> models.Field[Any, Any] | None:
@@ -158,5 +159,10 @@ def _may_be_stored(value: Any) -> bool:
 
 
 def _range_type(output: models.Field[Any, Any] | None) -> str | None:
-    kind = output.db_type(connection) if output is not None else None
-    return kind if kind in ranges.TYPES else None
+    name = _type_name(output)
+    return name if name in ranges.TYPES else None
+
+
+def _type_name(output: models.Field[Any, Any] | None) -> str | None:
+    """PostgreSQL's name of the field's type."""
+    return output.db_type(connection) if output is not None else None

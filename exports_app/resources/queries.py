@@ -76,7 +76,8 @@ def compile_query(
         text = _rearrange(text, [names.index(name) for name in wanted], len(names))
     # Without columns only where a row of the query is one of the model: a grouped one is grouped by its columns.
     bare = _keys_text(resource, queryset) if resource._is_plain(queryset) and not windowed else ""
-    query = Query(text=text, columns=len(paths), keys=len(keys), proven_key=proven, bare=bare)
+    titles = tuple(each.column.name for each in selected)
+    query = Query(text=text, columns=len(paths), keys=len(keys), proven_key=proven, bare=bare, names=titles)
     return query, [_field(each, outputs[path]) for each, path in zip(selected, paths, strict=True)]
 
 

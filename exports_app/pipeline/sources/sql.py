@@ -14,7 +14,7 @@ import psycopg
 
 from exports_app.pipeline import errors
 from exports_app.pipeline.literals import quote
-from exports_app.pipeline.sources import wire
+from exports_app.pipeline.sources import diagnosis, types, wire
 from exports_app.pipeline.types import Chunk, Cursor, SqlRows
 
 TARGET_CHUNK_BYTES = 1_048_576
@@ -50,6 +50,8 @@ class Query:
     """True: constraints of the database say that the key is unique and never NULL."""
     bare: str = ""
     """As many rows without the columns, and the joins that only they need; empty: not known."""
+    names: tuple[str, ...] = ()
+    """Of the columns of the file, for messages; empty: they are told by number."""
 
 
 class SqlSource:
@@ -89,9 +91,11 @@ class SqlSource:
         self._most_rows = MAX_CHUNK_ROWS
         self._saved = False
         self._done = False
+        self._recast: list[str] | None = None
         with wire.database_errors():
             self._begin(snapshot)
             self.moment, self._types = self._look_around()
+            self._recast = types.recast(self._names()[0], self._base_types())
             self.last = last
             if bounded:
                 self._find_bounds()
@@ -102,7 +106,10 @@ class SqlSource:
         """The next ``limit`` rows at most (fewer where rows are wide); None after the last one."""
         if self._done or limit <= 0:
             return None
-        lines = self._patient_lines(limit)
+        try:
+            lines = self._patient_lines(limit)
+        except errors.BadQuery as error:
+            raise self._explained(error) from error.__cause__
         if not lines.texts:
             self._done = True
             return None
@@ -138,6 +145,27 @@ class SqlSource:
                     self._execute("ROLLBACK TO SAVEPOINT chunk")
                 self._stream = None
                 self._ask_for_less()
+
+    def _explained(self, error: errors.BadQuery) -> errors.PipelineError:
+        """What a value or a literal that no text can hold is called; anything else stays as it is."""
+        if not isinstance(error.__cause__, diagnosis.UNFIT):
+            return error
+        self._execute("ROLLBACK TO SAVEPOINT chunk")
+        if literal := diagnosis.literal_error(self._connection, self._copy(None)):
+            return literal
+        kinds = dict(zip(self._names()[0], self._base_types(), strict=True))
+        found = diagnosis.unreadable_document(self._connection, kinds, self._first_key)
+        if found is None:
+            return error
+        number = int(found[0][1:])
+        return diagnosis.document_error(self._query.names[number - 1] if self._query.names else str(number), found[1])
+
+    def _first_key(self, condition: str) -> str | None:
+        """Key of the first row to come that fulfils a condition."""
+        bounds = f"{self._where()} AND" if self._where() else "WHERE"
+        select = f"SELECT {self._key_expression()} {self._from()} {bounds} {condition} ORDER BY {self._order()} LIMIT 1"
+        row = self._fetch(select)
+        return ", ".join(self._decode_key(row[0].encode())) if row else None
 
     def _ask_for_less(self) -> None:
         """One chunk a statement, then half a chunk, and so on."""
@@ -204,7 +232,10 @@ class SqlSource:
 
     def _from(self) -> str:
         columns, keys = self._names()
-        return f"FROM ({self._query.text}) AS q({', '.join(columns + keys)})"
+        rows = f"FROM ({self._query.text}) AS q({', '.join(columns + keys)})"
+        if self._recast is None:
+            return rows
+        return f"FROM (SELECT {', '.join(self._recast + keys)} {rows}) AS q({', '.join(columns + keys)})"
 
     def _order(self, direction: str = "") -> str:
         # Qualified: a bare k1 is the output column of that name, k1::text, which sorts 10 before 9.
@@ -273,6 +304,13 @@ class SqlSource:
         row = self._fetch(f"SELECT {asked} FROM (SELECT 1) AS one LEFT JOIN (SELECT * {self._from()}) AS q ON false")
         assert row is not None  # noqa: S101 - of one row and a join there is one row
         return row[0], [str(name) for name in row[1:]]
+
+    def _base_types(self) -> list[str]:
+        """Types of the columns; of a domain that which it is over."""
+        kinds = self._types[: self._query.columns]
+        unknown = sorted(set(kinds) - types.PLAIN)
+        bases = dict(self._connection.execute(types.BASES, [unknown]).fetchall()) if unknown else {}
+        return [bases.get(kind, kind) for kind in kinds]
 
     def _find_last(self) -> Cursor | None:
         select = f"SELECT {self._key_expression()} {self._from()} ORDER BY {self._order(' DESC')} LIMIT 1"
