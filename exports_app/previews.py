@@ -18,7 +18,7 @@ from exports_app.models import ExportPerformance
 from exports_app.pipeline.errors import DatabaseBusy, DatabaseUnavailable, PipelineError
 from exports_app.pipeline.formats import get_format, reading
 from exports_app.pipeline.formats.formulas import guard, is_formula
-from exports_app.pipeline.types import Chunk, Field, Format, Kind, Options
+from exports_app.pipeline.types import Chunk, Field, Format, Kind, Options, Warns
 from exports_app.plan import Plan
 
 PREVIEW_ROWS = 20
@@ -68,6 +68,8 @@ class _Sample:
     bytes_around: int
     """Header and footer."""
     bytes_per_row: float
+    warnings: tuple[str, ...]
+    """What the encoder says of the first rows."""
 
 
 def forecast(plan: Plan) -> Forecast:
@@ -87,7 +89,13 @@ def forecast(plan: Plan) -> Forecast:
     return Forecast(
         estimate=estimate,
         bytes=_bytes(plan, estimate.rows, sample),
-        warnings=[*trouble, *_limits(plan, estimate), *_surprises(plan, preview)],
+        warnings=[
+            *trouble,
+            *_limits(plan, estimate),
+            *_untyped(plan),
+            *_surprises(plan, preview),
+            *(sample.warnings if sample else ()),
+        ],
         preview=preview,
     )
 
@@ -116,6 +124,7 @@ def _sample(plan: Plan) -> _Sample:
         ),
         bytes_around=len(start) + len(end),
         bytes_per_row=len(body) / max(1, chunk.rows),
+        warnings=tuple(encoder.warnings()) if readable and isinstance(encoder, Warns) else (),
     )
 
 
@@ -186,11 +195,20 @@ TEXTS = frozenset({Kind.TEXT, Kind.CHOICE})
 NUMBERS = frozenset({Kind.INTEGER, Kind.DECIMAL})
 
 
+def _untyped(plan: Plan) -> Iterator[str]:
+    """Columns of which nobody says what they hold."""
+    for field in plan.fields:
+        if field.untyped and plan.resource.model is not None:
+            yield f"“{field.label}” has no declared type, and is written as text: its output_field is missing."
+
+
 def _surprises(plan: Plan, preview: Preview | None) -> Iterator[str]:
     """What a spreadsheet makes of csv, where the first rows show a case of it."""
     if preview is None or plan.format.name != "csv":
         return
     cells = [(column, row[n]) for n, column in enumerate(preview.columns) for row in preview.rows if row[n]]
+    if len(preview.columns) == 1 and any(row[0] == "" for row in preview.rows):
+        yield 'In a file of one column an empty value is written "", as the empty text is: readers skip empty lines.'
     zeros = [column for column, cell in cells if column.kind in TEXTS and ZEROS.fullmatch(cell)]
     if zeros:
         yield f"Opened in Excel, “{zeros[0].label}” loses its leading zeros; xlsx keeps them."

@@ -108,7 +108,7 @@ class Column:
             json_path=is_json_path(expression),
             range_type=_range_type(innermost) if Kind.TEXT in (kind, element) else None,
             trimmed=computes_floats or (kind is Kind.DECIMAL and divides(expression)),
-            untyped=not self.kind and (output is None or type(output) is models.Field),
+            untyped=not self.kind and is_untyped(output),
             # An address is no formula, and its cast to text would show a netmask that nobody stored.
             guarded=self.guarded and not isinstance(output, models.GenericIPAddressField),
         )
@@ -119,6 +119,11 @@ def kind_of(output: models.Field[Any, Any] | None) -> Kind:
     output = _followed(output)
     stored = _stored_kind(output)
     return Kind.CHOICE if output is not None and output.choices and stored not in UNLABELLED else stored
+
+
+def is_untyped(output: models.Field[Any, Any] | None) -> bool:
+    """Whether the ORM does not know what it is, as with ``RawSQL`` that has no ``output_field``."""
+    return output is None or type(output) is models.Field
 
 
 def _stored_kind(output: models.Field[Any, Any] | None) -> Kind:

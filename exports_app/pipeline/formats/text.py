@@ -84,6 +84,8 @@ def is_guarded(field: Field, options: Options) -> bool:
 
 def sql_guarded(field: Field, column: str, options: Options) -> str:
     """``sql_text`` behind the formula guard."""
+    if _has_labelled_numbers(field, options):
+        return sql_text(_with_guarded_labels(field, options), column, options)
     text = sql_text(field, column, options)
     if is_guarded(field, options):
         return sql_guard(text)
@@ -94,6 +96,8 @@ def sql_guarded(field: Field, column: str, options: Options) -> str:
 
 def python_guarded(field: Field, options: Options) -> Callable[[Any], str | None]:
     """What ``sql_guarded`` gives, of any value."""
+    if _has_labelled_numbers(field, options):
+        return python_cell(_with_guarded_labels(field, options), options)
     cell, guarded = python_cell(field, options), is_guarded(field, options)
     strings = field.json_path and options.escape_formulas is not False
 
@@ -102,6 +106,18 @@ def python_guarded(field: Field, options: Options) -> Callable[[Any], str | None
         return guard(shown) if shown and (guarded or (strings and isinstance(value, str))) else shown
 
     return text
+
+
+def _has_labelled_numbers(field: Field, options: Options) -> bool:
+    """Whether a cell is a label, or a value that is no text, such as a negative number."""
+    return field.kind is Kind.CHOICE and options.choice_labels and stored_kind(field) is not Kind.TEXT
+
+
+def _with_guarded_labels(field: Field, options: Options) -> Field:
+    if not is_guarded(field, options):
+        return field
+    labels = tuple((key, guard(label)) for key, label in field.choices)
+    return replace(field, choices=labels, null_label=None if field.null_label is None else guard(field.null_label))
 
 
 def _stored(field: Field) -> Field:
