@@ -94,9 +94,8 @@ def test_what_has_a_label_has_that_of_django_itself(many: str) -> None:
     rows = list(csv.DictReader(io.StringIO(file_of(many, options=LABELS, columns=["id", *names]).decode())))
     for row, stored in zip(rows, Many._default_manager.order_by("pk"), strict=True):
         for shown, field in zip(list(row.values())[1:], names, strict=True):
-            label = getattr(stored, f"get_{field}_display")()
-            if isinstance(label, str):
-                assert shown == label
+            if getattr(stored, field) in dict(Many._meta.get_field(field).flatchoices):
+                assert shown == getattr(stored, f"get_{field}_display")()
 
 
 def test_json_and_xlsx_and_parquet_have_the_same_labels(many: str) -> None:

@@ -169,8 +169,8 @@ class Resource:
         if self.model is None:
             raise ImproperlyConfigured(f"{type(self).__name__} must define 'columns' or 'model'.")
         # A link to a parent is the parent's key once more, which is among the fields already.
-        links = set(self.model._meta.parents.values())
-        return [Column(field.attname) for field in self.model._meta.concrete_fields if field not in links]
+        fields = self.model._meta.concrete_fields
+        return [Column(field.attname) for field in fields if not getattr(field.remote_field, "parent_link", False)]
 
     def _is_plain(self, queryset: models.QuerySet[Any, Any]) -> bool:
         """Whether each row of the queryset is one row of the model."""
