@@ -90,12 +90,13 @@ def test_a_label_is_found_by_the_value_whatever_it_is_printed_as(many: str) -> N
 
 
 def test_what_has_a_label_has_that_of_django_itself(many: str) -> None:
-    names = [field.name for field in Many._meta.fields if field.choices]
-    rows = list(csv.DictReader(io.StringIO(file_of(many, options=LABELS, columns=["id", *names]).decode())))
+    fields = [field for field in Many._meta.fields if field.choices]
+    columns = ["id", *(field.name for field in fields)]
+    rows = list(csv.DictReader(io.StringIO(file_of(many, options=LABELS, columns=columns).decode())))
     for row, stored in zip(rows, Many._default_manager.order_by("pk"), strict=True):
-        for shown, field in zip(list(row.values())[1:], names, strict=True):
-            if getattr(stored, field) in dict(Many._meta.get_field(field).flatchoices):
-                assert shown == getattr(stored, f"get_{field}_display")()
+        for shown, field in zip(list(row.values())[1:], fields, strict=True):
+            if getattr(stored, field.name) in dict(field.flatchoices):
+                assert shown == getattr(stored, f"get_{field.name}_display")()
 
 
 def test_json_and_xlsx_and_parquet_have_the_same_labels(many: str) -> None:
