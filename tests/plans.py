@@ -28,7 +28,7 @@ def file_of(resource: str, user: User = EVERYONE, *, chunk_rows: int | None = No
     return b"".join([*pieces, encoder.finish(rows)])
 
 
-def unmanaged(name: str, **fields: Any) -> type[models.Model]:
+def unmanaged(name: str, /, **fields: Any) -> type[models.Model]:
     """A model of a table of that name, which somebody else makes."""
     meta = type("Meta", (), {"managed": False, "db_table": name, "app_label": "tables"})
     return type(name.title().replace("_", ""), (models.Model,), {"__module__": __name__, "Meta": meta, **fields})
