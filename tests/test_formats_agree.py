@@ -102,7 +102,7 @@ def ranges_of(bounds: st.SearchStrategy[Any]) -> st.SearchStrategy[Range[Any]]:
         lambda pair: pair if None in pair else (min(pair), max(pair))
     )
     forms = st.sampled_from(["[)", "[]", "()", "(]"])
-    return st.just(Range(empty=True)) | st.builds(lambda pair, form: Range(*pair, form), pairs, forms)
+    return st.just(Range(empty=True)) | st.builds(lambda pair, form: Range(pair[0], pair[1], form), pairs, forms)
 
 
 def nested(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
