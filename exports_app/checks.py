@@ -14,11 +14,13 @@ from django.core.exceptions import FieldDoesNotExist
 from django.db import connections
 from django.db.models import QuerySet
 from django.db.models.constants import LOOKUP_SEP
+from django.db.models.expressions import RawSQL
 
 from exports_app import conf, errors
 from exports_app.pipeline.formats import FORMATS
 from exports_app.resources import descriptions, keys, meaning, registry, shapes
 from exports_app.resources.base import Resource
+from exports_app.resources.columns import is_untyped
 from exports_app.resources.computed import problems as problems_of_computed
 from exports_app.resources.queries import is_unique_key, multivalued_hop
 
@@ -173,6 +175,13 @@ def _check_columns(declared: type[Resource]) -> Iterator[Problem]:
         if column.name in seen:
             yield _error(declared, f"has the column {column.name!r} twice", "Rename one of them.", "E004")
         seen.add(column.name)
+        if isinstance(column.expression, RawSQL) and not column.kind and is_untyped(column.expression.output_field):
+            yield checks.Warning(
+                f"{_path(declared)} has the column {column.name!r} of RawSQL without a type: it is text in the file.",
+                hint="Give RawSQL an output_field, or the column a kind.",
+                obj=declared,
+                id="exports.W003",
+            )
         if column.is_computed or column.reads_object or declared.model is None:
             continue
         if hop := multivalued_hop(declared.model, column.path):

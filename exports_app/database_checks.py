@@ -16,7 +16,7 @@ from psycopg import conninfo
 
 from exports_app import conf
 from exports_app.connections import require_postgresql
-from exports_app.resources import registry
+from exports_app.resources import registry, shapes
 from exports_app.resources.base import Resource
 
 
@@ -61,7 +61,7 @@ def _replica_error(problem: str) -> checks.CheckMessage:
 
 def _alias(declared: type[Resource]) -> str | None:
     """The database that its rows are read from, as far as that can be told without a user and the database."""
-    if declared.is_python():
+    if any(shapes.problems(declared)) or declared.is_python():
         return None
     try:
         with ExitStack() as stack:

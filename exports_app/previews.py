@@ -18,8 +18,8 @@ from exports_app.estimates import UNKNOWN, Estimate, estimate_rows
 from exports_app.models import ExportPerformance
 from exports_app.pipeline.errors import DatabaseBusy, DatabaseUnavailable, PipelineError
 from exports_app.pipeline.formats import get_format, reading
-from exports_app.pipeline.formats.text import FORMULA_STARTS, guard
-from exports_app.pipeline.types import Chunk, Field, Format, Kind, Options
+from exports_app.pipeline.formats.formulas import guard, is_formula
+from exports_app.pipeline.types import Chunk, Field, Format, Kind, Options, Warns
 from exports_app.plan import Plan
 from exports_app.resources import faults
 
@@ -74,6 +74,8 @@ class _Sample:
     bytes_around: int
     """Header and footer."""
     bytes_per_row: float
+    warnings: tuple[str, ...]
+    """What the encoder says of the first rows."""
 
 
 def forecast(plan: Plan) -> Forecast:
@@ -100,7 +102,14 @@ def forecast(plan: Plan) -> Forecast:
     return Forecast(
         estimate=estimate,
         bytes=_bytes(plan, estimate.rows, sample),
-        warnings=[*trouble, *_limits(plan, estimate), *_cuts(plan, sample), *_surprises(plan, preview)],
+        warnings=[
+            *trouble,
+            *_limits(plan, estimate),
+            *_cuts(plan, sample),
+            *_untyped(plan),
+            *_surprises(plan, preview),
+            *(sample.warnings if sample else ()),
+        ],
         preview=preview,
     )
 
@@ -128,6 +137,7 @@ def _sample(plan: Plan) -> _Sample:
         too_long=_too_long(table.fields, rows_read, plan.format.cell_units),
         bytes_around=len(start) + len(end),
         bytes_per_row=len(body) / max(1, chunk.rows),
+        warnings=tuple(encoder.warnings()) if readable and isinstance(encoder, Warns) else (),
     )
 
 
@@ -223,11 +233,20 @@ TEXTS = frozenset({Kind.TEXT, Kind.CHOICE})
 NUMBERS = frozenset({Kind.INTEGER, Kind.DECIMAL})
 
 
+def _untyped(plan: Plan) -> Iterator[str]:
+    """Columns of which nobody says what they hold."""
+    for field in plan.fields:
+        if field.untyped and plan.resource.model is not None:
+            yield f"“{field.label}” has no declared type, and is written as text: its output_field is missing."
+
+
 def _surprises(plan: Plan, preview: Preview | None) -> Iterator[str]:
     """What a spreadsheet makes of csv, where the first rows show a case of it."""
     if preview is None or plan.format.name != "csv":
         return
     cells = [(column, row[n]) for n, column in enumerate(preview.columns) for row in preview.rows if row[n]]
+    if len(preview.columns) == 1 and any(row[0] == "" for row in preview.rows):
+        yield 'In a file of one column an empty value is written "", as the empty text is: readers skip empty lines.'
     zeros = [column for column, cell in cells if column.kind in TEXTS and ZEROS.fullmatch(cell)]
     if zeros:
         yield f"Opened in Excel, “{zeros[0].label}” loses its leading zeros; xlsx keeps them."
@@ -235,12 +254,9 @@ def _surprises(plan: Plan, preview: Preview | None) -> Iterator[str]:
     if long:
         yield f"Opened in Excel, “{long[0].label}” loses the digits after the 15th; xlsx keeps them."
     if plan.options.escape_formulas is not False:
-        marked = [column for column, cell in cells if column.guarded and cell[0] == "'" and cell[1:2] in FORMULAS]
+        marked = [column for column, cell in cells if column.guarded and cell[0] == "'" and is_formula(cell[1:])]
         if marked:
             yield f"Text that a spreadsheet would run gets a ' in front, as in “{marked[0].label}”."
-
-
-FORMULAS = frozenset(FORMULA_STARTS)
 
 
 def _is_long(cell: str) -> bool:

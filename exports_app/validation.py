@@ -13,6 +13,7 @@ from exports_app.pipeline.formats import options as option_values
 from exports_app.pipeline.types import Field, Format, Options
 from exports_app.resources import faults, registry
 from exports_app.resources.base import Resource, Sheet, User
+from exports_app.resources.columns import CONTROLS
 from exports_app.resources.queries import Selected
 
 COMPRESSIONS = ("gzip",)
@@ -111,6 +112,8 @@ def select_columns(resource: Resource, user: User, wanted: Sequence[str | Mappin
             problems.append(errors.unknown("column", name, list(visible)))
         elif name in chosen:
             problems.append(f"The column {name} is named twice.")
+        elif label is not None and CONTROLS.search(label):
+            problems.append(f"The label of {name} has a line end, a tab or another control character. Leave it out.")
         else:
             chosen[name] = Selected(column=visible[name], label=label)
     if not wanted:

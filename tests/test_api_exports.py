@@ -77,7 +77,7 @@ def test_an_export_from_request_to_download(api: APIClient) -> None:
     assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
     assert answer.headers["Content-Disposition"] == f'attachment; filename="{done["file_name"]}"'
     lines = answer.text.split("\n")
-    assert lines[0] == "ID,E-mail"
+    assert lines[0] == '"ID",E-mail'
     assert [line.split(",")[0] for line in lines[1:]] == ["1", "2", "3", ""]
     assert len(answer.content) == done["file_size"]
 

@@ -32,7 +32,7 @@ def test_the_walk_leads_from_the_resources_to_the_file(tmp_path: Path) -> None:
     assert done.stdout.endswith("deleted: 204\n")
     for said in (
         "event: done",
-        "ID,E-mail\n1001 customers.csv\n",
+        '"ID",E-mail\n1001 customers.csv\n',
         "the link again: 403\nthe same file\n",
         '"via":"token"',
         '"preview":',

@@ -36,7 +36,7 @@ def test_an_export_goes_to_a_file(customers: None, tmp_path: Path) -> None:
         "customers", "--user", "alice", "--columns", "id,country_code", "--limit", "2", "--output", str(target)
     )
     lines = target.read_text().splitlines()
-    assert [lines[0], *(line.split(",")[0] for line in lines[1:])] == ["ID,Country code", "1", "2"]
+    assert [lines[0], *(line.split(",")[0] for line in lines[1:])] == ['"ID",Country code', "1", "2"]
     assert said.startswith(f"2 rows, {target.stat().st_size} bytes in ")
     assert list(tmp_path.iterdir()) == [target]
 
@@ -53,7 +53,7 @@ def test_filters_and_options_are_given_by_name(customers: None, tmp_path: Path) 
 
 def test_standard_output_gets_the_bytes(customers: None, capfdbinary: Any) -> None:
     export("customers", "--user", "alice", "--columns", "id", "--limit", "1", "--output", "-")
-    assert capfdbinary.readouterr().out == b"ID\n1\n"
+    assert capfdbinary.readouterr().out == b'"ID"\n1\n'
 
 
 @pytest.mark.parametrize(

@@ -254,7 +254,7 @@ def test_each_kind_has_its_text_form(kind: Kind, value: str, text: str) -> None:
         (Kind.JSON, "ARRAY['{\"a\": [1, 2]}'::jsonb]", '"[{""a"":[1,2]}]"'),
         (Kind.BOOLEAN, "ARRAY[true, false]", '"[true,false]"'),
         (Kind.DECIMAL, "ARRAY[1.50, 'NaN']", '"[1.50,""NaN""]"'),
-        (Kind.DURATION, "NULL::interval[]", ""),
+        (Kind.DURATION, "NULL::interval[]", '""'),
         (Kind.DURATION, "'{}'::interval[]", "[]"),
     ],
 )

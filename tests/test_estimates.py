@@ -56,7 +56,7 @@ def test_the_answer_has_exactly_the_fields_of_the_contract(api: APIClient, three
         "estimated_rows": 1,
         "estimate_exact": True,
         "strategy": "direct",
-        "estimated_bytes": 30,
+        "estimated_bytes": 32,
         "warnings": [],
         "preview": {
             "columns": [

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg import sql
 from psycopg.types.json import Jsonb
+from psycopg.types.range import Range
 
 from exports_app.pipeline.formats.scalars import float_text
 from exports_app.pipeline.types import Field, Kind
@@ -44,6 +45,10 @@ TRICKY = [
     "null",
     "=1+1",
     "\uff1d",
+    "\ufeff=1",
+    "\u200b -1",
+    "\u200f",
+    "x;=1",
     "'",
     "🐘",
 ]
@@ -82,6 +87,31 @@ SCALARS: dict[Kind, tuple[str, st.SearchStrategy[Any]]] = {
     Kind.BINARY: ("bytea", st.binary(max_size=130)),
     Kind.JSON: ("jsonb", documents),
 }
+RANGES: dict[str, st.SearchStrategy[Any]] = {
+    "tstzrange": st.datetimes(datetime(1, 1, 3), datetime(9999, 12, 29), timezones=st.just(UTC)),  # noqa: DTZ001
+    "tsrange": st.datetimes(),
+    "daterange": st.dates(max_value=date(9999, 12, 30)),
+    "numrange": st.decimals(-(10**9), 10**9, places=2),
+    "int8range": st.integers(-(10**9), 10**9),
+}
+
+
+def ranges_of(bounds: st.SearchStrategy[Any]) -> st.SearchStrategy[Range[Any]]:
+    """Ranges of every form, the empty one included."""
+    pairs = st.tuples(st.none() | bounds, st.none() | bounds).map(
+        lambda pair: pair if None in pair else (min(pair), max(pair))
+    )
+    forms = st.sampled_from(["[)", "[]", "()", "(]"])
+    return st.just(Range(empty=True)) | st.builds(lambda pair, form: Range(pair[0], pair[1], form), pairs, forms)
+
+
+def nested(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Arrays of arrays, all of them of one length."""
+    return st.integers(1, 3).flatmap(
+        lambda size: st.lists(st.lists(st.none() | values, min_size=size, max_size=size), max_size=3)
+    )
+
+
 CHOICES = (("A", 'Label "A"'), ("B", "=B, b"))
 COLUMNS: list[tuple[Field, str, st.SearchStrategy[Any]]] = [
     *((Field(name=kind, label=kind, kind=kind), type_, values) for kind, (type_, values) in SCALARS.items()),
@@ -104,6 +134,28 @@ COLUMNS: list[tuple[Field, str, st.SearchStrategy[Any]]] = [
         "int",
         st.integers(-2, 2),
     ),
+    (
+        Field(name="rate", label="r", kind=Kind.CHOICE, element=Kind.DECIMAL, choices=(("0.2", "=full"), ("1", "I"))),
+        "numeric",
+        st.sampled_from([Decimal("0.20"), Decimal("1.000"), Decimal("-1"), Decimal(0)]),
+    ),
+    (
+        Field(name="letters", label="l", kind=Kind.ARRAY, element=Kind.TEXT, choices=CHOICES),
+        "text[]",
+        st.lists(st.none() | st.sampled_from(["A", "B", "-x"])),
+    ),
+    *(
+        (Field(name=name, label=name, kind=Kind.TEXT, range_type=name), name, ranges_of(bounds))
+        for name, bounds in RANGES.items()
+    ),
+    *(
+        (Field(name=f"nested {kind}", label=kind, kind=Kind.ARRAY, element=kind, nested=True), f"{type_}[]", nested(of))
+        for kind, (type_, of) in SCALARS.items()
+        if kind in (Kind.DATETIME, Kind.DECIMAL, Kind.BOOLEAN, Kind.DURATION)
+    ),
+    (Field(name="path", label="p", kind=Kind.JSON, json_path=True), "jsonb", documents),
+    (Field(name="quotient", label="q", kind=Kind.DECIMAL, trimmed=True), "numeric", decimals),
+    (Field(name="mean", label="m", kind=Kind.FLOAT, trimmed=True), "float8", st.floats()),
     (Field(name="safe", label="s", kind=Kind.TEXT, guarded=False), "text", texts),
 ]
 FIELDS = [field for field, _, _ in COLUMNS]
@@ -160,11 +212,11 @@ def _literal(value: Any, field: Field, type_: str) -> sql.Composable:
 def as_loaded(
     given_rows: Sequence[Sequence[Any]], query: str, connection: psycopg.Connection[Any]
 ) -> list[tuple[Any, ...]]:
-    """The rows with JSON as the database gives it back, which sorts keys; all else as it was generated."""
+    """The rows with JSON and ranges as the database gives them back, in its order; all else as it was generated."""
     loaded = connection.execute(query.encode()).fetchall()
-    holds_json = [Kind.JSON in (field.kind, field.element) for field in FIELDS]
+    changed = [Kind.JSON in (field.kind, field.element) or field.range_type is not None for field in FIELDS]
     return [
-        tuple(back if is_json else value for value, back, is_json in zip(row, stored, holds_json, strict=False))
+        tuple(back if is_changed else value for value, back, is_changed in zip(row, stored, changed, strict=False))
         for row, stored in zip(given_rows, sorted(loaded, key=lambda row: int(row[-1])), strict=True)
     ]
 

@@ -42,7 +42,7 @@ def test_a_small_export_is_completed_with_its_proof(alice: User) -> None:
     assert job.file_size == len(data)
     assert job.crc32 == f"{zlib.crc32(data):08x}"
     assert len(job.snapshots) == 1
-    assert data.startswith(b"ID,")
+    assert data.startswith(b'"ID",')
 
 
 def test_a_file_of_many_parts_agrees_with_everything_the_job_says(alice: User, settings: Any) -> None:
@@ -163,5 +163,5 @@ def test_a_run_ends_with_too_many_rows_where_the_estimate_did_not_know(
 
 def test_an_empty_table_is_a_file_with_a_header(alice: User) -> None:
     job = finish(alice, columns=["id", "name"])
-    assert read_object(job) == b"ID,Name\n"
-    assert (job.row_count, job.file_size) == (0, 8)
+    assert read_object(job) == b'"ID",Name\n'
+    assert (job.row_count, job.file_size) == (0, 10)

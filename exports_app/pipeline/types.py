@@ -43,7 +43,19 @@ class Field:
     element: Kind | None = None
     """Kind of an array's elements, or of a choice's stored value (None: text)."""
     choices: tuple[tuple[str, str], ...] = ()
-    """Stored value and label of a choice, both as text."""
+    """Stored value, as ``labels.choice_key`` has it, and label of a choice; of an array, of its elements."""
+    null_label: str | None = None
+    """Label of NULL, where the choices have one."""
+    nested: bool = False
+    """Whether an array's elements are arrays; ``element`` is then what the innermost hold."""
+    json_path: bool = False
+    """Whether a value of JSON was reached by a path: a string stands as its text, a ``null`` as NULL."""
+    range_type: str | None = None
+    """PostgreSQL's name of a text's type (an array's elements' type) where that is a range or a multirange."""
+    trimmed: bool = False
+    """Whether a number has as many decimals as a division gave it: zeros at their end say nothing."""
+    untyped: bool = False
+    """Whether nothing says what the column holds, which is then taken for text."""
     max_digits: int | None = None
     decimal_places: int | None = None
     guarded: bool = True

@@ -175,7 +175,9 @@ class Resource:
     def _model_columns(self) -> Iterable[Column]:
         if self.model is None:
             raise ImproperlyConfigured(f"{type(self).__name__} must define 'columns' or 'model'.")
-        return [Column(field.attname) for field in self.model._meta.concrete_fields]
+        # A link to a parent is the parent's key once more, which is among the fields already.
+        fields = self.model._meta.concrete_fields
+        return [Column(field.attname) for field in fields if not getattr(field.remote_field, "parent_link", False)]
 
     def _is_plain(self, queryset: models.QuerySet[Any, Any]) -> bool:
         """Whether each row of the queryset is one row of the model."""

@@ -159,6 +159,7 @@ def compile_columns(
         columns=len(paths),
         keys=len(key),
         proven_key=proven,
+        names=tuple(each.column.name for each in selected),
         unique=keys.uniques(resource, rows, read) if rows is not None and read is not None else (),
         bare=count,
         count=count,
@@ -216,13 +217,11 @@ def _finished(text: str, expressions: Sequence[Any], keys: int, connection: Any)
 
 
 def _field(selected: Selected, output: Any) -> Field:
-    of_values = getattr(output, "output_field", None)
-    # A generated field's values have the type of its expression, and its own verbose name.
-    label = selected.column.title(getattr(output, "target", None) or of_values)
     return selected.column.field(
-        of_values,
-        label=label if selected.label is None else selected.label,
+        getattr(output, "output_field", None),
+        label=selected.label,
         has_digits=isinstance(output, HAS_DIGITS),
+        expression=output,
     )
 
 

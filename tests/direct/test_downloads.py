@@ -56,7 +56,7 @@ def test_a_small_file_is_whole_and_proven_before_it_comes(api: APIClient) -> Non
     assert response["Content-Disposition"] == f'attachment; filename="{job.file_name}"'
     assert response["Content-Length"] == str(len(response.content)) == str(job.file_size)
     assert response["X-Export-Id"] == str(job.pk)
-    assert response.content.startswith(b"ID,Name\n")
+    assert response.content.startswith(b'"ID",Name\n')
     assert (job.status, job.strategy, job.row_count) == ("completed", "direct", 1)
     assert job.crc32 == f"{zlib.crc32(response.content):08x}"
     assert (len(job.snapshots), job.file_key, job.expires_at) == (1, "", None)

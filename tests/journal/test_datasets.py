@@ -21,7 +21,7 @@ from tests.test_samples_exports import make_goal
 @committed
 def test_goals(alice: User, journal: None) -> None:
     assert csv(alice, "goals") == [
-        "ID,Account,Name,Period,Status,Target,Reached,Progress %,Starts on,Ends on,Created at",
+        '"ID",Account,Name,Period,Status,Target,Reached,Progress %,Starts on,Ends on,Created at',
         "1,AC-000001,January,MONTHLY,ACTIVE,400.00,-200.00,-50.0,2024-01-01,2024-01-31,2023-12-31T00:00:00+00:00",
     ]
 
@@ -48,7 +48,7 @@ def test_filters_of_goals(alice: User, account: Account, filters: dict[str, Any]
 @committed
 def test_tags_count_the_trades_that_one_may_see(alice: User, journal: None) -> None:
     assert csv(alice, "tags", ids=[1, 3, 5]) == [
-        "ID,Name,Colour,Usage,Created at,Updated at",
+        '"ID",Name,Colour,Usage,Created at,Updated at',
         "1,Breakout,#00ff00,4,2023-12-31T00:00:00+00:00,2023-12-31T00:00:00+00:00",
         "3,FOMO,#00ff00,1,2023-12-31T00:00:00+00:00,2023-12-31T00:00:00+00:00",
         "5,Unused,#00ff00,0,2023-12-31T00:00:00+00:00,2023-12-31T00:00:00+00:00",

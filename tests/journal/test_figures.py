@@ -134,7 +134,7 @@ def test_tag_performance_in_parquet_has_exact_numbers(alice: User, journal: None
 def test_prop_evaluation(alice: User, journal: None) -> None:
     PropEvaluation.objects.filter(pk=2).update(status="PASSED", ends_on=date(2024, 1, 2))
     assert csv(alice, "prop_evaluation") == [
-        "ID,Account,Phase,Status,Starts on,Profit target,Cumulative profit,Progress %,Daily loss left,"
+        '"ID",Account,Phase,Status,Starts on,Profit target,Cumulative profit,Progress %,Daily loss left,'
         "Total loss left,Alerts",
         "1,AC-000001,CHALLENGE,ACTIVE,2024-01-02,500.00,0.00,0.0,250.00,400.00,",
     ]

@@ -17,6 +17,7 @@ import pyarrow as pa
 from pyarrow import csv, parquet
 
 from exports_app.pipeline import errors
+from exports_app.pipeline.formats.labels import element_kind
 from exports_app.pipeline.formats.parquet import is_list
 from exports_app.pipeline.types import Chunk, Field, Kind, Options
 
@@ -48,7 +49,7 @@ _SCALARS = {
 def column_type(field: Field, options: Options) -> pa.DataType:
     """Arrow's type of a column; the table stands in ``parquet.py``."""
     if is_list(field):
-        return pa.list_(_scalar_type(field, field.element or Kind.TEXT, options))
+        return pa.list_(_scalar_type(field, element_kind(field, options) or Kind.TEXT, options))
     return _scalar_type(field, field.kind, options)
 
 

@@ -14,10 +14,20 @@ from decimal import Decimal
 from json.encoder import encode_basestring
 from typing import Any
 
-from exports_app.pipeline.formats import scalars, zones
-from exports_app.pipeline.formats.labels import python_label, sql_label, stored_kind
+from exports_app.pipeline.formats import ranges, scalars, zones
+from exports_app.pipeline.formats.labels import (
+    element_kind,
+    null_label,
+    python_label,
+    python_stored,
+    sql_label,
+    sql_stored,
+    stored_kind,
+)
 from exports_app.pipeline.types import Field, Kind, Options
 
+MAX_DIMENSIONS = 6
+"""Of PostgreSQL's arrays."""
 json_string = encode_basestring
 """A text as a JSON string, characters as they are."""
 DEEPEST = 7
@@ -27,8 +37,10 @@ DEEPEST = 7
 def sql_json(field: Field, column: str, options: Options) -> str:
     """Expression that PostgreSQL prints as JSON; NULL stays NULL."""
     if field.kind is Kind.CHOICE and options.choice_labels:
-        return f"to_json({sql_label(field, column)})"
+        return f"to_json({sql_label(field, column, sql_stored(stored_kind(field), column, options))})"
     kind = stored_kind(field)
+    if kind is Kind.TEXT and field.range_type:
+        return f"to_json({ranges.sql_range(field.range_type, column, options)})"
     if kind is Kind.TEXT:
         return f"to_json({column}::text)" if field.guarded else f"to_json({scalars.sql_plain(column)})"
     if kind is Kind.ARRAY:
@@ -37,46 +49,85 @@ def sql_json(field: Field, column: str, options: Options) -> str:
         return f"to_json({column}::timestamp)"
     if kind is Kind.DATETIME and options.timezone:
         return f"""'"' || {zones.sql_iso(column, options.timezone)} || '"'"""
-    if kind is Kind.DECIMAL and options.decimal_strings:
-        return _sql_quoted(column)
+    if kind in scalars.NUMBERS:
+        number = scalars.sql_number(kind, column, trimmed=field.trimmed)
+        return _sql_quoted(number) if kind is Kind.DECIMAL and options.decimal_strings else f"to_json({number})"
+    if kind is Kind.JSON and field.json_path:
+        return f"CASE WHEN jsonb_typeof({column}::jsonb) <> 'null' THEN {sql_compact(column)} END"
     return _SQL_FORMS[kind](column)
 
 
 def python_json(field: Field, options: Options) -> Callable[[Any], str]:
     """Function that gives the JSON of a value that is not None."""
     if field.kind is Kind.CHOICE and options.choice_labels:
-        label = python_label(field)
+        label = python_label(field, python_stored(stored_kind(field), options))
         return lambda value: json_string(label(value))
     kind = stored_kind(field)
+    if kind is Kind.TEXT and field.range_type:
+        shown = ranges.python_range(field.range_type, options)
+        return lambda value: json_string(shown(value))
     if kind is Kind.ARRAY:
         return python_array(field, options)
     if kind is Kind.DATETIME:
         iso = zones.python_iso(options.timezone)
         return lambda value: f'"{iso(value)}"'
-    if kind is Kind.DECIMAL and options.decimal_strings:
-        return lambda value: f'"{scalars.decimal_text(value)}"'
+    if kind in scalars.NUMBERS:
+        number = scalars.python_number(kind, trimmed=field.trimmed)
+        if kind is Kind.DECIMAL and options.decimal_strings:
+            return lambda value: f'"{number(value)}"'
+        return lambda value: _number(number(value))
     return _PYTHON_FORMS[kind]
+
+
+def python_member(field: Field, options: Options) -> Callable[[Any], str]:
+    """``python_json`` of any value."""
+    form, empty = python_json(field, options), null_label(field, options)
+    null = "null" if empty is None else json_string(empty)
+    return lambda value: null if value is None else form(value)
 
 
 def sql_array(field: Field, column: str, options: Options) -> str:
     """An array as compact JSON, its elements as the kind has them in JSON.
 
-    PostgreSQL prints most kinds so by itself; of the others arrays are taken apart, which only arrays of one
-    dimension survive.
+    PostgreSQL prints most kinds so by itself; arrays of the others are taken apart, and put together again with the
+    dimensions that they had.
     """
-    element = field.element
+    element = element_kind(field, options)
     if element is Kind.DECIMAL and options.decimal_strings:
         return f"array_to_json({column}::text[])"
-    if element in _MADE_OF_TEXT or (element is Kind.DATETIME and options.timezone and not field.naive):
-        form = sql_json(_element(field), "e", options)
-        each = f"ARRAY(SELECT ({form})::text::json FROM unnest({column}) AS u(e))"
-        return f"CASE WHEN {column} IS NOT NULL THEN array_to_json({each}) END"
-    return f"array_to_json({column})"
+    if not (element in _MADE_OF_TEXT or field.range_type or _is_relabelled(field, options)) and not (
+        element is Kind.DATETIME and options.timezone and not field.naive
+    ):
+        return f"array_to_json({column})"
+    form = f"({sql_json(_element(field, options), 'e', options)})::text"
+    flat = f"array_to_json(ARRAY(SELECT {form}::json FROM unnest({column}) AS u(e)))"
+    nested = _sql_nested(column, form)
+    return f"CASE WHEN array_ndims({column}) > 1 THEN {nested} WHEN {column} IS NOT NULL THEN {flat} END"
+
+
+def _sql_nested(column: str, form: str) -> str:
+    """The elements of an array of several dimensions in one text, with the brackets that begin and end between them."""
+    lengths = [f"array_length({column}, {dimension})" for dimension in range(2, MAX_DIMENSIONS + 1)]
+    begins = []
+    for at, length in enumerate(lengths):
+        size = " * ".join([length, *(f"coalesce({each}, 1)" for each in lengths[at + 1 :])])
+        begins.append(f"coalesce(((n - 1) % ({size}) = 0)::int, 0)")
+    between = f"CASE WHEN n > 1 THEN repeat(']', ({' + '.join(begins)})::int) || ',' ELSE '[' END"
+    opened = f"repeat('[', ({' + '.join(begins)})::int)"
+    return (
+        f"(SELECT (string_agg({between} || {opened} || coalesce({form}, 'null'), '' ORDER BY n) || "
+        f"repeat(']', array_ndims({column})))::json FROM unnest({column}) WITH ORDINALITY AS u(e, n))"
+    )
+
+
+def _is_relabelled(field: Field, options: Options) -> bool:
+    return bool(field.choices) and options.choice_labels
 
 
 def python_array(field: Field, options: Options) -> Callable[[Any], str]:
     """What ``sql_array`` gives, of lists of values and lists of lists."""
-    form = python_json(_element(field), options) if field.element not in (None, Kind.ARRAY) else compact_json
+    unknown = element_kind(field, options) in (None, Kind.ARRAY)
+    form = compact_json if unknown else python_json(_element(field, options), options)
 
     def text(value: Any) -> str:
         if value is None:
@@ -86,6 +137,19 @@ def python_array(field: Field, options: Options) -> Callable[[Any], str]:
         return form(value)
 
     return text
+
+
+def sql_path_text(column: str) -> str:
+    """What a path into JSON leads to: a string as its text, NULL for ``null``, else compact JSON."""
+    return (
+        f"CASE jsonb_typeof({column}::jsonb) WHEN 'object' THEN {sql_compact(column)} "
+        f"WHEN 'array' THEN {sql_compact(column)} ELSE {column}::jsonb #>> '{{}}' END"
+    )
+
+
+def path_text(value: Any) -> str:
+    """What ``sql_path_text`` gives, of a value that is not None."""
+    return value if isinstance(value, str) else compact_json(value)
 
 
 def sql_compact(column: str) -> str:
@@ -150,8 +214,11 @@ def _number(text: str) -> str:
     return f'"{text}"' if text[-1] in "Ny" else text
 
 
-def _element(field: Field) -> Field:
-    return replace(field, kind=field.element or Kind.TEXT, element=None)
+def _element(field: Field, options: Options) -> Field:
+    element = field.element or Kind.TEXT
+    if _is_relabelled(field, options):
+        return replace(field, kind=Kind.CHOICE)
+    return replace(field, kind=element, element=None, choices=())
 
 
 def _sql_quoted(column: str) -> str:
@@ -171,8 +238,6 @@ _KINDS_OF_TYPES: dict[type, Kind] = {
 }
 _SQL_FORMS: Mapping[Kind, Callable[[str], str]] = {
     Kind.INTEGER: lambda c: c,
-    Kind.FLOAT: lambda c: f"to_json({c})",
-    Kind.DECIMAL: lambda c: f"to_json({c})",
     Kind.BOOLEAN: scalars.sql_boolean,
     Kind.DATE: lambda c: _sql_quoted(f"{c}::date"),
     Kind.DATETIME: lambda c: f"to_json({c}::timestamptz)",
@@ -185,8 +250,6 @@ _SQL_FORMS: Mapping[Kind, Callable[[str], str]] = {
 _PYTHON_FORMS: Mapping[Kind, Callable[[Any], str]] = {
     Kind.TEXT: lambda value: json_string(str(value)),
     Kind.INTEGER: scalars.integer_text,
-    Kind.FLOAT: lambda value: _number(scalars.float_text(value)),
-    Kind.DECIMAL: lambda value: _number(scalars.decimal_text(value)),
     Kind.BOOLEAN: scalars.boolean_text,
     Kind.DATE: lambda value: f'"{date.isoformat(value)}"',
     Kind.TIME: lambda value: f'"{scalars.time_text(value)}"',

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from exports_app.pipeline.formats.jsonforms import json_string, python_json, sql_json
+from exports_app.pipeline.formats.jsonforms import json_string, python_member, sql_json
 from exports_app.pipeline.literals import quote
 from exports_app.pipeline.types import Field, Options, RowRenderer, SqlRows
 
@@ -40,12 +40,10 @@ def sql_rows(fields: Sequence[Field], options: Options, *, joint: str, end: str)
 
 def python_rows(fields: Sequence[Field], options: Options, *, joint: str, end: str) -> RowRenderer:
     """The same rows from Python's values."""
-    members = [(f"{json_string(field.name)}:", python_json(field, options)) for field in fields]
+    members = [(f"{json_string(field.name)}:", python_member(field, options)) for field in fields]
 
     def line(row: Sequence[Any]) -> str:
-        texts = [
-            key + ("null" if value is None else form(value)) for value, (key, form) in zip(row, members, strict=True)
-        ]
+        texts = [key + form(value) for value, (key, form) in zip(row, members, strict=True)]
         return "{" + ",".join(texts) + "}"
 
     return lambda rows: (joint.join([line(row) for row in rows]) + end).encode()

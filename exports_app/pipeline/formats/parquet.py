@@ -25,7 +25,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from exports_app.pipeline.formats.csv import quoted
-from exports_app.pipeline.formats.text import python_text, sql_text
+from exports_app.pipeline.formats.jsonforms import python_array, sql_array
+from exports_app.pipeline.formats.text import python_cell, sql_text
 from exports_app.pipeline.types import Encoder, Field, Format, Kind, Options, RowRenderer, SqlRows
 
 DELIMITER = ","
@@ -46,11 +47,18 @@ def sql(fields: Sequence[Field], options: Options) -> SqlRows:
 
 def is_list(field: Field) -> bool:
     """Whether the column becomes a list; other arrays are JSON in a string."""
-    return field.kind is Kind.ARRAY and field.element not in OPAQUE_ELEMENTS
+    return field.kind is Kind.ARRAY and not field.nested and field.element not in OPAQUE_ELEMENTS
+
+
+def _is_told(field: Field, options: Options) -> bool:
+    """Whether a list's elements are texts that only their field can tell: labels, ranges."""
+    return field.range_type is not None or (bool(field.choices) and options.choice_labels)
 
 
 def _sql_cell(field: Field, column: str, options: Options) -> str:
     if is_list(field):
+        if _is_told(field, options):
+            return sql_array(field, column, options)  # whose elements are text
         element = "{}" if field.naive else _SQL_ELEMENTS.get(field.element or Kind.TEXT, "{}")
         return f"array_to_json({element.format(column)}::text[])"
     if field.kind is Kind.DATETIME and field.naive:
@@ -81,21 +89,27 @@ def python(fields: Sequence[Field], options: Options) -> RowRenderer:
     cells = [_python_cell(field, options) for field in fields]
 
     def line(row: Sequence[Any]) -> str:
-        texts = [None if value is None else form(value) for value, form in zip(row, cells, strict=True)]
+        texts = [cell(value) for value, cell in zip(row, cells, strict=True)]
         return DELIMITER.join([quoted(text, DELIMITER) for text in texts])
 
     return lambda rows: "".join([line(row) + "\n" for row in rows]).encode()
 
 
-def _python_cell(field: Field, options: Options) -> Callable[[Any], str]:
+def _python_cell(field: Field, options: Options) -> Callable[[Any], str | None]:
     if is_list(field):
-        return _python_list(field, options)
-    form = python_text(field, _text_options(options))
+        listed = python_array(field, options) if _is_told(field, options) else _python_list(field, options)
+        return lambda value: None if value is None else listed(value)
+    cell = python_cell(field, _text_options(options))
     if field.kind is Kind.DATETIME:
-        return lambda value: form(value).replace("T", " ").removesuffix("" if value.tzinfo is None else ":00")
+        return lambda value: None if value is None else _moment(str(cell(value)), value)
     if field.kind is Kind.BINARY:
-        return lambda value: f"\\x{bytes(value).hex()}"
-    return form
+        return lambda value: None if value is None else f"\\x{bytes(value).hex()}"
+    return cell
+
+
+def _moment(text: str, value: Any) -> str:
+    """As Arrow reads it: a blank, and an offset of whole hours."""
+    return text.replace("T", " ").removesuffix("" if value.tzinfo is None else ":00")
 
 
 def _python_list(field: Field, options: Options) -> Callable[[Any], str]:
@@ -103,8 +117,7 @@ def _python_list(field: Field, options: Options) -> Callable[[Any], str]:
     form = _python_cell(element, options)
 
     def text(values: Sequence[Any]) -> str:
-        texts = [None if value is None else form(value) for value in values]
-        return json.dumps(texts, ensure_ascii=False, separators=(",", ":"))
+        return json.dumps([form(value) for value in values], ensure_ascii=False, separators=(",", ":"))
 
     return text
 

@@ -8,10 +8,15 @@ from __future__ import annotations
 
 import base64
 import math
+from collections.abc import Callable
 from datetime import time, timedelta
 from decimal import Decimal
 from typing import Any
 
+from exports_app.pipeline.types import Kind
+
+NUMBERS = frozenset({Kind.FLOAT, Kind.DECIMAL})
+"""Kinds of numbers that may have decimals."""
 FIRST_TIE = 2.0**53
 """Only from here on a double's neighbourhood ends at numbers of few enough digits to be printed."""
 
@@ -19,6 +24,17 @@ FIRST_TIE = 2.0**53
 def sql_plain(column: str) -> str:
     """Any value as its type prints itself; unlike a cast to text, an ``inet`` then has no netmask."""
     return f"CASE WHEN {column} IS NOT NULL THEN concat({column}) END"
+
+
+def sql_number(kind: Kind, column: str, *, trimmed: bool) -> str:
+    """A number as its type prints it; ``trimmed``, without the decimals that a division filled up with zeros.
+
+    What the ORM takes for a float may be numeric in the database, as an average of integers is: then it is read as the
+    float that it becomes, by way of its text, which gives a float4 no digits that it does not have.
+    """
+    if not trimmed:
+        return column
+    return f"trim_scale({column}::numeric)" if kind is Kind.DECIMAL else f"{column}::text::float8"
 
 
 def sql_boolean(column: str) -> str:
@@ -33,6 +49,17 @@ def sql_seconds(column: str) -> str:
 def sql_base64(column: str) -> str:
     """On one line: ``encode`` wraps at 76 characters."""
     return f"replace(encode({column}, 'base64'), E'\\n', '')"
+
+
+def python_number(kind: Kind, *, trimmed: bool) -> Callable[[Any], str]:
+    """What ``sql_number`` gives."""
+    if kind is Kind.FLOAT:
+        return (lambda value: float_text(float(value))) if trimmed else float_text
+    return (lambda value: _trimmed(decimal_text(value))) if trimmed else decimal_text
+
+
+def _trimmed(text: str) -> str:
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def boolean_text(value: Any) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 from openpyxl.utils import get_column_letter
 
 from exports_app.pipeline import errors
-from exports_app.pipeline.formats.xlsx_cells import Form, python_cell, python_forms, sql_cell, sql_forms
+from exports_app.pipeline.formats.xlsx_cells import python_cell, python_forms, sql_cell, sql_forms
 from exports_app.pipeline.formats.xlsx_parts import (
     DEFAULT_TITLE,
     Style,
@@ -54,7 +54,7 @@ def python(fields: Sequence[Field], options: Options) -> RowRenderer:
     cells = [python_cell(field, options) for field in fields]
 
     def line(row: Sequence[Any]) -> str:
-        said = [(Form.NULL, "") if value is None else cell(value) for value, cell in zip(row, cells, strict=True)]
+        said = [cell(value) for value, cell in zip(row, cells, strict=True)]
         texts = [text.translate(_COPY_ESCAPES) for _, text in said]
         return "\t".join([python_forms([form for form, _ in said]), *texts])
 

@@ -22,7 +22,8 @@ from zoneinfo import ZoneInfo
 from exports_app.pipeline.formats import locale
 from exports_app.pipeline.formats.labels import shown_kind
 from exports_app.pipeline.formats.scalars import float_text
-from exports_app.pipeline.formats.text import python_text, sql_text
+from exports_app.pipeline.formats.text import python_cell as python_text_cell
+from exports_app.pipeline.formats.text import python_text, sql_is_null, sql_text
 from exports_app.pipeline.literals import quote
 from exports_app.pipeline.types import Field, Kind, Options
 
@@ -67,7 +68,7 @@ class SqlCell:
 
 
 PythonCell = Callable[[Any], tuple[Form, str]]
-"""Form and value of a cell that is not None."""
+"""Form and value of a cell."""
 
 
 def sql_cell(field: Field, column: str, options: Options) -> SqlCell:
@@ -75,7 +76,7 @@ def sql_cell(field: Field, column: str, options: Options) -> SqlCell:
     kind = shown_kind(field, options)
     make = _SQL_CELLS.get(kind)
     if make is None:
-        null, empty = f"{column} IS NULL", _EMPTY.get(kind)
+        null, empty = sql_is_null(field, column, options), _EMPTY.get(kind)
         forms = ((null, Form.NULL), (empty.format(column), Form.DETAILED)) if empty else ((null, Form.NULL),)
         return SqlCell(sql_text(field, column, options), forms)
     if field.naive:
@@ -93,9 +94,11 @@ def sql_forms(cells: Sequence[SqlCell]) -> str:
 def python_cell(field: Field, options: Options) -> PythonCell:
     """What ``sql_cell`` does, in Python."""
     make = _PYTHON_CELLS.get(shown_kind(field, options))
-    if make is None:
-        return _python_text(python_text(field, options))
-    return make(python_text(field, _plain(options)), options)
+    if make is not None:
+        typed = make(python_text(field, _plain(options)), options)
+        return lambda value: (Form.NULL, "") if value is None else typed(value)
+    text, form = python_text_cell(field, options), _python_text(str)
+    return lambda value: (Form.NULL, "") if (shown := text(value)) is None else form(shown)
 
 
 def python_forms(forms: Sequence[Form]) -> str:

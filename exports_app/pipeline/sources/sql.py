@@ -13,7 +13,7 @@ from typing import Any, Protocol, Self, runtime_checkable
 import psycopg
 
 from exports_app.pipeline import errors
-from exports_app.pipeline.sources import cursors, wire
+from exports_app.pipeline.sources import cursors, diagnosis, types, wire
 from exports_app.pipeline.sources.counting import Question
 from exports_app.pipeline.sources.keys import Unique, are_unique
 from exports_app.pipeline.sources.session import begin
@@ -48,6 +48,8 @@ class Query:
     """The rows as the ORM means them, compiled apart from ``text``: as many as the export has; empty: not known."""
     keys_text: str = ""
     """Those rows with the key's columns alone, in their order; empty: not known."""
+    names: tuple[str, ...] = ()
+    """Of the columns of the file, for messages; empty: they are told by number."""
 
 
 @runtime_checkable
@@ -100,10 +102,12 @@ class SqlSource:
         self._most_rows = most_rows or MAX_CHUNK_ROWS
         self._saved = False
         self._done = False
+        self._recast: list[str] | None = None
         with wire.database_errors():
             lock_ms = None if lock_timeout is None else int(lock_timeout * 1000)
             begin(connection, self._timeout_ms, snapshot, lock_ms)
             self.moment, self.types = self._look_around()
+            self._recast = types.recast(self._names()[0], self.types[: query.columns])
             self._rows = rows(self.types[: query.columns]) if callable(rows) else rows
             self._key = self._find_key()
             self._snapshot = snapshot or (self._export_snapshot() if connect else "")
@@ -118,7 +122,10 @@ class SqlSource:
         """The next ``limit`` rows at most (fewer where rows are wide); None after the last one."""
         if self._done or limit <= 0:
             return None
-        lines = self._patient_lines(limit)
+        try:
+            lines = self._patient_lines(limit)
+        except errors.BadQuery as error:
+            raise self._explained(error) from error.__cause__
         if not lines.texts:
             self._done = True
             return None
@@ -198,6 +205,27 @@ class SqlSource:
                 self._stream.drain()
             self._execute("ROLLBACK TO SAVEPOINT chunk")
 
+    def _explained(self, error: errors.BadQuery) -> errors.PipelineError:
+        """What a value or a literal that no text can hold is called; anything else stays as it is."""
+        if not isinstance(error.__cause__, diagnosis.UNFIT):
+            return error
+        self._execute("ROLLBACK TO SAVEPOINT chunk")
+        if literal := diagnosis.literal_error(self._connection, self._copy(None)):
+            return literal
+        kinds = dict(zip(self._names()[0], self.types, strict=False))
+        found = diagnosis.unreadable_document(self._connection, kinds, self._first_key)
+        if found is None:
+            return error
+        number = int(found[0][1:])
+        return diagnosis.document_error(self._query.names[number - 1] if self._query.names else str(number), found[1])
+
+    def _first_key(self, condition: str) -> str | None:
+        """Key of the first row to come that fulfils a condition."""
+        bounds = f"{self._where()} AND" if self._where() else "WHERE"
+        select = f"SELECT {self._key.sent()} {self._from()} {bounds} {condition} ORDER BY {self._key.order()} LIMIT 1"
+        row = self._fetch(select)
+        return ", ".join(self._key.received(row[0].encode())) if row else None
+
     def _ask_for_less(self) -> None:
         """One chunk a statement, then half a chunk, and so on."""
         if self._chunks > 1:
@@ -263,7 +291,10 @@ class SqlSource:
 
     def _from(self) -> str:
         columns, keys = self._names()
-        return f"FROM ({self._query.text}) AS q({', '.join(columns + keys)})"
+        rows = f"FROM ({self._query.text}) AS q({', '.join(columns + keys)})"
+        if self._recast is None:
+            return rows
+        return f"FROM (SELECT {', '.join(self._recast + keys)} {rows}) AS q({', '.join(columns + keys)})"
 
     def _bound(self, operator: str, cursor: Cursor | None) -> str | None:
         return None if cursor is None else self._key.compared(operator, cursor)
