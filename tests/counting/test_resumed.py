@@ -12,7 +12,6 @@ from django.db import connection
 
 from exports_app import services
 from exports_app.models import ExportJob
-from exports_app.pipeline import errors
 from exports_app.pipeline.sources import counting
 from exports_app.pipeline.sources.sql import SqlSource
 from exports_app.pipeline.types import Cursor
@@ -51,18 +50,18 @@ def run_to(job: ExportJob, status: str) -> ExportJob:
     return job
 
 
-def break_off(monkeypatch: pytest.MonkeyPatch, *, when: int) -> None:
-    """Have the database go away, once, when so many parts are on record."""
-    check = Run._check
-    broken: list[bool] = []
+def break_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the first run end behind its first part."""
+    reason = Run._stop_reason
+    stopped: list[bool] = []
 
-    def checked(self: Run, heartbeat: Any) -> None:
-        if not broken and self.job.parts.count() >= when:
-            broken.append(True)
-            raise errors.DatabaseUnavailable
-        check(self, heartbeat)
+    def stop(self: Run) -> str | None:
+        if stopped:
+            return reason(self)
+        stopped.append(True)
+        return "slice"
 
-    monkeypatch.setattr(Run, "_check", checked)
+    monkeypatch.setattr(Run, "_stop_reason", stop)
 
 
 def change(statement: str) -> None:
@@ -76,7 +75,7 @@ def lines(job: ExportJob) -> list[bytes]:
 
 def test_what_was_stored_before_is_counted_as_it_is_now(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
     job = ask(alice)
-    break_off(monkeypatch, when=1)
+    break_off(monkeypatch)
     assert run_to(job, "queued").rows_counted is None
     job = run_to(job, "completed")
     assert (job.row_count, job.rows_verified, len(job.snapshots)) == (ROWS, True, 2)
@@ -86,7 +85,7 @@ def test_what_was_stored_before_is_counted_as_it_is_now(alice: User, monkeypatch
 
 def test_rows_that_changed_since_are_written_again(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
     job = ask(alice)
-    break_off(monkeypatch, when=1)
+    break_off(monkeypatch)
     run_to(job, "queued")
     change("DELETE FROM samples_customer WHERE name = (SELECT min(name) FROM samples_customer WHERE id % 7 = 0)")
     change("DELETE FROM samples_customer WHERE id IN (SELECT id FROM samples_customer ORDER BY id LIMIT 10)")
@@ -97,48 +96,16 @@ def test_rows_that_changed_since_are_written_again(alice: User, monkeypatch: pyt
 
 def test_rows_that_came_behind_the_last_one_are_not_part_of_it(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
     job = ask(alice)
-    break_off(monkeypatch, when=1)
+    break_off(monkeypatch)
     run_to(job, "queued")
     fill_customers(1_000)
     job = run_to(job, "completed")
     assert (job.row_count, job.rows_verified, job.upload_number) == (ROWS, True, 1)
 
 
-def test_what_a_count_confirmed_outlives_later_changes(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(counting, "BESIDE_SECONDS", 0.0)
-    monkeypatch.setattr(counting, "MARK_SECONDS", 0.0)
-    monkeypatch.setattr(counting, "MARK_SHARE", 0)
-    job = ask(alice)
-    check = Run._check
-    broken: list[bool] = []
-
-    def checked(self: Run, heartbeat: Any) -> None:
-        self._record(self.seen, (), None)  # type: ignore[attr-defined]
-        if not broken and ExportJob.objects.get(pk=self.job.pk).rows_counted:
-            broken.append(True)
-            raise errors.DatabaseUnavailable
-        check(self, heartbeat)
-
-    note = Run._note_chunk
-
-    def noted(self: Run, progress: Any) -> None:
-        self.seen = progress  # type: ignore[attr-defined]
-        note(self, progress)
-
-    monkeypatch.setattr(Run, "_check", checked)
-    monkeypatch.setattr(Run, "_note_chunk", noted)
-    job = run_to(job, "queued")
-    counted = job.rows_counted
-    assert counted is not None
-    assert counted in set(job.parts.values_list("rows", flat=True))
-    change("DELETE FROM samples_customer WHERE id IN (SELECT id FROM samples_customer ORDER BY id LIMIT 10)")
-    job = run_to(job, "completed")
-    assert (job.row_count, job.rows_verified, job.upload_number) == (ROWS, True, 1)
-
-
 def test_a_limit_is_counted_over_all_runs(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
     job = ask(alice, limit=100_000)
-    break_off(monkeypatch, when=1)
+    break_off(monkeypatch)
     run_to(job, "queued")
     job = run_to(job, "completed")
     assert (job.row_count, job.rows_verified) == (100_000, True)
@@ -147,7 +114,7 @@ def test_a_limit_is_counted_over_all_runs(alice: User, monkeypatch: pytest.Monke
 def test_a_workbook_goes_on_in_the_middle_of_a_sheet(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
     fill_customers(ROWS)
     job = ask(alice, format="xlsx")
-    break_off(monkeypatch, when=1)
+    break_off(monkeypatch)
     run_to(job, "queued")
     job = run_to(job, "completed")
     assert (job.row_count, job.rows_verified) == (2 * ROWS, True)
@@ -156,7 +123,7 @@ def test_a_workbook_goes_on_in_the_middle_of_a_sheet(alice: User, monkeypatch: p
 def test_a_cursor_that_was_cut_on_its_way_is_found(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
     """The kind of fault that lost rows of keys of the type char: a bound that is not the key of the last row."""
     job = ask(alice)
-    break_off(monkeypatch, when=1)
+    break_off(monkeypatch)
     read = SqlSource.read
 
     def cut(self: SqlSource, limit: int) -> Any:
@@ -177,7 +144,7 @@ def test_a_stored_count_that_takes_too_long_leaves_the_export_unverified(
     alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = ask(alice)
-    break_off(monkeypatch, when=1)
+    break_off(monkeypatch)
     run_to(job, "queued")
 
     def late(self: Plan, after: Cursor | None, upto: Cursor, last: Cursor | None) -> int:
