@@ -54,7 +54,7 @@ def test_every_error_has_a_sentence_and_a_code_of_the_closed_set() -> None:
     codes = {
         "too_many_rows", "memory_limit", "permission_lost", "resource_gone", "column_gone", "format_limit", "bad_query",
         "bad_key", "access_denied", "time_limit", "worker_lost", "request_outdated", "switched_off", "internal",
-        "database_unavailable", "storage_unavailable",
+        "database_unavailable", "storage_unavailable", "incomplete",
     }  # fmt: skip
     classes = errors.every()
     assert {each.code for each in classes} == codes

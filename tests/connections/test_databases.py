@@ -71,7 +71,7 @@ def test_a_finished_job_has_counted_and_written_the_rows_of_that_database(
 ) -> None:
     declare("orders", Order, get_queryset=using("second"))
     job = finish(owner, resource="orders")
-    assert read_object(job) == b"ID,Name\n1,here\n2,also here\n"
+    assert read_object(job) == b'"ID",Name\n1,here\n2,also here\n'
     assert (job.row_count, job.rows_verified, job.estimated_rows, job.estimate_exact) == (2, True, 2, True)
 
 

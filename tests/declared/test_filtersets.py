@@ -81,16 +81,16 @@ def test_api_worker_command_preview_and_page_give_the_same_rows(
     made = api.post("/api/v1/exports/", {"resource": "own"}).json()
     assert run.run_next("exports") is None
     job = ExportJob.objects.get(pk=made["id"])
-    assert read_object(job) == b"ID\n1\n2\n4\n"
+    assert read_object(job) == b'"ID"\n1\n2\n4\n'
     services.discard_file(job)
-    assert b"".join(api.post("/api/v1/exports/download/", {"resource": "own"})) == b"ID\n1\n2\n4\n"
-    assert b"".join(browser.post("/exports/new/own/", {"format": "csv", "columns": ["id"]})) == b"ID\n1\n2\n4\n"
+    assert b"".join(api.post("/api/v1/exports/download/", {"resource": "own"})) == b'"ID"\n1\n2\n4\n'
+    assert b"".join(browser.post("/exports/new/own/", {"format": "csv", "columns": ["id"]})) == b'"ID"\n1\n2\n4\n'
 
 
 def test_the_command_line_has_the_same_rows(alice: User, declare: Any, tmp_path: Any) -> None:
     declare("own", filterset_class=OwnFilter, columns=("id",))
     call_command("export", "own", user="alice", format="CSV", output=str(tmp_path / "f.csv"), stderr=StringIO())
-    assert (tmp_path / "f.csv").read_text() == "ID\n1\n2\n4\n"
+    assert (tmp_path / "f.csv").read_text() == '"ID"\n1\n2\n4\n'
 
 
 @pytest.mark.parametrize("name", ["session", "path", "COOKIES", "build_absolute_uri"])

@@ -50,7 +50,7 @@ def to_number() -> Any:
 
 
 KINDS: list[tuple[str, Callable[[], Any], list[Any], list[str]]] = [
-    ("texts", lambda: models.CharField(primary_key=True, max_length=8), ["A", "none"], ["A"]),
+    ("texts", lambda: models.CharField(primary_key=True, max_length=8), ["A", "none"], ["A       "]),
     ("uuids", lambda: models.UUIDField(primary_key=True), ["6F0A0000000040008000000000000002"],
      ["6f0a0000-0000-4000-8000-000000000002"]),
     ("blobs", lambda: models.BinaryField(primary_key=True, editable=True), ["AP8="], ["AP8="]),
