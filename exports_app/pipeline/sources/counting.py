@@ -27,6 +27,8 @@ BESIDE_SECONDS = 0.3
 """A run that is over sooner is counted on its own connection: most exports are, and signing in costs more than that."""
 CONNECT_SECONDS = 1.0
 """A second connection that is not there so long after the last row is not waited for."""
+CANCEL_AGAIN_SECONDS = 0.1
+"""A cancel that comes before its statement has no effect."""
 LEAST_SECONDS = 10.0
 """A count may take as long as the reading did, and so long at least."""
 MARK_SECONDS = 10.0
@@ -203,12 +205,12 @@ class RowCounter:
         """End the count. May be called twice."""
         self._over.set()
         self._marks.put(None)
-        if not self._thread.is_alive():
-            return
-        if (connection := self._connection) is not None:
-            with suppress(psycopg.Error):  # it may have ended by itself
-                connection.cancel_safe(timeout=CONNECT_SECONDS)
-        self._thread.join(CONNECT_SECONDS)
+        ends = time.monotonic() + CONNECT_SECONDS
+        while self._thread.is_alive() and time.monotonic() < ends:
+            if (connection := self._connection) is not None:
+                with suppress(psycopg.Error):  # it may have ended by itself
+                    connection.cancel_safe(timeout=CONNECT_SECONDS)
+            self._thread.join(CANCEL_AGAIN_SECONDS)
 
     # The count
 
@@ -252,6 +254,8 @@ class RowCounter:
             for each, limit in zip(self._sources, self._limits, strict=True):
                 with each.beside() as self._connection:
                     self._connected.set()
+                    if self._over.is_set():
+                        return
                     ask = partial(_ask, self._connection)
                     self._found.append(count(each.question, limit, ask))
                     if each is self._sources[-1]:
