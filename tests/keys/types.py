@@ -85,19 +85,33 @@ TYPES = (
 )
 FURTHER = """
 CREATE EXTENSION IF NOT EXISTS citext; CREATE EXTENSION IF NOT EXISTS hstore; CREATE EXTENSION IF NOT EXISTS ltree;
-CREATE EXTENSION IF NOT EXISTS cube; CREATE EXTENSION IF NOT EXISTS isn;
+CREATE EXTENSION IF NOT EXISTS cube; CREATE EXTENSION IF NOT EXISTS isn; CREATE EXTENSION IF NOT EXISTS seg;
+CREATE EXTENSION IF NOT EXISTS intarray;
 CREATE COLLATION key_blind (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
 CREATE COLLATION key_german (provider = icu, locale = 'de-DE');
+CREATE COLLATION key_numeric (provider = icu, locale = 'und-u-kn-true');
+CREATE DOMAIN key_word AS citext;
+CREATE TYPE key_german_range AS RANGE (subtype = text, collation = key_german);
 """
 """What a server needs for ``EXTENDED``: PostgreSQL's contrib modules, and ICU."""
 EXTENDED = (
     KeyType("text COLLATE key_german", "chr(192 + n % 60) || n"),
     KeyType("text COLLATE key_blind", "CASE WHEN n % 2 = 0 THEN 'Straße' ELSE 'strasse' END || n"),
     KeyType("citext", f"CASE WHEN n % 2 = 0 THEN 'Word' ELSE 'word' END || {SPECIAL} || n"),
-    KeyType("hstore", f"hstore('key', {SPECIAL} || n)"),
     KeyType("ltree", "('top.n' || n)::ltree"),
     KeyType("cube", "cube(n, n + 1)"),
     KeyType("isbn", "('978' || lpad(n::text, 9, '0') || '?')::isbn13::isbn"),
+    KeyType("seg", "(n || ' .. ' || n + 1)::seg"),
+    KeyType("text COLLATE key_numeric", "'item ' || n"),
+    KeyType("key_word", "CASE WHEN n % 2 = 0 THEN 'Word' ELSE 'word' END || n"),
+    KeyType("citext[]", "ARRAY['Word' || n % 7, 'x' || n]::citext[]"),
+    KeyType("key_german_range", f"key_german_range('\u00e4' || {PADDED}, NULL)"),
+)
+REFUSED_FURTHER = (
+    KeyType("hstore", f"hstore('key', {SPECIAL} || n)"),
+    KeyType("lquery", "('*.n' || n)::lquery"),
+    KeyType("ltxtquery", "('n' || n)::ltxtquery"),
+    KeyType("query_int", "(n || '|' || n + 1)::query_int"),
 )
 REFUSED = (
     KeyType("json", "to_json(n)"),

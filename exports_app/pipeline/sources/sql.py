@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -13,7 +12,7 @@ from typing import Any, Protocol, Self, runtime_checkable
 import psycopg
 
 from exports_app.pipeline import errors
-from exports_app.pipeline.sources import cursors, diagnosis, types, wire
+from exports_app.pipeline.sources import cursors, diagnosis, plans, types, wire
 from exports_app.pipeline.sources.counting import Question
 from exports_app.pipeline.sources.keys import Unique, are_unique
 from exports_app.pipeline.sources.session import begin
@@ -382,9 +381,7 @@ class SqlSource:
     def _order_needs_sort(self) -> bool:
         """True where each chunk would sort all rows anew: no index gives the order."""
         select = self._select(["*"], self._chunk_rows)
-        row = self._fetch(f"EXPLAIN (FORMAT JSON) {select}")
-        plan = row[0] if row else []
-        return _has_sort((json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"])
+        return plans.has_sort(self._fetch(f"EXPLAIN (FORMAT JSON) {select}"))
 
     def _execute(self, statement: str) -> psycopg.Cursor[Any]:
         # Compiled SQL without parameters: as bytes, so that a percent sign in it means nothing.
@@ -392,10 +389,3 @@ class SqlSource:
 
     def _fetch(self, statement: str) -> tuple[Any, ...] | None:
         return self._execute(statement).fetchone()
-
-
-def _has_sort(node: dict[str, Any]) -> bool:
-    """Whether the rows themselves are sorted; subqueries in their columns may sort as they like."""
-    aside = ("SubPlan", "InitPlan")
-    children = [each for each in node.get("Plans", ()) if each.get("Parent Relationship") not in aside]
-    return node["Node Type"] == "Sort" or any(_has_sort(child) for child in children)
