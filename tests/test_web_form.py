@@ -113,6 +113,31 @@ def test_parameters_become_controls_too(browser: Client, alice: User) -> None:
 
 
 @pytest.mark.parametrize(
+    ("form", "stored"),
+    [
+        ({"format": "xlsx", "sheets": ["tags"]}, None),
+        ({"format": "xlsx"}, []),
+        ({"format": "csv", "sheets": ["tags"]}, None),
+        ({"format": "csv"}, None),
+    ],
+)
+def test_further_sheets_can_be_left_out(browser: Client, form: dict[str, Any], stored: list[str] | None) -> None:
+    browser.post("/exports/new/trades/", {"columns": ["id"], "keep": "1"} | form)
+    job = ExportJob.objects.get()
+    assert job.sheets == stored
+    again = browser.get(f"/exports/new/trades/?again={job.pk}").content.decode()
+    box = next(line for line in again.splitlines() if 'data-testid="sheet-tags"' in line)
+    assert (" checked" in box) is (stored is None)
+
+
+def test_sheets_that_i_may_not_export_are_not_offered(browser: Client, alice: User) -> None:
+    assert "sheet-tags" in controls(browser.get("/exports/new/trades/"))
+    alice.user_permissions.remove(Permission.objects.get(codename="view_tag"))
+    assert "sheets" not in controls(browser.get("/exports/new/trades/"))
+    assert "sheets" not in controls(browser.get("/exports/new/customers/"))
+
+
+@pytest.mark.parametrize(
     ("change", "field", "message"),
     [
         ({"columns": []}, "columns", "Choose at least one column."),

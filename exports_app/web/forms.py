@@ -18,7 +18,7 @@ from exports_app.resources.base import Resource
 from exports_app.resources.filters import FilterInput, allowed_filters
 from exports_app.resources.queries import fields_of
 from exports_app.validation import MAX_IDS
-from exports_app.web import columns, controls, options, words
+from exports_app.web import columns, controls, options, sheets, words
 from exports_app.web.columns import ColumnRow
 
 FEW_CHOICES = 8
@@ -26,6 +26,7 @@ FILTER = "filter-"
 PARAMETER = "parameter-"
 OPTION = "option-"
 PRESET_NAME = "preset-name"
+SHEETS = "sheets"
 BIGGEST_LIMIT = 2**62
 
 
@@ -61,6 +62,7 @@ class ExportForm(forms.Form):
     columns = forms.MultipleChoiceField(
         widget=forms.CheckboxSelectMultiple, error_messages={"required": "Choose at least one column."}
     )
+    sheets = forms.MultipleChoiceField(required=False, widget=forms.CheckboxSelectMultiple)
     email = forms.BooleanField(
         required=False,
         label="Mail me when it is ready",
@@ -86,6 +88,9 @@ class ExportForm(forms.Form):
             del self.fields["ids"]
         if not getattr(user, "email", ""):
             del self.fields["email"]
+        self.related = dict(sheets.offered(resource, user)) if self.formats_with_sheets() else {}
+        self._choices(SHEETS, list(self.related.items()))
+        self.initial.setdefault(SHEETS, list(self.related))
         declared = resource.get_parameters_class()
         parameters = controls.parameter_fields(declared) if declared else {}
         offered = options.option_fields(self.formats)
@@ -115,6 +120,7 @@ class ExportForm(forms.Form):
             "compression": start.compression or "",
             "limit": start.limit,
             "ids": "\n".join(map(str, start.ids or ())),
+            **({SHEETS: list(start.sheets)} if start.sheets is not None else {}),
             **columns.initial_columns(start.columns or every),
             **filters,
             **{PARAMETER + name: value for name, value in start.parameters.items()},
@@ -132,6 +138,15 @@ class ExportForm(forms.Form):
     def unlabelled_formats(self) -> list[str]:
         """Those that have no use for the headers."""
         return [name for name in self.formats if not get_format(name).labelled]
+
+    def formats_with_sheets(self) -> list[str]:
+        """Those that hold several tables."""
+        return sheets.with_sheets(self.formats)
+
+    def sheets_said(self) -> str:
+        """The same in words, where other formats hold one table."""
+        several = self.formats_with_sheets()
+        return ", ".join(map(words.format_name, several)) if len(several) < len(self.formats) else ""
 
     def column_rows(self) -> list[ColumnRow]:
         return columns.column_rows(self, self.fields_of_file)
@@ -188,9 +203,16 @@ class ExportForm(forms.Form):
             filters={name: value for name, value in filters.items() if value is not None},
             ids=given.get("ids") or None,
             limit=given["limit"],
+            sheets=self._chosen_sheets(),
             parameters={name: value for name, value in parameters.items() if value != ""},
             options={name: value for name, value in said.items() if value is not None},
         )
+
+    def _chosen_sheets(self) -> list[str] | None:
+        """None, all of them, where every box is ticked or the format holds one table."""
+        chosen: list[str] = self.cleaned_data[SHEETS]
+        several = get_format(self.cleaned_data["format"]).sheets
+        return chosen if several and chosen != list(self.related) else None
 
     def clean_ids(self) -> list[str]:
         """One by one; refused where there are more than a request may name."""
