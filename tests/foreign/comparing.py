@@ -1,0 +1,63 @@
+"""A table's file beside a plain SELECT of it."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import Any
+
+from django.db import connections, models
+
+from exports_app.pipeline.sinks.memory import MemoryStore
+from exports_app.pipeline.types import Upload
+from exports_app.plan import Request, make_plan
+from exports_app.resources import Resource, register, registry
+from tests.foreign.reading import READ, expected, same
+from tests.plans import EVERYONE
+
+UPLOAD = Upload(key="test", token="test")
+
+
+def file_of(model: type[models.Model], alias: str, name: str) -> tuple[bytes, bool | None]:
+    """The file of all rows of a table, and whether an independent count agreed."""
+    table = model._meta.db_table
+    rows = model._default_manager.using(alias)
+    register(table)(type("Foreign", (Resource,), {"model": model, "get_queryset": lambda self, user: rows}))
+    store = MemoryStore()
+    try:
+        plan = make_plan(Request(resource=table, format=name), EVERYONE)
+        with (
+            closing(plan.open_source()) as source,
+            closing(plan.counter(source)) as counter,
+            store.open(UPLOAD) as sink,
+        ):
+            for _ in plan.write(source, sink, part_size=lambda _: 1 << 40, counter=counter):
+                pass
+            return store.objects[UPLOAD.key], counter.verified
+    finally:
+        registry.unregister(table)
+
+
+def selected(model: type[models.Model], alias: str) -> list[tuple[Any, ...]]:
+    """The rows by a plain SELECT, in the order of the primary key."""
+    columns = ", ".join(f'"{field.column}"' for field in model._meta.concrete_fields)
+    keys = ", ".join(f'"{field.column}"' for field in model._meta.pk_fields)
+    with connections[alias].cursor() as cursor:
+        cursor.execute(f'SELECT {columns} FROM "{model._meta.db_table}" ORDER BY {keys}')
+        return [tuple(bytes(each) if isinstance(each, memoryview) else each for each in row) for row in cursor]
+
+
+def differences(model: type[models.Model], alias: str, name: str) -> list[str]:
+    """Cells of the file that are not those of the query."""
+    rows = selected(model, alias)
+    data, verified = file_of(model, alias, name)
+    found = READ[name](data)
+    wanted = expected(name, rows)
+    problems = [] if verified is True else [f"verified: {verified}"]
+    if len(found) != len(wanted):
+        return [*problems, f"{len(found)} rows for {len(wanted)}"]
+    names = [field.column for field in model._meta.concrete_fields]
+    for number, (row, want) in enumerate(zip(found, wanted, strict=True)):
+        for column, cell, value in zip(names, row, want, strict=True):
+            if not same(cell, value):
+                problems.append(f"row {number} {column}: {cell!r} for {value!r}")
+    return problems
