@@ -16,6 +16,7 @@ from django.db.models import F
 from rest_framework.test import APIClient
 
 from exports_app import conf, services
+from exports_app.access import SYSTEM
 from exports_app.models import ExportJob
 
 pytestmark = pytest.mark.django_db
@@ -127,7 +128,7 @@ def test_active_exports_are_counted_apart(api: APIClient, settings: Any) -> None
     settings.EXPORTS_MAX_ACTIVE = 1
     job = ask(api).json()
     assert ask(api).json()["detail"].startswith("You have 1 exports queued or running; 1 are allowed at once.")
-    services.cancel_export(ExportJob.objects.get(pk=job["id"]))
+    services.cancel_export(ExportJob.objects.get(pk=job["id"]), by=SYSTEM)
     assert ask(api).status_code == 202
 
 

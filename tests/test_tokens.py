@@ -164,7 +164,7 @@ def test_a_hundred_links_may_wait(
         assert api.post(f"/api/v1/exports/{ready.pk}/token/").status_code == 201
     refused = api.post(f"/api/v1/exports/{ready.pk}/token/")
     assert (refused.status_code, refused.json()["code"]) == (409, "conflict")
-    downloads.withdraw(ready)
+    downloads.withdraw(ready, by=ready.owner)
     assert api.post(f"/api/v1/exports/{ready.pk}/token/").status_code == 201
 
 
@@ -302,7 +302,7 @@ def test_who_it_is_shared_with_ends_nobodys_links(
 
 def test_a_deleted_export_takes_its_links_along(stranger: APIClient, alice: User, ready: ExportJob) -> None:
     token = downloads.make_token(ready, alice).token
-    services.delete_export(ready)
+    services.delete_export(ready, by=ready.owner)
     assert answer(stranger, ready, token) == (403, "permission_denied")
     assert ExportToken.objects.get().revoked_at is not None
 
@@ -312,7 +312,7 @@ def test_an_export_that_starts_again_has_no_links_of_its_former_file(
 ) -> None:
     token = downloads.make_token(ready, alice).token
     ExportJob.objects.update(status=Status.CANCELLED)
-    services.retry_export(ready)
+    services.retry_export(ready, by=ready.owner)
     ExportJob.objects.update(status=Status.COMPLETED, completed_at=Now())
     assert answer(stranger, ready, token) == (403, "permission_denied")
 
