@@ -78,7 +78,8 @@ class Access:
         What is shared is looked up first, so that PostgreSQL knows how few that are, and finds the newest by the
         owner's index in place of reading everybody's until a page is full.
         """
-        jobs = _jobs().prefetch_related(Prefetch("shared_with", to_attr="people"))
+        people = Prefetch("shared_with", to_attr="people")
+        jobs = _jobs().prefetch_related(people)  # type: ignore[no-redef]  # the cached property
         if self.is_operator and everybodys:
             return jobs.filter(deleted_at=None)
         shared = list(self._shares().values_list("exportjob_id", flat=True))
@@ -144,7 +145,7 @@ class Access:
 class System(Access):
     """The site itself, where nobody asks: everything, without limits."""
 
-    is_operator = may_operate = sees_traces = is_unlimited = True  # type: ignore[assignment]
+    is_operator = may_operate = sees_traces = is_unlimited = True
 
     def __init__(self) -> None:
         super().__init__(None)

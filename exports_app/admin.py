@@ -33,7 +33,18 @@ NOTHING = "-"
 ADVICE = {error.code: error.advice for error in reversed(pipeline_errors.every())}
 """What an operator can do, by error code; where several errors share a code, the first of them."""
 
-SUMMARY = ("id", "status", "owner", "resource", "format", "compression", "created_at", "deleted_at", "shared_with")
+SUMMARY = (
+    "id",
+    "status",
+    "owner",
+    "resource",
+    "format",
+    "compression",
+    "created_at",
+    "deleted_at",
+    "removal",
+    "shared_with",
+)
 PROGRESS = (
     "strategy",
     "estimated_rows",
@@ -54,6 +65,7 @@ REQUEST = (
     "ids",
     "row_limit",
     "sheets",
+    "tables",
     "parameters",
     "options",
     "context",

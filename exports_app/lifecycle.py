@@ -255,15 +255,6 @@ def restart(job_id: Any) -> bool:
         return True
 
 
-def remove(job_id: Any, *, removal: dict[str, str] | None) -> None:
-    """Hide a job and blank what its request said; who asked for which data, when, and how much came of it stays.
-
-    ``removal``: what its owner is told, where somebody else did it.
-    """
-    ExportJob.objects.filter(pk=job_id).update(deleted_at=Now(), removal=removal, **_BLANK)
-    ExportPart.objects.filter(job_id=job_id).delete()
-
-
 def extend(job_id: Any, *, life: timedelta, longest: timedelta) -> bool:
     """Keep a finished file for ``life`` from now, but ``longest`` from its completion at most. False: no file is left.
 
@@ -304,21 +295,6 @@ _AFRESH: dict[str, Any] = _UNREAD | {
     "rows_per_second": None,
     **dict.fromkeys(("error_code", "error_detail", "error_trace"), ""),
 }
-
-
-_BLANK: dict[str, Any] = {
-    "filters": {},
-    "ids": None,
-    "parameters": {},
-    "context": {},
-    "snapshots": [],
-    "last_key": None,
-    "file_name": "",
-    "error_detail": "",
-    "error_trace": "",
-    "warnings": [],
-}
-"""Of a job that was deleted."""
 
 
 # Upkeep

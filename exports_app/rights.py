@@ -7,7 +7,7 @@ withdrawn. Who fetches must besides be allowed the same tables and columns thems
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from exports_app import errors
@@ -17,6 +17,7 @@ from exports_app.pipeline.formats import get_format
 from exports_app.plan import Plan, Table
 from exports_app.resources import faults, registry
 from exports_app.resources.base import User, has_permission
+from exports_app.visibility import Sight
 
 OWN = "You can see this export, but its data needs permissions that you do not have."
 OWNERS = "Its owner may not read this data any more, so nobody can fetch the file."
@@ -54,16 +55,14 @@ def refusal(allowed: Access, job: ExportJob) -> errors.ExportError | None:
 
 def holds(allowed: Access, job: ExportJob) -> bool:
     """Whether its owner still has all rights that the file was made with."""
-    owner = allowed.user if allowed.owns(job) else job.owner
-    sight = allowed.sight_of(owner)
-    return owner.is_active and sight.may_read(job) and all(_holds(table, owner, sight) for table in job.tables or ())
+    owners = allowed.sight_of(job.owner)
+    return owners.user.is_active and owners.may_read(job) and all(_holds(table, owners) for table in job.tables or ())
 
 
-def _holds(table: Mapping[str, Any], owner: User, sight: Any) -> bool:
-    permissions: Sequence[str] = table["permissions"]
-    return all(has_permission(owner, each) for each in permissions) and (
-        table["rights"] is None or sight.row_rights(table["resource"]) == table["rights"]
-    )
+def _holds(table: Mapping[str, Any], owners: Sight) -> bool:
+    if not all(has_permission(owners.user, each) for each in table["permissions"]):
+        return False  # also one that the resource asks for no more
+    return table["rights"] is None or owners.row_rights(table["resource"]) == table["rights"]
 
 
 def is_unrecorded(job: ExportJob) -> bool:

@@ -15,7 +15,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from exports_app import access, acts, conf, dispatch, errors, lifecycle, limits, locks, rights, storage
+from exports_app import access, acts, conf, dispatch, erasure, errors, lifecycle, limits, locks, rights, storage
 from exports_app.choices import ACTIVE, Act, EventKind, Status, Strategy
 from exports_app.estimates import Estimate, estimate_rows
 from exports_app.locks import Lock
@@ -149,7 +149,7 @@ def delete_export(job: ExportJob, *, by: Any, reason: str = "") -> None:
     with transaction.atomic():
         if lifecycle.cancel(job.pk):
             log.info("export.job.cancelled", **job.names())
-        lifecycle.remove(job.pk, removal=acts.removal(job, by=by, reason=reason))
+        erasure.remove(job.pk, removal=acts.removal(job, by=by, reason=reason))
         lifecycle.withdraw_tokens(job.pk)
         acts.record(job, Act.DELETE, by=by, reason=reason)
     job.refresh_from_db()

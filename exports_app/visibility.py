@@ -25,7 +25,7 @@ class Sight:
     """What one user may see now, worked out once for each resource; made anew for each request, as rights change."""
 
     def __init__(self, user: User) -> None:
-        self._user = user
+        self.user = user
         self._known: dict[str, Rights | None] = {}
         self._row_rights: dict[str, dict[str, Any] | None] = {}
 
@@ -53,7 +53,7 @@ class Sight:
         """What the resource says today that their rows depend on; worked out once."""
         if name not in self._row_rights:
             declared = registry.get(name)
-            found = faults.working([declared] if declared else [], lambda made: (made.get_rights(self._user),))
+            found = faults.working([declared] if declared else [], lambda made: (made.get_rights(self.user),))
             self._row_rights[name] = next(found, (None,))[0]
         return self._row_rights[name]
 
@@ -67,11 +67,11 @@ class Sight:
         return next(faults.working([declared] if declared else [], self._of), None)
 
     def _of(self, resource: Resource) -> Rights | None:
-        if not resource.is_allowed(self._user):
+        if not resource.is_allowed(self.user):
             return None
         return Rights(
-            columns=frozenset(column.name for column in resource.visible_columns(self._user)),
-            hidden_filters=frozenset(forbidden_filters(resource, self._user)),
+            columns=frozenset(column.name for column in resource.visible_columns(self.user)),
+            hidden_filters=frozenset(forbidden_filters(resource, self.user)),
         )
 
 

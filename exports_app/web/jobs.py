@@ -11,7 +11,7 @@ from typing import Any
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from exports_app import progress, rights
+from exports_app import persons, progress, rights
 from exports_app.access import Access
 from exports_app.choices import ACTIVE, Status, Strategy
 from exports_app.models import ExportJob
@@ -69,7 +69,7 @@ class JobView:
         self.job = job = allowed.shown(whole)
         self.id = job.pk
         self.now = now or timezone.now()
-        self._sight = allowed.sight
+        self._user, self._sight = allowed.user, allowed.sight
         self.is_mine = allowed.owns(job)
         self.may_change = allowed.may_act(job) and job.removal is None
         self.may_share = allowed.may_share(job) and job.removal is None
@@ -112,6 +112,15 @@ class JobView:
         if not self.is_mine:
             parts.append(f"from {self.job.owner.get_username()}")
         return " · ".join(parts)
+
+    @cached_property
+    def removal(self) -> str:
+        """``Removed by bob: too large``, where somebody else than its owner did that."""
+        if self.job.removal is None:
+            return ""
+        (who,) = persons.of_entries([self.job.removal])
+        reason = self.job.removal["reason"]
+        return f"Removed by {words.isolated(who.name)}{f': {reason}' if reason else '.'}"
 
     @property
     def people(self) -> list[str]:
@@ -238,7 +247,7 @@ class JobView:
     def filters(self) -> list[Named]:
         seen = self._seen[1]
         described = faults.working(
-            [self.resource] if self.resource and seen else [], lambda each: describe(each, self.user, seen)
+            [self.resource] if self.resource and seen else [], lambda each: describe(each, self._user, seen)
         )
         known = {each.name: each for each in next(described, [])}
         return [_named(known.get(name), name, value) for name, value in self._seen[1].items()]

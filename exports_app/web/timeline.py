@@ -42,7 +42,7 @@ def timeline(job: ExportJob) -> list[Moment]:
     newest = job.events.exclude(kind=EventKind.DOWNLOADED).order_by("-id")[:MOST]
     return [
         Moment(event.at, *_words(EventKind(event.kind), event.data, who), TONES.get(EventKind(event.kind), ""))
-        for event, who in persons.of_events(newest[::-1])
+        for event, who in persons.of_events(list(newest)[::-1])
     ]
 
 
