@@ -66,7 +66,7 @@ def test_a_stored_part_has_its_line(api: APIClient, events: Any, monkeypatch: py
 def test_a_retry_and_the_failure_after_it(api: APIClient, events: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     ask(api)
 
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise DatabaseBusy
 
     ExportJob.objects.update(max_attempts=2)
