@@ -13,7 +13,7 @@ from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 from django.utils.html import format_html
 
-from exports_app import errors, progress, services
+from exports_app import access, errors, progress, services
 from exports_app.models import ApiToken, ExportEvent, ExportJob, ExportNotification, ExportPart, ExportPerformance
 from exports_app.pipeline import errors as pipeline_errors
 from exports_app.pipeline.errors import PipelineError
@@ -33,7 +33,18 @@ NOTHING = "-"
 ADVICE = {error.code: error.advice for error in reversed(pipeline_errors.every())}
 """What an operator can do, by error code; where several errors share a code, the first of them."""
 
-SUMMARY = ("id", "status", "owner", "resource", "format", "compression", "created_at", "deleted_at", "shared_with")
+SUMMARY = (
+    "id",
+    "status",
+    "owner",
+    "resource",
+    "format",
+    "compression",
+    "created_at",
+    "deleted_at",
+    "removal",
+    "shared_with",
+)
 PROGRESS = (
     "strategy",
     "estimated_rows",
@@ -54,6 +65,7 @@ REQUEST = (
     "ids",
     "row_limit",
     "sheets",
+    "tables",
     "parameters",
     "options",
     "context",
@@ -203,6 +215,14 @@ class ExportJobAdmin(ReadOnly, JobAdmin):
     def advice(self, job: ExportJob) -> str:
         return ADVICE.get(job.error_code, NOTHING)
 
+    def get_fieldsets(self, request: HttpRequest, obj: ExportJob | None = None) -> Any:
+        """The traceback is for those with a permission of its own."""
+        if access.of(request.user).sees_traces:
+            return self.fieldsets
+        return [
+            (name, {"fields": [each for each in shown["fields"] if each != "trace"]}) for name, shown in self.fieldsets
+        ]
+
     @admin.display(description="Traceback")
     def trace(self, job: ExportJob) -> str:
         return format_html("<pre>{}</pre>", job.error_trace) if job.error_trace else NOTHING
@@ -235,13 +255,11 @@ class ExportJobAdmin(ReadOnly, JobAdmin):
     def delete_file(self, request: HttpRequest, queryset: QuerySet[ExportJob]) -> None:
         self._each(request, queryset, services.delete_export, "deleted")
 
-    def _each(
-        self, request: HttpRequest, jobs: Iterable[ExportJob], service: Callable[[ExportJob], None], done: str
-    ) -> None:
+    def _each(self, request: HttpRequest, jobs: Iterable[ExportJob], service: Callable[..., None], done: str) -> None:
         number = 0
         for job in jobs:
             try:
-                service(job)
+                service(job, by=request.user)
                 number += 1
             except (errors.ExportError, PipelineError) as error:
                 self.message_user(request, f"Export {job.pk}: {error}", messages.WARNING)

@@ -50,6 +50,17 @@ class EventKind(models.TextChoices):
     CANCELLED = "cancelled", "Cancelled"
     EXPIRED = "expired", "Expired"
     DOWNLOADED = "downloaded", "Downloaded"
+    OPERATED = "operated", "Changed by an operator"
+
+
+class Act(models.TextChoices):
+    """What somebody else than its owner did to an export."""
+
+    CANCEL = "cancel", "Cancelled"
+    RETRY = "retry", "Started again"
+    DELETE = "delete", "Removed"
+    LINK = "link", "Made a link to the file"
+    END_LINKS = "end_links", "Ended the links to the file"
 
 
 class Channel(models.TextChoices):

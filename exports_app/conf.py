@@ -54,6 +54,8 @@ class ExportsSettings:
     """False answers 503 everywhere and ends running jobs (environment: ``ENABLE_EXPORTS=0``)."""
     SITE_URL: str = "http://localhost:8000"
     """Address that people reach the site by, without a slash at its end: links in mails begin with it."""
+    ACCESS: str = "exports_app.access.Access"
+    """Class that says who may do what; a project's own is a subclass of it."""
     STORAGE: str = "exports"
     """Name in ``STORAGES`` of the storage that holds the files."""
     SOURCE_DATABASE_URL: str = ""
@@ -95,7 +97,7 @@ class ExportsSettings:
     MEMORY_HARD_LIMIT_MB: int = 1_536
     """What a worker's child may take beyond what it has at its start; the kernel keeps it. 0: no limit."""
     METRICS_TOKEN: str = ""
-    """Bearer token that opens ``/metrics``; empty: staff only (and everybody with ``DEBUG``)."""
+    """Bearer token that opens ``/metrics``; empty: operators only (and everybody with ``DEBUG``)."""
 
     WEBHOOK_ALLOW_PRIVATE: bool = False
     """Webhooks may lead to private addresses and to http://; with DEBUG alone."""

@@ -20,11 +20,10 @@ from django.db.models.functions import Least, Now
 from django.http import HttpRequest
 from django.urls import reverse
 
-from exports_app import conf, errors, lifecycle, services, storage
-from exports_app.choices import EventKind, Status, Strategy
+from exports_app import access, acts, conf, errors, lifecycle, persons, rights, services, storage
+from exports_app.choices import Act, EventKind, Status, Strategy
 from exports_app.logs import log
 from exports_app.models import ExportEvent, ExportJob, ExportToken
-from exports_app.visibility import Sight
 
 TOKEN_LIFE = timedelta(hours=24)
 LONGEST_LIFE = timedelta(days=7)
@@ -58,12 +57,13 @@ def get_file(user: Any, job_id: UUID) -> ExportJob:
     Raises ``NotFound``, ``Conflict`` before there is a file, ``Gone`` after, ``PermissionDenied``, ``Disabled``.
     """
     services.require_enabled()
-    job = services.visible_exports(user).annotate(is_over=IS_OVER).filter(pk=job_id).first()
+    allowed = access.of(user)
+    job = allowed.exports().annotate(is_over=IS_OVER).filter(pk=job_id).first()
     if job is None:
-        raise errors.NotFound("There is no such export.")
+        raise errors.NotFound(services.NO_EXPORT)
     _require_file(job)
-    if not Sight(user).may_read(job):
-        raise errors.PermissionDenied("You can see this export, but its data needs permissions that you do not have.")
+    if refusal := rights.refusal(allowed, job):
+        raise refusal
     return job
 
 
@@ -89,13 +89,14 @@ def make_token(job: ExportJob, user: Any, *, extends: bool = True) -> Link:
         get_file(user, job.pk)
         if waiting_tokens(job).count() >= MOST_WAITING:
             raise errors.Conflict(f"{MOST_WAITING} links to this export are not used yet. End them to make others.")
-        if extends and services.may_change(user, job):
+        if extends and access.of(user).may_act(job):
             lifecycle.extend(job.pk, life=TOKEN_LIFE, longest=LONGEST_LIFE)
         file_ends = ExportJob.objects.values_list("expires_at", flat=True).get(pk=job.pk)
         token = _signer(job.pk).sign(secrets.token_urlsafe(SECRET_BYTES))
         expires: Any = Least(Now() + TOKEN_LIFE, Value(file_ends))
         row = ExportToken.objects.create(job=job, created_by=user, digest=_digest(token), expires_at=expires)
         row.refresh_from_db(fields=["expires_at"])
+        acts.record(job, Act.LINK, by=user)
     log.info("export.token.made", job=str(job.pk), token_id=str(row.pk), user=user.pk)
     site = conf.settings.SITE_URL
     return Link(
@@ -139,9 +140,11 @@ def redeem(job_id: UUID, token: str, *, address: str) -> str:
     return url
 
 
-def withdraw(job: ExportJob) -> int:
+def withdraw(job: ExportJob, *, by: Any) -> int:
     """End all links that were given out and not used; gives how many there were."""
-    withdrawn = lifecycle.withdraw_tokens(job.pk)
+    with transaction.atomic():
+        withdrawn = lifecycle.withdraw_tokens(job.pk)
+        acts.record(job, Act.END_LINKS, by=by)
     log.info("export.token.withdrawn", job=str(job.pk), tokens=withdrawn)
     return withdrawn
 
@@ -188,7 +191,7 @@ def address_of(request: HttpRequest) -> str:
 
 def keep(job: ExportJob, user: Any, *, via: str, address: str, token: ExportToken | None = None) -> None:
     """Note that ``user`` fetched the file, or was sent it."""
-    data = {"by": user.get_username(), "user": user.pk, "via": via, "address": address}
+    data = {"person": persons.note(user, address=address), "via": via}
     if token is not None:
         data["token"] = str(token.pk)
     ExportEvent.objects.create(job=job, kind=EventKind.DOWNLOADED, data=data)
@@ -196,7 +199,7 @@ def keep(job: ExportJob, user: Any, *, via: str, address: str, token: ExportToke
 
 
 def downloads_of(job: ExportJob) -> QuerySet[ExportEvent]:
-    """Each download of the file, the last one first; ``data``: ``by``, ``via`` (login or token), ``address``."""
+    """Each download of the file, the last one first; ``data``: ``person`` (a pseudonym), ``via`` (login or token)."""
     return job.events.filter(kind=EventKind.DOWNLOADED).order_by("-id")
 
 

@@ -1,4 +1,4 @@
-"""How much one user may ask for: exports at once, and exports in a period. Staff may ask for any number."""
+"""How much one user may ask for: exports at once, and exports in a period. ``exports_app.unlimited`` exempts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from exports_app import conf, errors
+from exports_app import access, conf, errors
 from exports_app.choices import ACTIVE
 from exports_app.models import ExportJob
 
@@ -18,15 +18,16 @@ ACTIVE_RETRY_SECONDS = 10
 
 def check(user: Any) -> None:
     """Raises ``errors.Throttled`` where one more export would be too many. Call it under ``Lock.REQUESTS``."""
-    check_active(user)
-    if not user.is_staff:
-        _check_rate(user)
+    if access.of(user).is_unlimited:
+        return
+    _check_active(user)
+    _check_rate(user)
 
 
-def check_active(user: Any) -> None:
-    """Raises ``errors.Throttled`` where the user has all the exports queued or running that are allowed at once."""
+def _check_active(user: Any) -> None:
+    """All the exports queued or running that are allowed at once."""
     most = conf.settings.MAX_ACTIVE
-    if not most or user.is_staff:
+    if not most:
         return
     active = ExportJob.objects.filter(owner=user, status__in=ACTIVE, deleted_at=None).count()
     if active >= most:

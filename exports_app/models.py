@@ -25,7 +25,9 @@ class ExportJob(models.Model):
     shared_with = models.ManyToManyField(settings.AUTH_USER_MODEL, related_name="shared_export_jobs", blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     deleted_at = models.DateTimeField(null=True, blank=True)
-    """When its owner deleted it; the row stays for limits and audit until it is pruned."""
+    """When somebody deleted it; the row stays for limits and audit until it is pruned."""
+    removal = models.JSONField(null=True, blank=True)
+    """``{"person", "reason"}`` where somebody else than its owner deleted it; the site itself has no ``person``."""
 
     # What was asked for, as it was resolved
     resource = models.CharField(max_length=100)
@@ -37,6 +39,9 @@ class ExportJob(models.Model):
     ids = models.JSONField(null=True, blank=True)
     sheets = models.JSONField(null=True, blank=True)
     """Names of the related tables that the file shall hold; null: all that the resource has."""
+    tables = models.JSONField(null=True, blank=True)
+    """``[{"resource", "columns", "permissions", "rights"}]`` of every table of the file, the main one first: what it
+    was made with. Null: a job of a version that did not record it."""
     row_limit = models.PositiveBigIntegerField(null=True, blank=True)
     parameters = models.JSONField(default=dict)
     options = models.JSONField(default=dict)
@@ -108,6 +113,11 @@ class ExportJob(models.Model):
 
     class Meta:
         ordering = ["-created_at", "-id"]
+        permissions = [
+            ("download_others", "Can download others' exports"),
+            ("view_error_trace", "Can view tracebacks of exports"),
+            ("unlimited", "Can ask for any number of exports"),
+        ]
         indexes = [
             models.Index(fields=["owner", "-created_at", "-id"], name="export_job_owner_v1"),
             models.Index(fields=["-created_at", "-id"], name="export_job_newest_v1"),
@@ -143,6 +153,12 @@ class ExportJob(models.Model):
 
     def __str__(self) -> str:
         return f"{self.resource}.{self.format} {self.status}"
+
+    def contents(self) -> list[tuple[str, list[str]]]:
+        """Resource and columns of each table of its file; of the main one alone where no others were recorded."""
+        if self.tables is None:
+            return [(self.resource, [column["name"] for column in self.columns])]
+        return [(table["resource"], table["columns"]) for table in self.tables]
 
     def names(self) -> dict[str, str]:
         """What stands in every log line about it."""
@@ -200,6 +216,22 @@ class ExportEvent(models.Model):
     class Meta:
         ordering = ["id"]
         indexes = [models.Index(fields=["job", "id"], name="export_event_job_v1")]
+
+
+class ExportPerson(models.Model):
+    """Who stands behind the pseudonym of an entry of a history, and where they came from; goes with the user."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    name = models.CharField(max_length=254)
+    address = models.CharField(max_length=45, blank=True, default="")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["created_at"], name="export_person_age_v1")]
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class ExportPerformance(models.Model):

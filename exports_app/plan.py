@@ -71,7 +71,9 @@ class Request:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     sheets: Sequence[str] | None = None
-    """Related tables by resource; None: all that the resource has."""
+    """Related tables by resource; None: all that the user may export."""
+    sheet_columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Of related tables of a job that goes on, by resource; of any other all that the user may see."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -329,29 +331,34 @@ def as_spelled(request: Request) -> Request:
     )
 
 
-def make_plan(request: Request, user: User, moment: datetime | None = None) -> Plan:
-    """Check the whole request. Raises the errors of ``exports_app.errors`` that the API answers with."""
-    resource = allowed_resource(request.resource, user, moment)
+def make_plan(request: Request, user: User, moment: datetime | None = None, *, shown: bool = False) -> Plan:
+    """Check the whole request. Raises the errors of ``exports_app.errors`` that the API answers with.
+
+    What the user may not see is unknown, unless the names in the request were ``shown`` to them lawfully: then
+    ``errors.PermissionDenied`` and ``errors.ColumnForbidden`` say what they may not.
+    """
+    resource = allowed_resource(request.resource, user, moment, shown=shown)
     with faults.declared_by(resource):
-        return _plan_of(resource, request, user)
+        return _plan_of(resource, request, user, shown=shown)
 
 
-def _plan_of(resource: Resource, request: Request, user: User) -> Plan:
+def _plan_of(resource: Resource, request: Request, user: User, *, shown: bool) -> Plan:
     format_ = choose_format(request.format, request.compression, resource)
     options = parse_options(format_, request.options)
     resource.parameters = parse_parameters(resource, request.parameters)
-    selected = select_columns(resource, user, request.columns)
+    selected = select_columns(resource, user, request.columns, shown=shown)
     if resource.is_python():
         tables = [_python_table(resource, user, request, selected)]
     else:
-        rows = steady(select_rows(resource, user, filters=request.filters, ids=request.ids))
-        related = choose_sheets(resource, format_, request.sheets)
+        rows = steady(select_rows(resource, user, filters=request.filters, ids=request.ids, shown=shown))
+        related = choose_sheets(resource, format_, user, request.sheets, shown=shown)
         if related and request.limit is not None:
             rows = first_rows(resource, rows, request.limit)
         tables = [_table(resource, user, rows, selected)]
         for sheet in related:
-            other = allowed_resource(sheet.resource, user, resource.moment)
-            tables.append(_related(other, user, rows, sheet.via, sheet.title))
+            other = allowed_resource(sheet.resource, user, resource.moment, shown=shown)
+            columns = select_columns(other, user, request.sheet_columns.get(other.name), shown=shown)
+            tables.append(_table(other, user, related_rows(other, user, rows, sheet.via), columns, sheet.title))
     for table in tables:
         refuse_kinds(format_, table.fields)
     return Plan(
@@ -378,12 +385,6 @@ def _table(
         finish=finish,
         database=rows.db,
     )
-
-
-def _related(resource: Resource, user: User, main: models.QuerySet[Any, Any], via: str | None, title: str) -> Table:
-    """A further table: its own columns and rows, narrowed to those that belong to a main row."""
-    rows = related_rows(resource, user, main, via)
-    return _table(resource, user, rows, select_columns(resource, user, None), title)
 
 
 def _python_table(resource: Resource, user: User, request: Request, selected: Sequence[Selected]) -> Table:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 
-from exports_app import errors, locks, services
+from exports_app import access, errors, locks, services
+from exports_app.access import Access
 from exports_app.locks import Lock
 from exports_app.models import ExportPreset
 from exports_app.plan import Request, as_spelled, make_plan
 from exports_app.resources import registry
-from exports_app.visibility import Sight
 
 MAX_PRESETS = 200
 """Presets that one user may own."""
@@ -33,14 +33,12 @@ DEFAULTS: dict[str, Any] = {
 
 def visible_presets(user: Any) -> QuerySet[ExportPreset]:
     """The user's own presets, and those shared with them whose data they may export; by name."""
-    shared = ExportPreset.shared_with.through.objects.filter(user_id=user.pk).values("exportpreset_id")
-    return _presets().filter(Q(owner=user) | Q(pk__in=shared, resource__in=_allowed(user)))
+    return _whole(access.of(user).presets())
 
 
 def get_preset(user: Any, preset_id: Any) -> ExportPreset:
-    """One of them; any for staff. Raises ``errors.NotFound``."""
-    presets = _presets() if user.is_staff else visible_presets(user)
-    found = presets.filter(pk=preset_id).first()
+    """One of them. Raises ``errors.NotFound``."""
+    found = visible_presets(user).filter(pk=preset_id).first()
     if found is None:
         raise errors.NotFound("There is no such preset.")
     return found
@@ -49,7 +47,7 @@ def get_preset(user: Any, preset_id: Any) -> ExportPreset:
 def own_preset(user: Any, preset_id: Any) -> ExportPreset:
     """A preset that this user may change. Raises ``errors.NotFound`` and ``errors.PermissionDenied``."""
     preset = get_preset(user, preset_id)
-    if not services.may_change(user, preset):
+    if not access.of(user).may_change(preset):
         raise errors.PermissionDenied("Only its owner may change this preset.")
     return preset
 
@@ -97,7 +95,17 @@ def stored_request(preset: ExportPreset) -> Request:
 
 def shown(user: Any, preset: ExportPreset) -> dict[str, Any]:
     """The preset as ``user`` may see it: without the columns, and the filters on them, that are hidden from them."""
-    columns, filters = Sight(user).seen(preset.resource, preset.columns, preset.filters)
+    return shown_all(user, [preset])[0]
+
+
+def shown_all(user: Any, presets: Sequence[ExportPreset]) -> list[dict[str, Any]]:
+    """The same for a list, what its presets have in common looked up once."""
+    allowed = access.of(user)
+    return [_shown(allowed, preset) for preset in presets]
+
+
+def _shown(allowed: Access, preset: ExportPreset) -> dict[str, Any]:
+    columns, filters = allowed.sight.seen(preset.resource, preset.columns, preset.filters)
     return {
         "id": str(preset.pk),
         "name": preset.name,
@@ -113,8 +121,8 @@ def _allowed(user: Any) -> list[str]:
     return [each.name for each in registry.allowed(user)]
 
 
-def _presets() -> QuerySet[ExportPreset]:
-    return ExportPreset.objects.select_related("owner").prefetch_related("shared_with")
+def _whole(presets: QuerySet[ExportPreset]) -> QuerySet[ExportPreset]:
+    return presets.select_related("owner").prefetch_related("shared_with")
 
 
 def _store(user: Any, preset: ExportPreset, values: Mapping[str, Any]) -> ExportPreset:
@@ -133,7 +141,7 @@ def _store(user: Any, preset: ExportPreset, values: Mapping[str, Any]) -> Export
         raise errors.Invalid("The preset is not valid.", errors={"name": [message]}) from error
     if people is not None:
         preset.shared_with.set(people)
-    return _presets().get(pk=preset.pk)
+    return _whole(ExportPreset.objects.all()).get(pk=preset.pk)
 
 
 def _fields(preset: ExportPreset) -> dict[str, Any]:

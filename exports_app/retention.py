@@ -8,7 +8,7 @@ from datetime import timedelta
 from django.db.models import Q
 from django.utils import timezone
 
-from exports_app import lifecycle, services
+from exports_app import lifecycle, rights, services
 from exports_app.choices import ACTIVE, Status
 from exports_app.logs import log
 from exports_app.models import ApiToken, ExportJob, ExportNotification, ExportPerformance, ExportToken
@@ -37,6 +37,7 @@ class Pruned:
 
 def prune() -> Pruned:
     """Expire files whose time is over, delete them, and delete rows past their time."""
+    _end_unrecorded()
     now = timezone.now()
     for job in ExportJob.objects.filter(status=Status.COMPLETED, expires_at__lte=now)[:BATCH]:
         if lifecycle.expire(job):
@@ -51,6 +52,14 @@ def prune() -> Pruned:
     tokens = ExportToken.objects.filter(expires_at__lt=now - TOKEN_MEMORY).delete()[0]
     ApiToken.objects.filter(expiry__lt=now).delete()
     return Pruned(files=files, jobs=jobs, performance=performance, tokens=tokens)
+
+
+def _end_unrecorded() -> None:
+    """Files of an earlier version whose tables nobody recorded: nobody may fetch them, so their time is over."""
+    unrecorded = ExportJob.objects.filter(status=Status.COMPLETED, tables__isnull=True, expires_at__gt=timezone.now())
+    for job in unrecorded.filter(resource__in=rights.with_sheets())[:BATCH]:
+        if rights.is_unrecorded(job):
+            ExportJob.objects.filter(pk=job.pk, status=Status.COMPLETED).update(expires_at=timezone.now())
 
 
 def clean_leftovers() -> int:

@@ -12,21 +12,19 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.db import transaction
-from django.db.models import Prefetch, Q, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from exports_app import conf, dispatch, errors, lifecycle, limits, locks, storage
-from exports_app.choices import ACTIVE, EventKind, Status, Strategy
+from exports_app import access, acts, conf, dispatch, erasure, errors, lifecycle, limits, locks, rights, storage
+from exports_app.choices import ACTIVE, Act, EventKind, Status, Strategy
 from exports_app.estimates import Estimate, estimate_rows
 from exports_app.locks import Lock
 from exports_app.logs import log
-from exports_app.models import ExportJob, ExportPerformance
+from exports_app.models import ExportJob
 from exports_app.pipeline import formats
 from exports_app.pipeline.types import Options
 from exports_app.plan import Plan, Request, make_plan
 from exports_app.resources import faults
-from exports_app.visibility import Sight
 
 LINK_LIFE = timedelta(seconds=storage.LINK_SECONDS)
 IDEMPOTENCY_LIFE = timedelta(hours=24)
@@ -34,6 +32,7 @@ SETTLING = timedelta(seconds=60)
 """How long the worker of a job that was ended under it may still write."""
 MAX_SHARED = 50
 """Users that one export may be shared with."""
+NO_EXPORT = "There is no such export."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,44 +109,57 @@ def leave_to_workers(job: ExportJob, order: Order) -> None:
     job.refresh_from_db()
 
 
-def cancel_export(job: ExportJob) -> None:
-    """Stop a queued or running export. Raises ``errors.Conflict`` where it has ended."""
-    if not lifecycle.cancel(job.pk):
-        job.refresh_from_db()
-        raise errors.Conflict(f"This export is {job.status}; only a queued or running one can be cancelled.")
+def cancel_export(job: ExportJob, *, by: Any, reason: str = "") -> None:
+    """Stop a queued or running export. Raises ``errors.Conflict`` where it has ended, ``errors.PermissionDenied``."""
+    _require_act(by, job)
+    with transaction.atomic():
+        if not lifecycle.cancel(job.pk):
+            job.refresh_from_db()
+            raise errors.Conflict(f"This export is {job.status}; only a queued or running one can be cancelled.")
+        acts.record(job, Act.CANCEL, by=by, reason=reason)
     log.info("export.job.cancelled", **job.names())
 
 
-def retry_export(job: ExportJob, user: Any = None) -> None:
+def retry_export(job: ExportJob, *, by: Any, reason: str = "") -> None:
     """Start a failed or cancelled export again, as a job in the background whatever it was.
 
-    ``user``: who wants it, within their limits; None: operators. Raises ``errors.Conflict`` in any other state,
-    ``errors.Throttled``.
+    It counts as a request of whoever asks. Raises ``errors.Conflict`` in any other state, ``errors.Throttled``,
+    ``errors.PermissionDenied``.
     """
     require_enabled()
+    _require_act(by, job)
     with transaction.atomic():
-        if user is not None:
-            locks.take(Lock.REQUESTS, user)
-            limits.check_active(user)
+        if by is not access.SYSTEM:
+            locks.take(Lock.REQUESTS, by)
+            limits.check(by)
         if not lifecycle.restart(job.pk):
             job.refresh_from_db()
             raise errors.Conflict(f"This export is {job.status}; only a failed or cancelled one can be retried.")
+        acts.record(job, Act.RETRY, by=by, reason=reason)
         transaction.on_commit(lambda: _announce(job, again=True), robust=True)
 
 
-def delete_export(job: ExportJob) -> None:
-    """Cancel if active, and remove the file. The row stays, unseen, until it is pruned."""
-    if lifecycle.cancel(job.pk):
-        log.info("export.job.cancelled", **job.names())
-    ExportJob.objects.filter(pk=job.pk).update(deleted_at=timezone.now())
-    lifecycle.withdraw_tokens(job.pk)
+def delete_export(job: ExportJob, *, by: Any, reason: str = "") -> None:
+    """Cancel if active, and remove the file. Raises ``errors.PermissionDenied``.
+
+    The row stays until it is pruned, without what the request said; unseen, unless somebody else than its owner
+    deleted it: they are told who, and why.
+    """
+    _require_act(by, job)
+    with transaction.atomic():
+        if lifecycle.cancel(job.pk):
+            log.info("export.job.cancelled", **job.names())
+        erasure.remove(job.pk, removal=acts.removal(job, by=by, reason=reason))
+        lifecycle.withdraw_tokens(job.pk)
+        acts.record(job, Act.DELETE, by=by, reason=reason)
     job.refresh_from_db()
     if job.status not in ACTIVE:
         discard_file(job)
 
 
-def share_export(job: ExportJob, name: str) -> None:
+def share_export(job: ExportJob, name: str, *, by: Any) -> None:
     """Let one more user see the export and fetch its file. Raises ``errors.Invalid`` where that cannot be."""
+    _require_share(by, job)
     if not name:
         raise errors.Invalid("Give the name of a user.")
     try:
@@ -161,10 +173,18 @@ def share_export(job: ExportJob, name: str) -> None:
     job.shared_with.add(person)
 
 
-def unshare_export(job: ExportJob, name: str) -> None:
+def unshare_export(job: ExportJob, name: str, *, by: Any) -> None:
     """End it, at once; a name that it is not shared with is no error."""
+    _require_share(by, job)
     field = get_user_model().USERNAME_FIELD
     job.shared_with.remove(*job.shared_with.filter(**{field: name}))
+
+
+def leave_export(user: Any, job_id: Any) -> None:
+    """Let go of an export that somebody shared. Raises ``errors.NotFound`` where nobody did."""
+    shared = ExportJob.shared_with.through.objects.filter(user_id=user.pk, exportjob_id=job_id)
+    if not shared.delete()[0]:
+        raise errors.NotFound(NO_EXPORT)
 
 
 def discard_file(job: ExportJob) -> None:
@@ -182,71 +202,42 @@ def discard_file(job: ExportJob) -> None:
     settled.exclude(status__in=ACTIVE).update(file_key="", upload_id="")
 
 
-def visible_exports(user: Any) -> QuerySet[ExportJob]:
-    """Exports that this user may see: their own and those shared with them; all for staff."""
-    jobs = _shown_exports()
-    if user.is_staff:
-        return jobs
-    shared = ExportJob.shared_with.through.objects.filter(user_id=user.pk).values("exportjob_id")
-    return jobs.filter(Q(owner=user) | Q(pk__in=shared))
-
-
-def _shown_exports() -> QuerySet[ExportJob]:
-    return ExportJob.objects.filter(deleted_at=None).select_related("owner")
-
-
-def listed_exports(user: Any, *, everybodys: bool) -> QuerySet[ExportJob]:
-    """The same for pages of a list; ``everybodys``: all of them, for staff.
-
-    What is shared is looked up first, so that PostgreSQL knows how few that are, and finds the newest by the owner's
-    index in place of reading everybody's until a page is full.
-    """
-    people = Prefetch("shared_with", to_attr="people")
-    shown = _shown_exports().prefetch_related(people)  # type: ignore[no-redef]  # the cached property
-    if user.is_staff and everybodys:
-        return shown
-    shares = ExportJob.shared_with.through.objects.filter(user_id=user.pk).values_list("exportjob_id", flat=True)
-    shared = list(shares)
-    return shown.filter(Q(owner=user) | Q(pk__in=shared) if shared else Q(owner=user))
-
-
-def visible_performance(user: Any) -> QuerySet[ExportPerformance]:
-    """Figures of the runs of this user's exports; of everybody's for staff."""
-    runs = ExportPerformance.objects.select_related("owner")
-    return runs if user.is_staff else runs.filter(owner_id=user.pk)
-
-
 def get_export(user: Any, job_id: Any) -> ExportJob:
-    """One of them. Raises ``errors.NotFound``, also for another user's."""
+    """An export that exists for this user. Raises ``errors.NotFound``, also for another user's."""
     try:
-        return visible_exports(user).get(pk=job_id)
+        return access.of(user).exports().get(pk=job_id)
     except ExportJob.DoesNotExist as error:
-        raise errors.NotFound("There is no such export.") from error
+        raise errors.NotFound(NO_EXPORT) from error
 
 
 def own_export(user: Any, job_id: Any) -> ExportJob:
-    """An export that this user may change: their own; any for staff. Raises ``NotFound``, ``PermissionDenied``."""
+    """An export that this user may act on. Raises ``errors.NotFound``, ``errors.PermissionDenied``."""
     job = get_export(user, job_id)
-    if not may_change(user, job):
-        raise errors.PermissionDenied("Only its owner may change this export.")
+    _require_act(user, job)
     return job
 
 
-def may_change(user: Any, owned: Any) -> bool:
-    """Whether this user may change an export or a preset: its owner, and staff."""
-    return bool(owned.owner_id == user.pk or user.is_staff)
+def _require_act(by: Any, job: ExportJob) -> None:
+    if not access.of(by).may_act(job):
+        raise errors.PermissionDenied("Only its owner may change this export.")
 
 
-def download_url(user: Any, job: ExportJob, sight: Sight | None = None) -> str | None:
-    """A fresh link to the file for who may read it now; None where there is none, or the permission is gone.
+def _require_share(by: Any, job: ExportJob) -> None:
+    if not access.of(by).may_share(job):
+        raise errors.PermissionDenied("Only its owner may share this export.")
 
-    ``sight``: the user's, of a whole list.
+
+def download_url(user: Any, job: ExportJob) -> str | None:
+    """A fresh link to the file for who may fetch it now; None where there is none, or it is not theirs to fetch.
+
+    ``user``: or their ``Access``, for a whole list.
     """
+    allowed = access.of(user)
     over = job.has_expired(timezone.now())
-    if job.status != Status.COMPLETED or over or not job.file_key or not (sight or Sight(user)).may_read(job):
+    if job.status != Status.COMPLETED or over or not job.file_key or rights.refusal(allowed, job):
         return None
     if storage.is_local():
-        return storage.signed_url(job.pk, user.pk, job.file_name)
+        return storage.signed_url(job.pk, allowed.user.pk, job.file_name)
     return storage.presigned_url(job.file_key, job.file_name, content_type(job))
 
 
@@ -257,6 +248,7 @@ def content_type(job: ExportJob) -> str:
 
 def stored_request(job: ExportJob) -> Request:
     """What was asked for, as a worker plans it again."""
+    related = (job.tables or [])[1:]
     return Request(
         resource=job.resource,
         format=job.format,
@@ -266,6 +258,7 @@ def stored_request(job: ExportJob) -> Request:
         ids=job.ids,
         limit=job.row_limit,
         sheets=job.sheets,
+        sheet_columns={table["resource"]: table["columns"] for table in related},
         parameters=job.parameters,
         options=job.options,
     )
@@ -289,7 +282,8 @@ def _create(user: Any, order: Order, begun: Mapping[str, Any]) -> ExportJob:
         filters=dict(request.filters),
         ids=list(request.ids) if request.ids is not None else None,
         row_limit=request.limit,
-        sheets=list(request.sheets) if request.sheets is not None else None,
+        sheets=_chosen_sheets(request, plan),
+        tables=rights.record(plan, user),
         parameters=plan.resource.parameters,
         context=plan.resource.get_context(user),
         options=resolved_options(plan),
@@ -313,6 +307,13 @@ def _create(user: Any, order: Order, begun: Mapping[str, Any]) -> ExportJob:
     if begun:
         job.refresh_from_db()  # times are the database's
     return job
+
+
+def _chosen_sheets(request: Request, plan: Plan) -> list[str] | None:
+    """Related tables by name, so that a later run means the same; None where the resource has none."""
+    if request.sheets is None and not plan.resource.sheets:
+        return None
+    return [table.resource.name for table in plan.tables[1:]]
 
 
 def _share(job: ExportJob, people: Sequence[Any]) -> None:
@@ -373,7 +374,9 @@ def _known(user: Any, key: str, digest: str) -> ExportJob | None:
 
 
 def _digest(request: Request, extras: Extras) -> str:
-    body = {**asdict(request), "shared_with": list(extras.shared_with), "notify": extras.notify}
+    asked = asdict(request)
+    del asked["sheet_columns"]
+    body = {**asked, "shared_with": list(extras.shared_with), "notify": extras.notify}
     return hashlib.sha256(json.dumps(body, sort_keys=True, default=str).encode()).hexdigest()
 
 

@@ -23,17 +23,22 @@ MAX_LABEL = 200
 """Characters of a header."""
 
 
-def allowed_resource(name: str, user: User, moment: datetime | None = None) -> Resource:
-    """The resource, if there is one and the user may export it."""
+def allowed_resource(name: str, user: User, moment: datetime | None = None, *, shown: bool = False) -> Resource:
+    """The resource, if there is one and the user may export it.
+
+    One that they may not is no other than one that does not exist, unless its name was ``shown`` to them lawfully, as
+    that of their own export: then it is refused as forbidden.
+    """
     declared = registry.get(name)
-    if declared is None:
-        known = [each.name for each in registry.allowed(user)]
-        raise errors.Invalid.of("resource", errors.unknown("resource", name, known))
-    with faults.declared_by(declared):
-        resource = declared(moment)
-        if not resource.is_allowed(user):
-            raise errors.PermissionDenied(f"You may not export {resource.get_title()}.")
-    return resource
+    if declared is not None:
+        with faults.declared_by(declared):
+            resource = declared(moment)
+            if resource.is_allowed(user):
+                return resource
+            if shown:
+                raise errors.PermissionDenied(f"You may not export {resource.get_title()}.")
+    known = [each.name for each in registry.allowed(user)]
+    raise errors.Invalid.of("resource", errors.unknown("resource", name, known))
 
 
 def parse_parameters(resource: Resource, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -86,18 +91,34 @@ def choose_format(name: str, compression: str | None, resource: Resource) -> For
     return format_
 
 
-def choose_sheets(resource: Resource, format_: Format, wanted: Sequence[str] | None) -> list[Sheet]:
-    """The related tables of the file. Raises ``errors.Invalid`` for those that the resource or the format has not."""
+def choose_sheets(
+    resource: Resource, format_: Format, user: User, wanted: Sequence[str] | None, *, shown: bool = False
+) -> list[Sheet]:
+    """The related tables of the file; where none are named, all that the user may export.
+
+    Raises ``errors.Invalid`` for those that the resource or the format has not, or that the user may not export; with
+    ``shown``, ``errors.PermissionDenied`` for these.
+    """
     known = [sheet.resource for sheet in resource.sheets]
+    if wanted is None or not shown:
+        allowed = {each.name for each in registry.allowed(user)}
+        known = [name for name in known if name in allowed]
     if unknown := [name for name in wanted or () if name not in known]:
         raise errors.Invalid.of("sheets", errors.unknown("related table", unknown[0], known))
     if wanted and not format_.sheets:
         raise errors.Invalid.of("sheets", f"{format_.name} holds one table. Leave sheets out or choose xlsx.")
-    return [sheet for sheet in resource.sheets if format_.sheets and (wanted is None or sheet.resource in wanted)]
+    chosen = known if wanted is None else wanted
+    return [sheet for sheet in resource.sheets if format_.sheets and sheet.resource in chosen]
 
 
-def select_columns(resource: Resource, user: User, wanted: Sequence[str | Mapping[str, str]] | None) -> list[Selected]:
-    """The wanted columns, all visible ones where none are named. Raises ``Invalid`` and ``ColumnForbidden``."""
+def select_columns(
+    resource: Resource, user: User, wanted: Sequence[str | Mapping[str, str]] | None, *, shown: bool = False
+) -> list[Selected]:
+    """The wanted columns, all visible ones where none are named. Raises ``errors.Invalid``.
+
+    ``shown``: the names were shown to the user lawfully; hidden ones raise ``errors.ColumnForbidden``. Otherwise they
+    are names like any other that does not exist.
+    """
     visible = {column.name: column for column in resource.visible_columns(user)}
     if wanted is None:
         return [Selected(column=column) for column in visible.values()]
@@ -106,7 +127,7 @@ def select_columns(resource: Resource, user: User, wanted: Sequence[str | Mappin
     problems: list[str] = []
     for each in wanted:
         name, label = (each, None) if isinstance(each, str) else (each["name"], each.get("label"))
-        if name in hidden:
+        if shown and name in hidden:
             raise errors.ColumnForbidden(f"You may not export the column {name}.", errors={"columns": [name]})
         if name not in visible:
             problems.append(errors.unknown("column", name, list(visible)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,8 +25,9 @@ class Sight:
     """What one user may see now, worked out once for each resource; made anew for each request, as rights change."""
 
     def __init__(self, user: User) -> None:
-        self._user = user
+        self.user = user
         self._known: dict[str, Rights | None] = {}
+        self._row_rights: dict[str, dict[str, Any] | None] = {}
 
     def rights(self, name: str) -> Rights | None:
         """None where they may not export it, or where it is gone: nobody can say any more who might see what."""
@@ -44,9 +46,20 @@ class Sight:
         return seen, {each: value for each, value in filters.items() if each not in rights.hidden_filters}
 
     def may_read(self, job: ExportJob) -> bool:
-        """Whether they have, today, the permissions for this export's rows and columns."""
-        rights = self.rights(job.resource)
-        return rights is not None and all(_name(column) in rights.columns for column in job.columns)
+        """Whether they have, today, the permissions for the rows and columns of every table of this export."""
+        return all(self._may_read(resource, columns) for resource, columns in job.contents())
+
+    def row_rights(self, name: str) -> dict[str, Any] | None:
+        """What the resource says today that their rows depend on; worked out once."""
+        if name not in self._row_rights:
+            declared = registry.get(name)
+            found = faults.working([declared] if declared else [], lambda made: (made.get_rights(self.user),))
+            self._row_rights[name] = next(found, (None,))[0]
+        return self._row_rights[name]
+
+    def _may_read(self, resource: str, columns: Sequence[str]) -> bool:
+        rights = self.rights(resource)
+        return rights is not None and all(name in rights.columns for name in columns)
 
     def _find(self, name: str) -> Rights | None:
         """None also where the declaration is broken."""
@@ -54,13 +67,27 @@ class Sight:
         return next(faults.working([declared] if declared else [], self._of), None)
 
     def _of(self, resource: Resource) -> Rights | None:
-        if not resource.is_allowed(self._user):
+        if not resource.is_allowed(self.user):
             return None
         return Rights(
-            columns=frozenset(column.name for column in resource.visible_columns(self._user)),
-            hidden_filters=frozenset(forbidden_filters(resource, self._user)),
+            columns=frozenset(column.name for column in resource.visible_columns(self.user)),
+            hidden_filters=frozenset(forbidden_filters(resource, self.user)),
         )
 
 
 def _name(column: str | Mapping[str, str]) -> str:
     return column if isinstance(column, str) else column["name"]
+
+
+def state_alone(job: ExportJob) -> ExportJob:
+    """A copy that tells how the export stands, and nothing of what it holds: not for saving."""
+    shown = copy.copy(job)
+    for name in ("resource", "file_name", "error_detail", "error_trace", "request_id", "crc32"):
+        setattr(shown, name, "")
+    for name in ("ids", "sheets", "row_limit", "estimated_rows", "row_count", "file_size", "rows_per_second"):
+        setattr(shown, name, None)
+    shown.columns, shown.warnings, shown.snapshots = [], [], []
+    shown.filters, shown.parameters, shown.options = {}, {}, {}
+    shown.rows_done = shown.bytes_done = 0
+    shown.estimate_exact, shown.rows_verified, shown.sheet_rows = False, None, None
+    return shown

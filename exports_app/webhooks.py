@@ -15,7 +15,7 @@ from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from exports_app import conf, dispatch, errors, locks
+from exports_app import access, conf, dispatch, errors, locks
 from exports_app.choices import Channel, Delivery, WebhookEvent
 from exports_app.locks import Lock
 from exports_app.models import ExportNotification, ExportWebhook
@@ -32,7 +32,7 @@ TEST_EVENT = "webhook.test"
 
 def own_webhooks(user: Any) -> QuerySet[ExportWebhook]:
     """The user's webhooks, newest first; nobody sees another's."""
-    return ExportWebhook.objects.filter(owner=user)
+    return access.of(user).webhooks()
 
 
 def get_webhook(user: Any, webhook_id: Any) -> ExportWebhook:

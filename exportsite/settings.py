@@ -95,6 +95,7 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "exports_app",
+    "exportsite",
     "exportsite.samples",
     *env.list("EXPORTSITE_EXTRA_APPS", []),
 ]

@@ -63,6 +63,9 @@ VIEW_SAMPLES = (
     "view_transaction", "view_customer", "view_trade", "view_tag", "view_goal", "view_propevaluation",
 )  # fmt: skip
 
+OPERATE = ("view_exportjob", "change_exportjob")
+"""What operators need to see everybody's exports and to act on them."""
+
 
 @pytest.fixture
 def alice(db: None) -> User:
@@ -74,6 +77,12 @@ def alice(db: None) -> User:
 def bob(db: None) -> User:
     """Has the same permissions; things are shared with him."""
     return make_user("bob", permissions=VIEW_SAMPLES)
+
+
+@pytest.fixture
+def olga(db: None) -> User:
+    """Operates exports, and may not read the data."""
+    return make_user("olga", permissions=OPERATE, is_staff=True)
 
 
 @pytest.fixture

@@ -1,8 +1,9 @@
 """Who may do what to an export in which state: every path of the site, every kind of person, every state.
 
 Whoever adds a path adds its row here. `owner` asked for the export (and has the preset and the webhook), `shared` was
-let in by the owner, `other` may export the same data but has nothing to do with this export, `staff` runs the site
-without permission for the data, `admin` is a superuser.
+let in by the owner, `other` may export the same data but has nothing to do with this export, `staff` may enter the
+admin and nothing else, `operator` sees and changes everybody's exports without permission for the data, `admin` is a
+superuser.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ from django.urls import URLResolver, get_resolver
 from django.utils import timezone
 
 from exports_app.models import ExportJob, ExportPreset, ExportWebhook
-from tests.conftest import VIEW_SAMPLES, make_user
+from tests.conftest import OPERATE, VIEW_SAMPLES, make_user
 
 pytestmark = pytest.mark.django_db(transaction=True)
-PEOPLE = ("anonymous", "owner", "shared", "other", "staff", "admin")
+PEOPLE = ("anonymous", "owner", "shared", "other", "staff", "operator", "admin")
 STATES = ("queued", "running", "completed", "failed", "cancelled", "expired")
 
 EXPORTS = """
@@ -34,98 +35,112 @@ GET /api/v1/exports/{id}/
     owner      200 200 200 200 200 410
     shared     200 200 200 200 200 410
     other      404 404 404 404 404 404
-    staff      200 200 200 200 200 410
+    staff      404 404 404 404 404 404
+    operator   200 200 200 200 200 410
     admin      200 200 200 200 200 410
 DELETE /api/v1/exports/{id}/
     anonymous  401 401 401 401 401 401
     owner      204 204 204 204 204 204
     shared     403 403 403 403 403 403
     other      404 404 404 404 404 404
-    staff      204 204 204 204 204 204
+    staff      404 404 404 404 404 404
+    operator   204 204 204 204 204 204
     admin      204 204 204 204 204 204
 POST /api/v1/exports/{id}/cancel/
     anonymous  401 401 401 401 401 401
     owner      200 200 409 409 409 409
     shared     403 403 403 403 403 403
     other      404 404 404 404 404 404
-    staff      200 200 409 409 409 409
+    staff      404 404 404 404 404 404
+    operator   200 200 409 409 409 409
     admin      200 200 409 409 409 409
 GET /api/v1/exports/{id}/download/
     anonymous  401 401 401 401 401 401
     owner      409 409 302 409 409 410
     shared     409 409 302 409 409 410
     other      404 404 404 404 404 404
-    staff      409 409 403 409 409 410
+    staff      404 404 404 404 404 404
+    operator   409 409 403 409 409 410
     admin      409 409 302 409 409 410
 GET /api/v1/exports/{id}/downloads/
     anonymous  401 401 401 401 401 401
     owner      200 200 200 200 200 200
     shared     403 403 403 403 403 403
     other      404 404 404 404 404 404
-    staff      200 200 200 200 200 200
+    staff      404 404 404 404 404 404
+    operator   200 200 200 200 200 200
     admin      200 200 200 200 200 200
 GET /api/v1/exports/{id}/events/
     anonymous  401 401 401 401 401 401
     owner      200 200 200 200 200 200
     shared     200 200 200 200 200 200
     other      404 404 404 404 404 404
-    staff      200 200 200 200 200 200
+    staff      404 404 404 404 404 404
+    operator   200 200 200 200 200 200
     admin      200 200 200 200 200 200
 POST /api/v1/exports/{id}/retry/
     anonymous  401 401 401 401 401 401
     owner      409 409 409 200 200 409
     shared     403 403 403 403 403 403
     other      404 404 404 404 404 404
-    staff      409 409 409 200 200 409
+    staff      404 404 404 404 404 404
+    operator   409 409 409 200 200 409
     admin      409 409 409 200 200 409
 GET /api/v1/exports/{id}/status/
     anonymous  401 401 401 401 401 401
     owner      200 200 200 200 200 200
     shared     200 200 200 200 200 200
     other      404 404 404 404 404 404
-    staff      200 200 200 200 200 200
+    staff      404 404 404 404 404 404
+    operator   200 200 200 200 200 200
     admin      200 200 200 200 200 200
 POST /api/v1/exports/{id}/token/
     anonymous  401 401 401 401 401 401
     owner      409 409 201 409 409 410
     shared     409 409 201 409 409 410
     other      404 404 404 404 404 404
-    staff      409 409 403 409 409 410
+    staff      404 404 404 404 404 404
+    operator   409 409 403 409 409 410
     admin      409 409 201 409 409 410
 DELETE /api/v1/exports/{id}/token/
     anonymous  401 401 401 401 401 401
     owner      204 204 204 204 204 204
     shared     403 403 403 403 403 403
     other      404 404 404 404 404 404
-    staff      204 204 204 204 204 204
+    staff      404 404 404 404 404 404
+    operator   204 204 204 204 204 204
     admin      204 204 204 204 204 204
 GET /exports/{id}/
     anonymous  302 302 302 302 302 302
     owner      200 200 200 200 200 200
     shared     200 200 200 200 200 200
     other      404 404 404 404 404 404
-    staff      200 200 200 200 200 200
+    staff      404 404 404 404 404 404
+    operator   200 200 200 200 200 200
     admin      200 200 200 200 200 200
 POST /exports/{id}/cancel/
     anonymous  302 302 302 302 302 302
     owner      302 302 302 302 302 302
     shared     403 403 403 403 403 403
     other      404 404 404 404 404 404
-    staff      302 302 302 302 302 302
+    staff      404 404 404 404 404 404
+    operator   302 302 302 302 302 302
     admin      302 302 302 302 302 302
 POST /exports/{id}/delete/
     anonymous  302 302 302 302 302 302
     owner      302 302 302 302 302 302
     shared     403 403 403 403 403 403
     other      404 404 404 404 404 404
-    staff      302 302 302 302 302 302
+    staff      404 404 404 404 404 404
+    operator   302 302 302 302 302 302
     admin      302 302 302 302 302 302
 GET /exports/{id}/download/
     anonymous  302 302 302 302 302 302
     owner      409 409 302 409 409 410
     shared     409 409 302 409 409 410
     other      404 404 404 404 404 404
-    staff      409 409 403 409 409 410
+    staff      404 404 404 404 404 404
+    operator   409 409 403 409 409 410
     admin      409 409 302 409 409 410
 GET /exports/{id}/file/{name}
     anonymous  403 403 403 403 403 403
@@ -133,6 +148,7 @@ GET /exports/{id}/file/{name}
     shared     403 403 403 403 403 403
     other      403 403 403 403 403 403
     staff      403 403 403 403 403 403
+    operator   403 403 403 403 403 403
     admin      403 403 403 403 403 403
 GET /exports/{id}/link/
     anonymous  200 200 200 200 200 200
@@ -140,6 +156,7 @@ GET /exports/{id}/link/
     shared     200 200 200 200 200 200
     other      200 200 200 200 200 200
     staff      200 200 200 200 200 200
+    operator   200 200 200 200 200 200
     admin      200 200 200 200 200 200
 POST /exports/{id}/link/
     anonymous  403 403 403 403 403 403
@@ -147,93 +164,100 @@ POST /exports/{id}/link/
     shared     403 403 403 403 403 403
     other      403 403 403 403 403 403
     staff      403 403 403 403 403 403
+    operator   403 403 403 403 403 403
     admin      403 403 403 403 403 403
 POST /exports/{id}/links/
     anonymous  302 302 302 302 302 302
     owner      409 409 201 409 409 410
     shared     409 409 201 409 409 410
     other      404 404 404 404 404 404
-    staff      409 409 403 409 409 410
+    staff      404 404 404 404 404 404
+    operator   409 409 403 409 409 410
     admin      409 409 201 409 409 410
 POST /exports/{id}/links/withdraw/
     anonymous  302 302 302 302 302 302
     owner      302 302 302 302 302 302
     shared     403 403 403 403 403 403
     other      404 404 404 404 404 404
-    staff      302 302 302 302 302 302
+    staff      404 404 404 404 404 404
+    operator   302 302 302 302 302 302
     admin      302 302 302 302 302 302
 GET /exports/{id}/progress/
     anonymous  302 302 302 302 302 302
     owner      200 200 200 200 200 200
     shared     200 200 200 200 200 200
     other      404 404 404 404 404 404
-    staff      200 200 200 200 200 200
+    staff      404 404 404 404 404 404
+    operator   200 200 200 200 200 200
     admin      200 200 200 200 200 200
 POST /exports/{id}/retry/
     anonymous  302 302 302 302 302 302
     owner      302 302 302 302 302 302
     shared     403 403 403 403 403 403
     other      404 404 404 404 404 404
-    staff      302 302 302 302 302 302
+    staff      404 404 404 404 404 404
+    operator   302 302 302 302 302 302
     admin      302 302 302 302 302 302
 POST /exports/{id}/share/
     anonymous  302 302 302 302 302 302
     owner      302 302 302 302 302 302
     shared     403 403 403 403 403 403
     other      404 404 404 404 404 404
-    staff      302 302 302 302 302 302
-    admin      302 302 302 302 302 302
+    staff      404 404 404 404 404 404
+    operator   403 403 403 403 403 403
+    admin      403 403 403 403 403 403
 POST /exports/{id}/unshare/
     anonymous  302 302 302 302 302 302
     owner      302 302 302 302 302 302
     shared     403 403 403 403 403 403
     other      404 404 404 404 404 404
-    staff      302 302 302 302 302 302
-    admin      302 302 302 302 302 302
+    staff      404 404 404 404 404 404
+    operator   403 403 403 403 403 403
+    admin      403 403 403 403 403 403
 """
 """Under each method and path, who asks: the statuses for STATES, in their order."""
 
 ELSEWHERE = """
-GET /                                      302 302 302 302 302 302
-GET /api/docs/                             200 200 200 200 200 200
-GET /api/schema/                           200 200 200 200 200 200
-GET /api/v1/exports/                       401 200 200 200 200 200
-POST /api/v1/exports/                      401 202 202 202 403 202
-POST /api/v1/exports/download/             401 200 200 200 403 200
-GET /api/v1/exports/events/                401 200 200 200 200 200
-GET /api/v1/exports/performance/           401 200 200 200 200 200
-GET /api/v1/presets/                       401 200 200 200 200 200
-POST /api/v1/presets/                      401 201 201 201 403 201
-GET /api/v1/presets/{id}/                  401 200 200 404 200 200
-PUT /api/v1/presets/{id}/                  401 200 403 404 403 200
-PATCH /api/v1/presets/{id}/                401 200 403 404 403 200
-DELETE /api/v1/presets/{id}/               401 204 403 404 204 204
-GET /api/v1/resources/                     401 200 200 200 200 200
-GET /api/v1/resources/{name}/              401 200 200 200 404 200
-POST /api/v1/resources/{name}/estimate/    401 200 200 200 404 200
-GET /api/v1/webhooks/                      401 200 200 200 200 200
-POST /api/v1/webhooks/                     401 201 201 201 201 201
-GET /api/v1/webhooks/{id}/                 401 200 404 404 404 404
-PUT /api/v1/webhooks/{id}/                 401 200 404 404 404 404
-PATCH /api/v1/webhooks/{id}/               401 200 404 404 404 404
-DELETE /api/v1/webhooks/{id}/              401 204 404 404 404 404
-GET /api/v1/webhooks/{id}/deliveries/      401 200 404 404 404 404
-POST /api/v1/webhooks/{id}/test/           401 202 404 404 404 404
-GET /exports/                              302 200 200 200 200 200
-GET /exports/keys/                         302 200 200 200 200 200
-POST /exports/keys/{key}/revoke/           302 404 404 404 404 404
-GET /exports/new/                          302 200 200 200 200 200
-POST /exports/new/{name}/                  302 400 400 400 403 400
-POST /exports/new/{name}/preview/          302 200 200 200 403 200
-POST /exports/presets/{id}/share/          302 302 403 404 403 302
-POST /exports/presets/{id}/delete/         302 302 403 404 302 302
-GET /exports/rows/                         302 200 200 200 200 200
-GET /health/                               200 200 200 200 200 200
-GET /health/ready/                         200 200 200 200 200 200
-GET /login/                                200 302 302 302 302 302
-GET /logout/                               405 405 405 405 405 405
-POST /logout/                              302 302 302 302 302 302
-GET /metrics                               401 403 403 403 200 200
+GET /                                      302 302 302 302 302 302 302
+GET /api/docs/                             200 200 200 200 200 200 200
+GET /api/schema/                           200 200 200 200 200 200 200
+GET /api/v1/exports/                       401 200 200 200 200 200 200
+POST /api/v1/exports/                      401 202 202 202 400 400 202
+POST /api/v1/exports/download/             401 200 200 200 400 400 200
+GET /api/v1/exports/events/                401 200 200 200 200 200 200
+GET /api/v1/exports/performance/           401 200 200 200 200 200 200
+GET /api/v1/presets/                       401 200 200 200 200 200 200
+POST /api/v1/presets/                      401 201 201 201 400 400 201
+GET /api/v1/presets/{id}/                  401 200 200 404 404 404 404
+PUT /api/v1/presets/{id}/                  401 200 403 404 404 404 404
+PATCH /api/v1/presets/{id}/                401 200 403 404 404 404 404
+DELETE /api/v1/presets/{id}/               401 204 403 404 404 404 404
+GET /api/v1/resources/                     401 200 200 200 200 200 200
+GET /api/v1/resources/{name}/              401 200 200 200 404 404 200
+POST /api/v1/resources/{name}/estimate/    401 200 200 200 404 404 200
+GET /api/v1/webhooks/                      401 200 200 200 200 200 200
+POST /api/v1/webhooks/                     401 201 201 201 201 201 201
+GET /api/v1/webhooks/{id}/                 401 200 404 404 404 404 404
+PUT /api/v1/webhooks/{id}/                 401 200 404 404 404 404 404
+PATCH /api/v1/webhooks/{id}/               401 200 404 404 404 404 404
+DELETE /api/v1/webhooks/{id}/              401 204 404 404 404 404 404
+GET /api/v1/webhooks/{id}/deliveries/      401 200 404 404 404 404 404
+POST /api/v1/webhooks/{id}/test/           401 202 404 404 404 404 404
+GET /exports/                              302 200 200 200 200 200 200
+GET /exports/keys/                         302 200 200 200 200 200 200
+POST /exports/keys/{key}/revoke/           302 404 404 404 404 404 404
+GET /exports/new/                          302 200 200 200 200 200 200
+POST /exports/new/{name}/                  302 400 400 400 404 404 400
+POST /exports/new/{name}/preview/          302 200 200 200 404 404 200
+POST /exports/presets/{id}/share/          302 302 403 404 404 404 404
+POST /exports/presets/{id}/delete/         302 302 403 404 404 404 404
+GET /exports/rows/                         302 200 200 200 200 200 200
+GET /health/                               200 200 200 200 200 200 200
+GET /health/ready/                         200 200 200 200 200 200 200
+GET /login/                                200 302 302 302 302 302 302
+GET /logout/                               405 405 405 405 405 405 405
+POST /logout/                              302 302 302 302 302 302 302
+GET /metrics                               401 403 403 403 403 200 200
 """
 """The statuses for PEOPLE, in their order."""
 
@@ -260,6 +284,7 @@ def people() -> dict[str, User]:
         "shared": make_user("shared", permissions=VIEW_SAMPLES),
         "other": make_user("other", permissions=VIEW_SAMPLES),
         "staff": make_user("staff", is_staff=True),
+        "operator": make_user("operator", permissions=OPERATE),
         "admin": make_user("admin", is_staff=True, is_superuser=True),
     }
 

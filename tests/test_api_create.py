@@ -102,12 +102,12 @@ def test_an_export_whose_bell_was_not_heard_is_rung_for_at_the_next_sweep(
     assert ask(client_of(alice)) == 202
     assert lifecycle.due_queues() == {"exports": 1}
     job = make_job(alice, status=Status.CANCELLED, **TIMES)
-    services.retry_export(job)
+    services.retry_export(job, by=job.owner)
     assert lifecycle.due_queues() == {"exports": 1}
 
 
 def test_a_retry_whose_bell_was_heard_is_not_rung_for_again_at_once(alice: User, silent_bell: list[str]) -> None:
-    services.retry_export(make_job(alice, status=Status.CANCELLED, **TIMES))
+    services.retry_export(make_job(alice, status=Status.CANCELLED, **TIMES), by=alice)
     assert silent_bell == ["exports"]
     assert lifecycle.due_queues() == {}
 
@@ -117,5 +117,5 @@ def test_an_export_is_shown_with_whom_it_is_shared_and_can_be_shared_afterwards(
     assert client_of(alice).post("/api/v1/exports/", body).json()["shared_with"] == ["bob"]
     job, _ = services.request_export(alice, services.stored_request(ExportJob.objects.get()))
     assert list(job.shared_with.all()) == []
-    services.share_export(job, "bob")
+    services.share_export(job, "bob", by=job.owner)
     assert list(job.shared_with.all()) == [bob]

@@ -91,7 +91,7 @@ def test_a_job_has_exactly_the_fields_of_the_contract(api: APIClient) -> None:
         "created_at", "started_at", "completed_at", "expires_at", "request_id", "owner", "shared_with", "links",
     }  # fmt: skip
     assert contract <= set(job)
-    assert set(job) - contract == {"ids", "limit", "parameters", "message", "rows_verified", "sheets"}
+    assert set(job) - contract == {"ids", "limit", "parameters", "message", "rows_verified", "sheets", "removed"}
     assert job["message"].startswith("The export was accepted.")
     assert set(api.get(job["links"]["self"]).json()) == set(job) - {"message"}
     assert set(job["progress"]) == {

@@ -19,7 +19,7 @@ def client_of(user: User) -> APIClient:
     return APIClient(HTTP_AUTHORIZATION=f"Bearer {ApiToken.objects.create(user)[1]}")
 
 
-@pytest.mark.parametrize(("path", "queries"), [("status/", 2), ("", 5)])
+@pytest.mark.parametrize(("path", "queries"), [("status/", 4), ("", 5)])
 def test_a_look_at_an_export_takes_one_query_for_the_token_and_no_more_for_others(
     alice: User, bob: User, django_assert_num_queries: DjangoAssertNumQueries, path: str, queries: int
 ) -> None:

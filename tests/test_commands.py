@@ -61,7 +61,7 @@ def test_standard_output_gets_the_bytes(customers: None, capfdbinary: Any) -> No
     [
         (("nothing", "--user", "alice"), "Unknown resource nothing."),
         (("customers", "--user", "nobody"), "There is no user nobody."),
-        (("customers", "--user", "charlie"), "You may not export Customers."),
+        (("customers", "--user", "charlie"), "Unknown resource customers."),
         (("customers", "--user", "alice", "--format", "cvs"), "Unknown format cvs. Did you mean csv?"),
         (("customers", "--user", "alice", "--columns", "nmae"), "Unknown column nmae. Did you mean name?"),
         (("customers", "--user", "alice", "--filter", "tier"), "'tier' is not of the form name=value."),

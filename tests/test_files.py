@@ -249,7 +249,7 @@ def test_an_expired_or_deleted_file_is_not_served(link: str, job: ExportJob, fol
     ExportJob.objects.update(expires_at=timezone.now() - HOUR)
     assert refused(link) == 410
     ExportJob.objects.update(expires_at=timezone.now() + HOUR)
-    services.delete_export(job)
+    services.delete_export(job, by=job.owner)
     assert not (folder / "exports" / "1" / "x.csv").exists()
     assert refused(link) == 404
 

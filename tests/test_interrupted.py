@@ -263,8 +263,8 @@ def one_piece(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if no run could go on with the format."""
     make = plan.make_plan
 
-    def made(*arguments: Any) -> Any:
-        whole = make(*arguments)
+    def made(*arguments: Any, **named: Any) -> Any:
+        whole = make(*arguments, **named)
         return replace(whole, format=replace(whole.format, resumable=False))
 
     monkeypatch.setattr(run, "make_plan", made)

@@ -113,7 +113,7 @@ def test_an_expired_one_says_so(stranger: Client, job: ExportJob, token: str) ->
 
 
 def test_a_withdrawn_one_says_so(stranger: Client, job: ExportJob, token: str) -> None:
-    services.delete_export(job)
+    services.delete_export(job, by=job.owner)
     answer = stranger.post(page(job), {"token": token})
     assert answer.status_code == 403
     assert "This link was withdrawn" in text(answer)

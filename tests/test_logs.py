@@ -13,6 +13,7 @@ from django.core.management import call_command
 from rest_framework.test import APIClient
 
 from exports_app import conf, lifecycle, retention, services
+from exports_app.access import SYSTEM
 from exports_app.models import ExportJob
 from exports_app.pipeline.errors import DatabaseBusy
 from workers import run, upkeep
@@ -65,7 +66,7 @@ def test_a_stored_part_has_its_line(api: APIClient, events: Any, monkeypatch: py
 def test_a_retry_and_the_failure_after_it(api: APIClient, events: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     ask(api)
 
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise DatabaseBusy
 
     ExportJob.objects.update(max_attempts=2)
@@ -81,7 +82,7 @@ def test_a_cancel_and_a_start_again_keep_the_id_of_the_first_request(api: APICli
     path = ask(api)
     for action in ("cancel", "retry", "cancel"):
         api.post(f"{path}{action}/", headers={"X-Request-ID": f"another-to-{action}"})
-    services.delete_export(ExportJob.objects.get())
+    services.delete_export(ExportJob.objects.get(), by=SYSTEM)
     assert events() == ["enqueued", "cancelled", "enqueued", "cancelled"]
 
 

@@ -116,7 +116,7 @@ def test_a_failure_is_told_as_it_was_also_where_the_export_is_tried_again_by_the
 @pytest.mark.django_db
 def test_no_mail_is_sent_that_nobody_asked_for(alice: User) -> None:
     completed(alice, email=False)
-    services.cancel_export(make_job(alice, notify={"email": True}))
+    services.cancel_export(make_job(alice, notify={"email": True}), by=alice)
     done = completed(alice)
     notify.notify_next()
     ExportJob.objects.filter(pk=done.pk).update(expires_at="2020-01-01T00:00:00Z")

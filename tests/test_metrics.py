@@ -13,7 +13,7 @@ from rest_framework.test import APIClient
 
 from exports_app import lifecycle, metrics
 from exports_app.models import ApiToken, ExportCounter, ExportEvent, ExportJob
-from tests.conftest import make_user
+from tests.conftest import OPERATE, make_user
 from workers import run
 
 committed = pytest.mark.django_db(transaction=True)
@@ -122,15 +122,23 @@ def test_the_page_takes_three_queries_however_much_there_is(alice: User, django_
 @pytest.mark.django_db
 @pytest.mark.parametrize(
     ("who", "status"),
-    [("nobody", 401), ("a user", 403), ("staff by token", 200), ("prometheus", 200), ("a wrong token", 401)],
+    [
+        ("nobody", 401),
+        ("a user", 403),
+        ("staff by token", 403),
+        ("operator by token", 200),
+        ("prometheus", 200),
+        ("a wrong token", 401),
+    ],
 )
-def test_the_page_is_for_staff_and_prometheus(alice: User, settings: Any, who: str, status: int) -> None:
+def test_the_page_is_for_operators_and_prometheus(alice: User, settings: Any, who: str, status: int) -> None:
     settings.EXPORTS_METRICS_TOKEN = "scrape-me"
-    staff = make_user("operator", is_staff=True)
+    staff, operator = make_user("staff", is_staff=True), make_user("operator", permissions=OPERATE)
     header = {
         "nobody": "",
         "a user": f"Bearer {ApiToken.objects.create(alice, name='x')[1]}",
         "staff by token": f"Bearer {ApiToken.objects.create(staff, name='x')[1]}",
+        "operator by token": f"Bearer {ApiToken.objects.create(operator, name='x')[1]}",
         "prometheus": "Bearer scrape-me",
         "a wrong token": "Bearer scrape-you",
     }[who]

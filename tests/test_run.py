@@ -112,7 +112,7 @@ def test_a_job_cancelled_under_its_worker_leaves_nothing(alice: User, settings: 
     job, _ = services.request_export(alice, request())
     process = worker_process()
     wait_for_parts(job, 1)
-    services.cancel_export(job)
+    services.cancel_export(job, by=job.owner)
     assert process.wait(timeout=60) == 0
     job.refresh_from_db()
     assert (job.status, job.row_count) == (Status.CANCELLED, None)

@@ -19,6 +19,7 @@ from exports_app.resources.base import Resource
 from exports_app.resources.filters import describe
 from exports_app.resources.queries import select_rows
 from exportsite.samples.models import Account, Customer, Goal, Instrument, Tag, Trade, Transaction
+from tests.conftest import make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -287,7 +288,8 @@ def test_a_user_sees_the_trades_of_their_own_accounts(
     assert found("trades", alice) == [1]
     assert found("trades", bob) == [2]
     assert found("trades", bob, tags="London") == [2]
-    assert found("trades", User.objects.create_user("operator", is_staff=True)) == [1, 2, 3]
+    assert found("trades", User.objects.create_user("staff", is_staff=True)) == []
+    assert found("trades", make_user("auditor", permissions=("view_every_account",))) == [1, 2, 3]
     assert found("trades", User.objects.create_superuser("root")) == [1, 2, 3]
     assert not resource("trades").get_queryset(AnonymousUser()).exists()
 

@@ -96,5 +96,11 @@ def test_a_sheet_needs_its_own_permission(alice: User, groups: None, monkeypatch
     declared = registry.get("abilities")
     assert declared is not None
     monkeypatch.setattr(declared, "permission", "auth.view_permission")
+    assert [table.resource.name for table in make_plan(Request(resource="groups", format="xlsx"), alice).tables] == [
+        "groups"
+    ]
+    with pytest.raises(errors.Invalid) as refused:
+        make_plan(Request(resource="groups", format="xlsx", sheets=["abilities"]), alice)
+    assert refused.value.errors == {"sheets": ["Unknown related table abilities."]}
     with pytest.raises(errors.PermissionDenied, match=r"You may not export Abilities\."):
-        make_plan(Request(resource="groups", format="xlsx"), alice)
+        make_plan(Request(resource="groups", format="xlsx", sheets=["abilities"]), alice, shown=True)

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.db import connection, connections
 from django.db.models import F
 from django.db.models.functions import Now
@@ -21,7 +21,7 @@ from rest_framework.test import APIClient
 from exports_app import downloads, errors, retention, services
 from exports_app.choices import EventKind, Status
 from exports_app.models import ExportEvent, ExportJob, ExportToken
-from tests.conftest import make_user
+from tests.conftest import OPERATE, make_user
 from tests.web_pages import HOUR, make_job
 
 DAY = 24 * HOUR
@@ -140,13 +140,15 @@ def test_without_a_file_there_is_no_token(
     assert not ExportToken.objects.exists()
 
 
-@pytest.mark.parametrize(("who", "code"), [("charlie", 404), ("shared", 403), ("staff", 403), ("nobody", 401)])
+@pytest.mark.parametrize(
+    ("who", "code"), [("charlie", 404), ("shared", 403), ("staff", 404), ("operator", 403), ("nobody", 401)]
+)
 def test_who_may_not_fetch_the_file_makes_no_token(
     stranger: APIClient, ready: ExportJob, charlie: User, who: str, code: int
 ) -> None:
     shared, staff = make_user("dora"), make_user("staff", is_staff=True)
     ready.shared_with.add(shared)
-    users = {"charlie": charlie, "shared": shared, "staff": staff}
+    users = {"charlie": charlie, "shared": shared, "staff": staff, "operator": make_user("op", permissions=OPERATE)}
     stranger.force_authenticate(users.get(who))
     assert stranger.post(f"/api/v1/exports/{ready.pk}/token/").status_code == code
     assert stranger.get(path(ready)).status_code == code
@@ -164,7 +166,7 @@ def test_a_hundred_links_may_wait(
         assert api.post(f"/api/v1/exports/{ready.pk}/token/").status_code == 201
     refused = api.post(f"/api/v1/exports/{ready.pk}/token/")
     assert (refused.status_code, refused.json()["code"]) == (409, "conflict")
-    downloads.withdraw(ready)
+    downloads.withdraw(ready, by=ready.owner)
     assert api.post(f"/api/v1/exports/{ready.pk}/token/").status_code == 201
 
 
@@ -302,7 +304,7 @@ def test_who_it_is_shared_with_ends_nobodys_links(
 
 def test_a_deleted_export_takes_its_links_along(stranger: APIClient, alice: User, ready: ExportJob) -> None:
     token = downloads.make_token(ready, alice).token
-    services.delete_export(ready)
+    services.delete_export(ready, by=ready.owner)
     assert answer(stranger, ready, token) == (403, "permission_denied")
     assert ExportToken.objects.get().revoked_at is not None
 
@@ -312,7 +314,7 @@ def test_an_export_that_starts_again_has_no_links_of_its_former_file(
 ) -> None:
     token = downloads.make_token(ready, alice).token
     ExportJob.objects.update(status=Status.CANCELLED)
-    services.retry_export(ready)
+    services.retry_export(ready, by=ready.owner)
     ExportJob.objects.update(status=Status.COMPLETED, completed_at=Now())
     assert answer(stranger, ready, token) == (403, "permission_denied")
 
@@ -331,8 +333,9 @@ def test_a_token_has_no_more_right_than_its_maker(stranger: APIClient, alice: Us
 
 
 def test_a_column_that_its_maker_may_not_see_any_more_ends_it(
-    stranger: APIClient, admin_user: User, ready: ExportJob
+    stranger: APIClient, admin_user: User, alice: User, ready: ExportJob
 ) -> None:
+    alice.user_permissions.add(Permission.objects.get(codename="view_card"))
     ExportJob.objects.update(resource="transactions", columns=[{"name": "card_number", "label": "Card number"}])
     token = downloads.make_token(ready, admin_user).token
     User.objects.filter(pk=admin_user.pk).update(is_superuser=False)

@@ -78,7 +78,7 @@ def test_the_file_of_a_job_ended_a_moment_ago_is_looked_for_again(alice: User) -
     lifecycle.begin_upload(job, key=key, token="t")
     lifecycle.cancel(job.pk)
     job.refresh_from_db()
-    services.delete_export(job)
+    services.delete_export(job, by=job.owner)
     bucket().Object(key).put(Body=b"late")  # by the worker, which had not noticed yet
     assert retention.clean_leftovers() == 0
     ExportJob.objects.update(completed_at="2020-01-01T00:00:00Z")

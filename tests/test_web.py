@@ -148,8 +148,8 @@ def test_the_list_asks_the_database_no_more_often_when_it_is_long(
     for number in range(20):
         job = make_job([alice, bob][number % 2], [Status.COMPLETED, Status.RUNNING, Status.QUEUED][number % 3])
         job.shared_with.add(alice, bob)
-    # session, user, shares, count, exports, shared with, places, permissions: own and by group
-    with django_assert_num_queries(9):
+    # session, user, shares, count, exports, shared with, places, permissions: own and by group, mine and Bob's
+    with django_assert_num_queries(11):
         assert controls(browser.get("/exports/")).count("export") == 20
 
 

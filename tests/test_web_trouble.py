@@ -84,7 +84,7 @@ def test_a_form_without_its_secret_has_a_page() -> None:
 
 
 def test_a_failure_that_nobody_foresaw_has_a_page(browser: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(services, "visible_exports", lambda user: 1 / 0)
+    monkeypatch.setattr(services, "get_export", lambda user, job_id: 1 / 0)
     browser.raise_request_exception = False
     answer = browser.get(f"/exports/{uuid4()}/")
     assert answer.status_code == 500

@@ -111,8 +111,11 @@ def test_after_completion_the_file_is_out_of_reach_by_every_way(job: ExportJob, 
     bob.user_permissions.clear()
     serves_nothing(job, alice, bob, token=token)
     job.refresh_from_db()
-    assert job.status == Status.COMPLETED  # who still may, still can
-    assert as_user(User.objects.create_superuser("admin")).get(f"/api/v1/exports/{job.pk}/").json()["download_url"]
+    assert job.status == Status.COMPLETED
+    admin = as_user(User.objects.create_superuser("admin"))
+    assert admin.get(f"/api/v1/exports/{job.pk}/").json()["download_url"] is None
+    alice.user_permissions.set(Permission.objects.filter(codename="view_customer"))
+    assert admin.get(f"/api/v1/exports/{job.pk}/").json()["download_url"]
 
 
 def test_who_has_it_shared_needs_the_permission_too(job: ExportJob, alice: User, bob: User) -> None:

@@ -16,7 +16,20 @@ from celery.exceptions import SoftTimeLimitExceeded
 from django.contrib.auth import get_user_model
 from django.db import InterfaceError, OperationalError
 
-from exports_app import conf, dispatch, errors, lifecycle, live, metrics, orphans, performance, services, storage
+from exports_app import (
+    access,
+    conf,
+    dispatch,
+    errors,
+    lifecycle,
+    live,
+    metrics,
+    orphans,
+    performance,
+    rights,
+    services,
+    storage,
+)
 from exports_app.lifecycle import LeaseLost
 from exports_app.logs import log
 from exports_app.models import ExportJob
@@ -29,7 +42,6 @@ from exports_app.pipeline.waiting import while_waiting
 from exports_app.plan import Plan, counts, make_plan, unverified
 from exports_app.progress import Rate
 from exports_app.resources import registry
-from exports_app.visibility import Sight
 from workers import memory, resume
 from workers.endings import Endings, await_database
 from workers.lease import Drained, Heartbeat, draining
@@ -226,7 +238,7 @@ class Run:
         _require_enabled()
         self.rights_checked = time.monotonic()
         owner = get_user_model()._default_manager.filter(pk=self.job.owner_id, is_active=True).first()
-        if owner is None or not Sight(owner).may_read(self.job):
+        if owner is None or not rights.holds(access.of(owner), self.job):
             raise pipeline_errors.PermissionLost
 
     def _plan(self) -> Plan:
@@ -235,7 +247,7 @@ class Run:
         if not self.job.owner.is_active:
             raise pipeline_errors.PermissionLost
         try:
-            return make_plan(services.stored_request(self.job), self.job.owner, self.job.created_at)
+            return make_plan(services.stored_request(self.job), self.job.owner, self.job.created_at, shown=True)
         except errors.PermissionDenied as error:
             raise pipeline_errors.PermissionLost from error
         except errors.ColumnForbidden as error:

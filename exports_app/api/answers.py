@@ -63,6 +63,7 @@ JOB = {
     "request_id": "5a4f3c0e-7a55-4c4f-a2a7-0d8e3b3f5b6c",
     "owner": "alice",
     "shared_with": ["bob"],
+    "removed": None,
     "links": {"self": _PATH, "events": f"{_PATH}events/", "cancel": f"{_PATH}cancel/"},
 }
 
@@ -188,6 +189,14 @@ class SheetRowsSerializer(Answer):
     rows = serializers.IntegerField(min_value=0)
 
 
+class RemovalSerializer(Answer):
+    """An export that somebody else than its owner deleted, as its owner sees it."""
+
+    by = serializers.CharField()
+    at = serializers.DateTimeField()
+    reason = serializers.CharField(allow_blank=True)
+
+
 class LinksSerializer(Answer):
     self = serializers.CharField()
     events = serializers.CharField()
@@ -196,9 +205,9 @@ class LinksSerializer(Answer):
 
 @extend_schema_serializer(examples=[OpenApiExample("running", value=JOB, response_only=True)])
 class JobSerializer(StatusSerializer):
-    """One export."""
+    """One export. Without the permission for its data you see its state alone, all else empty."""
 
-    resource = serializers.CharField()
+    resource = serializers.CharField(allow_blank=True)
     format = serializers.CharField()
     compression = serializers.CharField(allow_null=True)
     strategy = serializers.ChoiceField(choices=Strategy.choices)
@@ -211,7 +220,7 @@ class JobSerializer(StatusSerializer):
     options = serializers.DictField()
     estimated_rows = serializers.IntegerField(min_value=0, allow_null=True)
     estimate_exact = serializers.BooleanField()
-    file_name = serializers.CharField()
+    file_name = serializers.CharField(allow_blank=True)
     crc32 = serializers.CharField(allow_null=True, help_text="Of the file's bytes, 8 hexadecimal digits.")
     rows_verified = serializers.BooleanField(
         allow_null=True, help_text="True: a count apart from the reading agreed. Null: not counted; `warnings` say why."
@@ -227,6 +236,7 @@ class JobSerializer(StatusSerializer):
     request_id = serializers.CharField()
     owner = serializers.CharField()
     shared_with = serializers.ListField(child=serializers.CharField())
+    removed = RemovalSerializer(allow_null=True)
     links = LinksSerializer()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -14,9 +15,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from exports_app import downloads, services
+from exports_app import downloads, persons, services
 from exports_app.api.answers import Answer, PageSerializer
-from exports_app.api.lists import PAGE_PARAMETERS, Pages, answer_page
+from exports_app.api.lists import PAGE_PARAMETERS, Pages, answer_rows
 from exports_app.api.negotiation import AnyAccept
 from exports_app.api.schema import refusals
 from exports_app.api.serializers import iso
@@ -95,7 +96,7 @@ class TokenView(SecretView):
     @extend_schema(operation_id="exports_token_destroy", responses={204: None})
     def delete(self, request: Request, id: UUID) -> Response:
         """End all links that were given out and not used yet."""
-        downloads.withdraw(services.own_export(request.user, id))
+        downloads.withdraw(services.own_export(request.user, id), by=request.user)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -139,12 +140,15 @@ class DownloadListView(APIView):
     def get(self, request: Request, id: UUID) -> Response:
         """Every download, the last one first; for the owner."""
         job = services.own_export(request.user, id)
-        return answer_page(self, request, downloads.downloads_of(job), download_json, DownloadPages)
+        return answer_rows(self, request, downloads.downloads_of(job), downloads_json, DownloadPages)
 
 
-def download_json(event: ExportEvent) -> dict[str, Any]:
-    """One download as the API shows it."""
-    return {"at": iso(event.at), **{name: event.data.get(name, "") for name in ("by", "via", "address")}}
+def downloads_json(events: Sequence[ExportEvent]) -> list[dict[str, Any]]:
+    """Downloads as the API shows them."""
+    return [
+        {"at": iso(each.at), "by": who.name, "via": each.data.get("via", ""), "address": who.address}
+        for each, who in persons.of_events(events)
+    ]
 
 
 def _signed_in(request: Request) -> Any:

@@ -144,7 +144,7 @@ class _Stream:
     """One client's stream."""
 
     def __init__(
-        self, request: HttpRequest, view: EventsView, user_id: int, job_id: UUID | None, after: int | None
+        self, request: HttpRequest, view: EventsView, user_id: Any, job_id: UUID | None, after: int | None
     ) -> None:
         self._request, self._view, self._job_id, self._after = request, view, job_id, after
         self._subscription = Subscription(user_id, follows_new=job_id is None)
@@ -181,11 +181,14 @@ class _Stream:
         """Read where the jobs stand, now that nothing behind it can be missed."""
         user_id, job_id = self._subscription.user_id, self._job_id
 
-        def read() -> list[moments.Moment]:
-            return moments.read([job_id] if job_id else moments.active_jobs([user_id]), since=0)
+        def read() -> list[tuple[moments.Moment, bool]]:
+            seen = moments.active_jobs([user_id], [job_id] if job_id else ())
+            jobs = moments.read([job_id] if job_id else seen, since=0)
+            return [(each, seen.get(each.job.pk, {}).get(user_id, True)) for each in jobs]
 
-        for moment in await hub.in_thread(read):
-            self._hub.follow(self._subscription, moment, after=self._after if job_id else None)
+        for moment, sees_contents in await hub.in_thread(read):
+            after = self._after if job_id else None
+            self._hub.follow(self._subscription, moment, after=after, sees_contents=sees_contents)
         self._subscription.began = True
         if job_id and job_id not in self._subscription.tracks:
             self._subscription.end()  # deleted since it was asked for

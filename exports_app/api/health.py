@@ -18,7 +18,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from exports_app import conf, errors, metrics
+from exports_app import access, conf, errors, metrics
 from exports_app.api import readiness
 from exports_app.api.answers import HealthSerializer, ReadinessSerializer
 from exports_app.api.negotiation import AnyAccept
@@ -95,10 +95,10 @@ class MetricsToken(BaseAuthentication):
 
 
 class MayReadMetrics(BasePermission):
-    """Who has the token, and staff; at a desk without a token, everybody."""
+    """Who has the token, and operators; at a desk without a token, everybody."""
 
     def has_permission(self, request: Request, view: APIView) -> bool:
-        if request.auth == SCRAPER or request.user.is_staff:
+        if request.auth == SCRAPER or access.of(request.user).is_operator:
             return True
         return settings.DEBUG and not conf.settings.METRICS_TOKEN
 

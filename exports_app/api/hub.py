@@ -60,7 +60,7 @@ async def in_thread(read: Callable[[], T]) -> T:
 class Subscription:
     """One open stream: the jobs it follows, and what it has not sent yet."""
 
-    def __init__(self, user_id: int, *, follows_new: bool) -> None:
+    def __init__(self, user_id: Any, *, follows_new: bool) -> None:
         self.user_id = user_id
         self.follows_new = follows_new
         """Every active job that the user may see, also those to come."""
@@ -121,9 +121,11 @@ class Hub:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._tried.wait(), CONNECT_SECONDS * 2)
 
-    def follow(self, subscription: Subscription, moment: Moment, *, after: int | None) -> None:
+    def follow(
+        self, subscription: Subscription, moment: Moment, *, after: int | None, sees_contents: bool = True
+    ) -> None:
         """Tell the stream of a job: where it stood at ``moment``, what was stored since ``after``, all that comes."""
-        job_id, track = moment.job.pk, Track()
+        job_id, track = moment.job.pk, Track(sees_contents=sees_contents)
         subscription.tracks[job_id] = track
         self._keep_ahead(moment)
         subscription.put(job_id, track.snapshot(moment, after=after))
@@ -251,14 +253,14 @@ class Hub:
         """Read what may have changed, and tell each stream what is new to it."""
         users = {each.user_id for each in self._subscriptions if each.follows_new}
         unknown = wanted - self._followed()
-        found: dict[UUID, set[int]] = {}
+        found: dict[UUID, dict[Any, bool]] = {}
         if users and (is_due or unknown):
             found = await in_thread(lambda: moments.active_jobs(users, unknown))
         for subscription in self._subscriptions:
             if subscription.follows_new and subscription.began:
                 for job_id, seen_by in found.items():
                     if subscription.user_id in seen_by and job_id not in subscription.tracks:
-                        subscription.tracks[job_id] = Track()
+                        subscription.tracks[job_id] = Track(sees_contents=seen_by[subscription.user_id])
                         wanted.add(job_id)
         wanted &= self._followed()
         if not wanted:

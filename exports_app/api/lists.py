@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 from django.conf import settings
@@ -82,14 +82,27 @@ def answer_page(
     request: Request,
     rows: QuerySet[Row],
     show: Callable[[Row], dict[str, Any]],
+) -> Response:
+    """The page of a list without filters, each row by itself. Raises what ``answer_rows`` does."""
+    return answer_rows(view, request, rows, lambda page: [show(row) for row in page])
+
+
+def answer_rows(
+    view: APIView,
+    request: Request,
+    rows: QuerySet[Row],
+    show: Callable[[Sequence[Row]], list[dict[str, Any]]],
     pages: type[Pages] = Pages,
 ) -> Response:
-    """The page of a list without filters. Raises ``errors.Invalid`` for any other parameter of the query."""
+    """The page of a list without filters, its rows together.
+
+    Raises ``errors.Invalid`` for any other parameter of the query.
+    """
     if wrong := unknown_names(request, ()):
         raise errors.Invalid("The query is not valid.", errors=wrong)
     pager = pages()
     page = pager.paginate_queryset(rows, request, view=view) or []
-    return pager.get_paginated_response([show(row) for row in page])
+    return pager.get_paginated_response(show(page))
 
 
 def unknown_names(request: Request, names: Iterable[str]) -> dict[str, Any]:

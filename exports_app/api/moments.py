@@ -9,15 +9,17 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+from django.contrib.auth import get_user_model
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import OuterRef, Q
+from django.db.models import F, OuterRef, Q
 from django.db.models.functions import JSONObject
 from django.utils import timezone
 
-from exports_app import progress
+from exports_app import access, progress
 from exports_app.api.serializers import iso, status_json
 from exports_app.choices import ACTIVE, FINAL, EventKind, Status
 from exports_app.models import ExportEvent, ExportJob
+from exports_app.visibility import state_alone
 
 STATUS_AFTER: dict[str, Status] = {
     EventKind.QUEUED: Status.QUEUED,
@@ -81,19 +83,21 @@ def read(job_ids: Iterable[UUID], *, since: int) -> list[Moment]:
     return [Moment(job=job, events=job.recent, places=places) for job in found]
 
 
-def active_jobs(user_ids: Iterable[int], others: Iterable[UUID] = ()) -> dict[UUID, set[int]]:
-    """Jobs that these users own or have been given to see, and which of the users those are.
+def active_jobs(user_ids: Iterable[Any], others: Iterable[UUID] = ()) -> dict[UUID, dict[Any, bool]]:
+    """Jobs that these users own or have been given to see, by user, and whether they see the contents.
 
     All that are queued or running, and of ``others`` those in any state.
     """
     users, wanted = list(user_ids), Q(status__in=ACTIVE) | Q(pk__in=list(others))
     jobs = ExportJob.objects.filter(wanted, deleted_at=None).order_by()
-    seen: dict[UUID, set[int]] = {}
-    for job_id, user_id in [
-        *jobs.filter(owner_id__in=users).values_list("pk", "owner_id"),
-        *jobs.filter(shared_with__in=users).values_list("pk", "shared_with"),
-    ]:
-        seen.setdefault(job_id, set()).add(user_id)
+    seen: dict[UUID, dict[Any, bool]] = {}
+    for job_id, user_id in jobs.filter(owner_id__in=users).values_list("pk", "owner_id"):
+        seen.setdefault(job_id, {})[user_id] = True
+    shared: Any = list(jobs.filter(shared_with__in=users).annotate(receiver=F("shared_with")))
+    receivers = get_user_model()._default_manager.filter(pk__in={job.receiver for job in shared})
+    allowed = {receiver.pk: access.of(receiver) for receiver in receivers}
+    for job in shared:
+        seen.setdefault(job.pk, {})[job.receiver] = allowed[job.receiver].sees_contents(job)
     return seen
 
 
@@ -101,6 +105,8 @@ def active_jobs(user_ids: Iterable[int], others: Iterable[UUID] = ()) -> dict[UU
 class Track:
     """What one client has been told of one job."""
 
+    sees_contents: bool = True
+    """Otherwise it is told the state alone."""
     last_id: int = 0
     """Of the last stored event that it was told."""
     shown: dict[str, Any] = field(default_factory=dict)
@@ -111,7 +117,7 @@ class Track:
         """Where the job stands, and behind that the stored events since ``after``, if the client named one."""
         known = max((event["id"] for event in moment.events), default=0)
         missed = [] if after is None else [event for event in moment.events if event["id"] > after]
-        self.shown = status_json(moment.job, moment.places)
+        self.shown = status_json(self._seen(moment.job), moment.places)
         # A client that is cut off amid what it missed comes back for the rest of it, not for what follows.
         yield _message("snapshot", self.shown, number=None if missed else known or None)
         self.last_id = after if after is not None and missed else known
@@ -119,7 +125,7 @@ class Track:
 
     def news(self, moment: Moment) -> Iterator[Message]:
         """What the client does not know yet: stored events one by one, else the progress; ``done`` at the end."""
-        job = moment.job
+        job = self._seen(moment.job)
         news = [event for event in moment.events if event["id"] > self.last_id]
         if not self.shown:
             news = news[-1:]  # a job that came up behind the beginning of the stream: only where it stands
@@ -137,6 +143,9 @@ class Track:
         elif self.is_done or status != self.shown:
             yield _message("done" if self.is_done else "progress", status, number=self.last_id or None)
         self.shown = status
+
+    def _seen(self, job: ExportJob) -> ExportJob:
+        return job if self.sees_contents else state_alone(job)
 
 
 def _type(event: dict[str, Any]) -> str:

@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from exports_app import services
+from exports_app import access
 from exports_app.api.answers import Answer, PageSerializer
 from exports_app.api.lists import PAGE_PARAMETERS, answer_page
 from exports_app.api.schema import refusals
@@ -43,7 +43,7 @@ class PerformancePageSerializer(PageSerializer):
 
 
 class PerformanceView(APIView):
-    """Recent runs that ended with a file, newest first: mine; everybody's for staff."""
+    """Recent runs that ended with a file, newest first: mine; everybody's for operators."""
 
     @extend_schema(
         operation_id="exports_performance",
@@ -51,7 +51,7 @@ class PerformanceView(APIView):
         responses={200: PerformancePageSerializer, **refusals(400)},
     )
     def get(self, request: Request) -> Response:
-        return answer_page(self, request, services.visible_performance(request.user), performance_json)
+        return answer_page(self, request, access.of(request.user).performance(), performance_json)
 
 
 def performance_json(run: ExportPerformance) -> dict[str, Any]:

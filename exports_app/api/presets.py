@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 
 from exports_app import presets
 from exports_app.api.answers import Answer, PageSerializer
-from exports_app.api.lists import PAGE_PARAMETERS, Pages, answer_page
+from exports_app.api.lists import PAGE_PARAMETERS, Pages, answer_rows
 from exports_app.api.schema import refusals
 from exports_app.api.serializers import MAX_SHARED, BodySerializer, ColumnChoice
 
@@ -71,7 +71,7 @@ class PresetListView(APIView):
     )
     def get(self, request: Request) -> Response:
         mine = presets.visible_presets(request.user)
-        return answer_page(self, request, mine, partial(presets.shown, request.user), PresetPages)
+        return answer_rows(self, request, mine, partial(presets.shown_all, request.user), PresetPages)
 
     @extend_schema(
         operation_id="presets_create",

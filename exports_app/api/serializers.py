@@ -11,15 +11,16 @@ from django.urls import reverse
 from django.utils import timezone
 from rest_framework import serializers
 
-from exports_app import conf, errors, presets, progress, services
+from exports_app import access, acts, conf, errors, persons, presets, progress, services
+from exports_app.access import Access
 from exports_app.models import ExportJob
+from exports_app.persons import Who
 from exports_app.pipeline.formats import FORMATS
 from exports_app.plan import Request, as_spelled
 from exports_app.resources.base import Resource, User
 from exports_app.resources.filters import allowed_filters
 from exports_app.resources.queries import fields_of
 from exports_app.validation import MAX_IDS, MAX_LABEL
-from exports_app.visibility import Sight
 
 MAX_SHARED = services.MAX_SHARED
 
@@ -135,6 +136,12 @@ class ExportRequestSerializer(BodySerializer):
         )
 
 
+class ReasonSerializer(BodySerializer):
+    """Body of an act on an export; on another's, its owner reads why."""
+
+    reason = serializers.CharField(max_length=acts.MAX_REASON, required=False, allow_blank=True, default="")
+
+
 def job_json(job: ExportJob, user: Any) -> dict[str, Any]:
     """The job as the API shows it."""
     return jobs_json([job], user)[0]
@@ -142,14 +149,16 @@ def job_json(job: ExportJob, user: Any) -> dict[str, Any]:
 
 def jobs_json(jobs: Sequence[ExportJob], user: Any) -> list[dict[str, Any]]:
     """The same for a list, with what its jobs have in common looked up once."""
-    places, sight, base = progress.places(jobs), Sight(user), reverse("api:export-list")
-    return [_job_json(job, user, places, sight, base) for job in jobs]
+    places, allowed, base = progress.places(jobs), access.of(user), reverse("api:export-list")
+    removed = persons.of_entries(job.removal or {} for job in jobs)
+    return [_job_json(job, allowed, places, who, base) for job, who in zip(jobs, removed, strict=True)]
 
 
-def _job_json(job: ExportJob, user: Any, places: progress.Places, sight: Sight, base: str) -> dict[str, Any]:
-    path = f"{base}{job.pk}/"
-    url = services.download_url(user, job, sight)
-    columns, filters = sight.seen(job.resource, job.columns, job.filters)
+def _job_json(whole: ExportJob, allowed: Access, places: progress.Places, who: Who, base: str) -> dict[str, Any]:
+    path = f"{base}{whole.pk}/"
+    url = services.download_url(allowed, whole)
+    job = allowed.shown(whole)
+    columns, filters = allowed.sight.seen(job.resource, job.columns, job.filters)
     return {
         **status_json(job, places),
         "resource": job.resource,
@@ -179,8 +188,16 @@ def _job_json(job: ExportJob, user: Any, places: progress.Places, sight: Sight, 
         "request_id": job.request_id,
         "owner": job.owner.get_username(),
         "shared_with": [person.get_username() for person in job.people],
+        "removed": removal_json(job, who),
         "links": {"self": path, "events": f"{path}events/", "cancel": f"{path}cancel/"},
     }
+
+
+def removal_json(job: ExportJob, who: Who) -> dict[str, Any] | None:
+    """By whom it was removed, where that was not its owner."""
+    if job.removal is None:
+        return None
+    return {"by": who.name, "at": iso(job.deleted_at), "reason": job.removal["reason"]}
 
 
 def status_json(job: ExportJob, places: progress.Places | None = None) -> dict[str, Any]:

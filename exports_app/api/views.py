@@ -16,7 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from exports_app import errors, plan, request_id, services
+from exports_app import access, errors, plan, request_id, services
 from exports_app.api.answers import (
     AcceptedJobSerializer,
     GoneJobSerializer,
@@ -27,7 +27,15 @@ from exports_app.api.answers import (
 )
 from exports_app.api.lists import PAGE_PARAMETERS, Pages, unknown_names
 from exports_app.api.schema import IDEMPOTENCY_KEY, LOCATION, refusals
-from exports_app.api.serializers import ExportRequestSerializer, iso, job_json, jobs_json, resource_json, status_json
+from exports_app.api.serializers import (
+    ExportRequestSerializer,
+    ReasonSerializer,
+    iso,
+    job_json,
+    jobs_json,
+    resource_json,
+    status_json,
+)
 from exports_app.choices import Status
 from exports_app.models import ExportJob
 from exports_app.pipeline.formats import FORMATS
@@ -113,6 +121,13 @@ def read_request(request: Request) -> tuple[plan.Request, services.Extras]:
     return body.to_request(request.user), extras
 
 
+def read_reason(request: Request) -> str:
+    """Why somebody acts on another's export, where they say so. Raises ``errors.Invalid``."""
+    body = ReasonSerializer(data=request.data)
+    body.is_valid(raise_exception=True)
+    return str(body.validated_data["reason"])
+
+
 def answer_job(request: Request, job: ExportJob, created: bool) -> Response:
     """202 with a new job, 200 with that of an earlier request of the same key."""
     shown = job_json(job, request.user)
@@ -129,7 +144,7 @@ class ExportListView(APIView):
         operation_id="exports_list", parameters=LIST_PARAMETERS, responses={200: JobPageSerializer, **refusals(400)}
     )
     def get(self, request: Request) -> Response:
-        jobs = _filtered(request, services.listed_exports(request.user, everybodys=True))
+        jobs = _filtered(request, access.of(request.user).listed(everybodys=True))
         pages = Pages()
         page = pages.paginate_queryset(jobs, request, view=self) or []
         return pages.get_paginated_response(jobs_json(page, request.user))
@@ -159,7 +174,7 @@ class ExportView(APIView):
 
     @extend_schema(operation_id="exports_destroy", responses={204: None})
     def delete(self, request: Request, id: UUID) -> Response:
-        services.delete_export(services.own_export(request.user, id))
+        services.delete_export(services.get_export(request.user, id), by=request.user, reason=read_reason(request))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -168,26 +183,30 @@ class StatusView(APIView):
 
     @extend_schema(operation_id="exports_status", responses={200: StatusSerializer})
     def get(self, request: Request, id: UUID) -> Response:
-        return Response(status_json(services.get_export(request.user, id)))
+        return Response(status_json(access.of(request.user).shown(services.get_export(request.user, id))))
 
 
 class CancelView(APIView):
     """Stop a queued or running export."""
 
-    @extend_schema(operation_id="exports_cancel", request=None, responses={200: JobSerializer, **refusals(409)})
+    @extend_schema(
+        operation_id="exports_cancel", request=ReasonSerializer, responses={200: JobSerializer, **refusals(409)}
+    )
     def post(self, request: Request, id: UUID) -> Response:
-        job = services.own_export(request.user, id)
-        services.cancel_export(job)
+        job = services.get_export(request.user, id)
+        services.cancel_export(job, by=request.user, reason=read_reason(request))
         return _again(request, job)
 
 
 class RetryView(APIView):
     """Start a failed or cancelled export again."""
 
-    @extend_schema(operation_id="exports_retry", request=None, responses={200: JobSerializer, **refusals(409, 429)})
+    @extend_schema(
+        operation_id="exports_retry", request=ReasonSerializer, responses={200: JobSerializer, **refusals(409, 429)}
+    )
     def post(self, request: Request, id: UUID) -> Response:
-        job = services.own_export(request.user, id)
-        services.retry_export(job, request.user)
+        job = services.get_export(request.user, id)
+        services.retry_export(job, by=request.user, reason=read_reason(request))
         return _again(request, job)
 
 

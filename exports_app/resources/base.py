@@ -110,6 +110,13 @@ class Resource:
         """What shall be kept on the job about who asked and why; plain JSON."""
         return {}
 
+    def get_rights(self, user: User) -> dict[str, Any] | None:
+        """What the user's rows depend on besides permissions, as plain JSON: their region, their accounts.
+
+        Kept with each file; once it is another for its owner, nobody can fetch the file. None: on nothing.
+        """
+        return None
+
     @classmethod
     def get_parameters_class(cls) -> type[Serializer[Any]] | None:
         """``parameters_class``; override it where the serializer is to load when it is first needed."""

@@ -97,15 +97,20 @@ def forbidden_filters(resource: Resource, user: User) -> set[str]:
 
 
 def check(
-    resource: Resource, user: User, given: Mapping[str, Any], rows: QuerySet[Any, Any] | None = None
+    resource: Resource,
+    user: User,
+    given: Mapping[str, Any],
+    rows: QuerySet[Any, Any] | None = None,
+    *,
+    hidden: Collection[str] = (),
 ) -> QueryDict:
     """The given values in the form a filterset reads. Raises ``errors.Invalid`` with the names that are wrong.
 
-    ``rows``: the user's; None: not known yet.
+    ``rows``: the user's; None: not known yet. ``hidden``: names that do not exist for them.
     """
     if not given and (resource.filterset_class is None or not filtersets.takes_defaults(resource.filterset_class)):
         return QueryDict()
-    inputs = {each.name: each for each in _inputs(resource, user, rows)}
+    inputs = {each.name: each for each in _inputs(resource, user, rows) if each.name not in hidden}
     wrong = {name: [_unknown(resource, name, sorted(inputs))] for name in given if name not in inputs}
     data = QueryDict(mutable=True)
     for name, value in given.items():

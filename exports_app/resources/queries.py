@@ -75,18 +75,19 @@ def user_rows(resource: Resource, user: User) -> models.QuerySet[Any, Any]:
 
 
 def select_rows(
-    resource: Resource, user: User, *, filters: Mapping[str, Any], ids: Sequence[Any] | None
+    resource: Resource, user: User, *, filters: Mapping[str, Any], ids: Sequence[Any] | None, shown: bool = False
 ) -> models.QuerySet[Any, Any]:
     """The user's rows, narrowed: filters and ids choose among the rows of ``get_queryset``, also of a slice.
 
-    Raises ``errors.Invalid`` for filters and ids that do not fit, ``errors.ColumnForbidden`` for filters on columns
-    that the user may not see.
+    Raises ``errors.Invalid`` for filters and ids that do not fit. Filters on columns that the user may not see are
+    unknown; where their names were ``shown`` to the user lawfully, ``errors.ColumnForbidden``.
     """
-    if forbidden := sorted(forbidden_filters(resource, user) & filters.keys()):
+    hidden = forbidden_filters(resource, user) if filters else set()
+    if shown and (forbidden := sorted(hidden & filters.keys())):
         raise errors.ColumnForbidden(f"You may not filter by {forbidden[0]}.", errors={"filters": forbidden})
     rows = user_rows(resource, user)
     with short_question(rows.db) if filters else nullcontext():
-        data = check(resource, user, filters, rows)
+        data = check(resource, user, filters, rows, hidden=hidden)
         resource.request = FilterRequest(user, data)
         if data or ids is not None or filtersets.narrows_always(resource.filterset_class):
             rows = _narrowable(resource, rows, "ids" if ids is not None and not data else "filters")

@@ -13,7 +13,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from exports_app import attachments, direct, downloads, errors, presets, request_id, services
+from exports_app import access, attachments, direct, downloads, errors, presets, request_id, services
 from exports_app.choices import Strategy
 from exports_app.plan import Request
 from exports_app.resources import faults, registry
@@ -21,7 +21,6 @@ from exports_app.resources.base import Resource
 from exports_app.resources.filters import filter_names
 from exports_app.resources.queries import fields_of
 from exports_app.validation import allowed_resource
-from exports_app.visibility import Sight
 from exports_app.web import options, words
 from exports_app.web.forms import PRESET_NAME, ExportForm
 from exports_app.web.pages import page, posted_text
@@ -168,7 +167,7 @@ def _start(request: HttpRequest, name: str) -> Request | None:
         return None
     if start.resource != name:
         return None
-    columns, filters = Sight(user).seen(name, start.columns, start.filters)
+    columns, filters = access.of(user).sight.seen(name, start.columns, start.filters)
     if (columns, filters) != (start.columns, start.filters):
         messages.warning(request, "Some of its columns or filters are hidden from you, and left out here.")
     return replace(start, columns=columns, filters=filters)
@@ -194,10 +193,10 @@ def _show(
 
 
 def _resource(user: Any, name: str) -> Resource:
-    name = registry.spelled_name(name)
-    if registry.get(name) is None:
-        raise errors.NotFound("There is no such data to export.")
-    return allowed_resource(name, user)
+    try:
+        return allowed_resource(registry.spelled_name(name), user)
+    except errors.Invalid:
+        raise errors.NotFound("There is no such data to export.") from None
 
 
 def _max_rows(resource: Resource) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from exports_app import downloads
+from exports_app import downloads, persons
 from exports_app.models import ExportEvent, ExportJob
+from exports_app.persons import Who
 
 SHOWN = 20
 """Downloads on the page; the API has all of them."""
@@ -24,10 +24,8 @@ class Download:
     address: str
 
     @classmethod
-    def of(cls, event: ExportEvent) -> Download:
-        data: dict[str, Any] = event.data
-        is_link = data.get("via") == downloads.BY_TOKEN
-        return cls(data.get("by", ""), is_link, event.at, data.get("address", ""))
+    def of(cls, event: ExportEvent, who: Who) -> Download:
+        return cls(who.name, event.data.get("via") == downloads.BY_TOKEN, event.at, who.address)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +41,6 @@ class Fetched:
     @classmethod
     def of(cls, job: ExportJob) -> Fetched:
         events = downloads.downloads_of(job)
-        shown = [Download.of(event) for event in events[:SHOWN]]
+        shown = [Download.of(event, who) for event, who in persons.of_events(list(events[:SHOWN]))]
         more = events.count() - SHOWN if len(shown) == SHOWN else 0
         return cls(shown, more, downloads.waiting_tokens(job).count())

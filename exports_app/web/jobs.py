@@ -11,14 +11,14 @@ from typing import Any
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from exports_app import progress, services
+from exports_app import persons, progress, rights
+from exports_app.access import Access
 from exports_app.choices import ACTIVE, Status, Strategy
 from exports_app.models import ExportJob
 from exports_app.pipeline.types import Options
 from exports_app.resources import faults, registry
 from exports_app.resources.base import Resource
 from exports_app.resources.filters import FilterInput, describe
-from exports_app.visibility import Sight
 from exports_app.web import options, words
 from exports_app.web.controls import END_OF_DAY
 
@@ -60,24 +60,26 @@ class JobView:
 
     def __init__(
         self,
-        job: ExportJob,
-        user: Any,
+        whole: ExportJob,
+        allowed: Access,
         now: datetime | None = None,
         places: progress.Places | None = None,
-        sight: Sight | None = None,
     ) -> None:
-        """``places``, ``sight``: those of a whole list, so that its length costs little."""
-        self.job = job
+        """``allowed``, ``places``: those of a whole list, so that its length costs little."""
+        self.job = job = allowed.shown(whole)
         self.id = job.pk
-        self.user = user
         self.now = now or timezone.now()
-        self._sight = sight or Sight(user)
-        self.is_mine = job.owner_id == user.pk
-        self.may_change = services.may_change(user, job)
+        self._user, self._sight = allowed.user, allowed.sight
+        self.is_mine = allowed.owns(job)
+        self.may_change = allowed.may_act(job) and job.removal is None
+        self.may_share = allowed.may_share(job) and job.removal is None
+        self.is_concealed = job is not whole
         self.progress = progress.of(job, progress.places([job]) if places is None else places)
         self.status: str = Status.EXPIRED if job.has_expired(self.now) else job.status
         self.is_active = self.status in ACTIVE
-        self._may_read = self.status == Status.COMPLETED and self._sight.may_read(job)
+        refusal = rights.refusal(allowed, whole) if self.status == Status.COMPLETED else None
+        self._may_read = self.status == Status.COMPLETED and refusal is None
+        self._why_not = str(refusal) if refusal else ""
 
     # What it is
 
@@ -88,7 +90,7 @@ class JobView:
 
     @property
     def title(self) -> str:
-        return registry.title_of(self.job.resource)
+        return registry.title_of(self.job.resource) if not self.is_concealed else "An export"
 
     @property
     def format(self) -> str:
@@ -98,6 +100,8 @@ class JobView:
     @property
     def summary(self) -> str:
         """``12 columns · 2 filters · from bob``"""
+        if self.is_concealed:
+            return f"from {self.job.owner.get_username()}"
         parts = [words.counted(len(self.job.columns), "column")]
         if self.job.filters:
             parts.append(words.counted(len(self.job.filters), "filter"))
@@ -108,6 +112,15 @@ class JobView:
         if not self.is_mine:
             parts.append(f"from {self.job.owner.get_username()}")
         return " · ".join(parts)
+
+    @cached_property
+    def removal(self) -> str:
+        """``Removed by bob: too large``, where somebody else than its owner did that."""
+        if self.job.removal is None:
+            return ""
+        (who,) = persons.of_entries([self.job.removal])
+        reason = self.job.removal["reason"]
+        return f"Removed by {words.isolated(who.name)}{f': {reason}' if reason else '.'}"
 
     @property
     def people(self) -> list[str]:
@@ -234,7 +247,7 @@ class JobView:
     def filters(self) -> list[Named]:
         seen = self._seen[1]
         described = faults.working(
-            [self.resource] if self.resource and seen else [], lambda each: describe(each, self.user, seen)
+            [self.resource] if self.resource and seen else [], lambda each: describe(each, self._user, seen)
         )
         known = {each.name: each for each in next(described, [])}
         return [_named(known.get(name), name, value) for name, value in self._seen[1].items()]
@@ -293,7 +306,7 @@ class JobView:
         if self.job.strategy != Strategy.BACKGROUND:
             return "Its file was sent when it was made; no copy is kept here."
         if not self._may_read:
-            return "You can see this export, but its data needs permissions that you do not have."
+            return self._why_not
         return "Its file was deleted."
 
     @property
@@ -306,7 +319,7 @@ class JobView:
 
     @property
     def can_delete(self) -> bool:
-        return self.may_change and not self.is_active
+        return (self.may_change or (self.is_mine and self.job.removal is not None)) and not self.is_active
 
 
 def _named(known: FilterInput | None, name: str, value: Any) -> Named:

@@ -15,7 +15,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.decorators.http import require_http_methods, require_POST
 
-from exports_app import downloads, errors, services
+from exports_app import access, downloads, errors, services
 from exports_app.models import ExportToken
 from exports_app.web import words
 from exports_app.web.fetched import Fetched
@@ -68,7 +68,7 @@ class Offer:
     @classmethod
     def of(cls, token: ExportToken) -> Offer:
         now = timezone.now()
-        file = JobView(token.job, token.created_by, now)
+        file = JobView(token.job, access.of(token.created_by), now)
         return cls(file, token.created_by.get_username(), words.until(token.expires_at, now))
 
 
@@ -103,7 +103,7 @@ def make(request: HttpRequest, id: UUID) -> HttpResponse:
     """A new link, shown this once."""
     job = services.get_export(request.user, id)
     made = downloads.make_token(job, request.user)
-    view = JobView(job, request.user)
+    view = JobView(job, access.of(request.user))
     context = {
         "export": view,
         "link": made,
@@ -117,7 +117,7 @@ def make(request: HttpRequest, id: UUID) -> HttpResponse:
 @require_POST
 def withdraw(request: HttpRequest, id: UUID) -> HttpResponse:
     """End all links that were given out."""
-    ended = downloads.withdraw(services.own_export(request.user, id))
+    ended = downloads.withdraw(services.own_export(request.user, id), by=request.user)
     messages.success(request, f"{words.counted(ended, 'link')} ended." if ended else "No link was waiting.")
     return redirect("exports:detail", id=id)
 

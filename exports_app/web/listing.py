@@ -14,11 +14,11 @@ from django.utils import timezone
 from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_safe
 
-from exports_app import progress, services
+from exports_app import access, progress
+from exports_app.access import Access
 from exports_app.choices import Status
 from exports_app.models import ExportJob
 from exports_app.resources import registry
-from exports_app.visibility import Sight
 from exports_app.web.jobs import JobView
 from exports_app.web.pages import page
 
@@ -29,7 +29,7 @@ PAGE_SIZE = 20
 @gzip_page
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
-    """My exports and those shared with me; for staff, everybody's."""
+    """My exports and those shared with me; for operators, everybody's."""
     return render(request, "exports/home.html", _exports(request))
 
 
@@ -43,24 +43,26 @@ def rows(request: HttpRequest) -> HttpResponse:
 
 def _exports(request: HttpRequest) -> dict[str, Any]:
     user: Any = request.user
-    everybody = user.is_staff and request.GET.get("scope") == "all"
+    allowed = access.of(user)
+    everybody = allowed.is_operator and request.GET.get("scope") == "all"
     status = request.GET.get("status", "")
     status = status if status in Status.values else ""
     resource = request.GET.get("resource", "")
     resource = resource if registry.get(resource) else ""
-    jobs = _narrowed(services.listed_exports(user, everybodys=everybody), status, resource)
+    jobs = _narrowed(allowed.listed(everybodys=everybody), status, resource)
     found = Paginator(jobs, PAGE_SIZE).get_page(request.GET.get("page"))
-    now, places, sight = timezone.now(), progress.places(found), Sight(user)
-    shown = [JobView(job, user, now, places, sight) for job in found]
+    now, places = timezone.now(), progress.places(found)
+    shown = [JobView(job, allowed, now, places) for job in found]
     kept = {"scope": "all" if everybody else "", "status": status, "resource": resource}
     query = urlencode({name: value for name, value in kept.items() if value} | {"page": ""})
     return {
         "jobs": shown,
         "found": found,
+        "is_operator": allowed.is_operator,
         "everybody": everybody,
         "narrowed": bool(status or resource),
         "statuses": [(value, label, value == status) for value, label in Status.choices],
-        "resources": _resources(resource),
+        "resources": _resources(allowed, resource),
         "query": query,
         "here": f"{reverse('exports:home')}?{query}{found.number}",
         "refresh": f"{reverse('exports:rows')}?{query}{found.number}",
@@ -78,5 +80,7 @@ def _narrowed(jobs: QuerySet[ExportJob], status: str, resource: str) -> QuerySet
     return jobs.filter(resource=resource) if resource else jobs
 
 
-def _resources(chosen: str) -> list[tuple[str, str, bool]]:
-    return [(each.name, registry.title_of(each.name), each.name == chosen) for each in registry.every()]
+def _resources(allowed: Access, chosen: str) -> list[tuple[str, str, bool]]:
+    """What they may export; for operators everything that anybody exports."""
+    names = registry.every() if allowed.is_operator else registry.allowed(allowed.user)
+    return [(each.name, registry.title_of(each.name), each.name == chosen) for each in names]

@@ -20,7 +20,7 @@ from exports_app.web.pages import page, posted_text
 def share(request: HttpRequest, id: UUID) -> HttpResponse:
     name = posted_text(request, "username")
     try:
-        services.share_export(services.own_export(request.user, id), name)
+        services.share_export(services.get_export(request.user, id), name, by=request.user)
         messages.success(request, f"Shared with {words.isolated(name)}.")
     except errors.Invalid as error:
         messages.warning(request, str(error))
@@ -31,7 +31,7 @@ def share(request: HttpRequest, id: UUID) -> HttpResponse:
 @require_POST
 def unshare(request: HttpRequest, id: UUID) -> HttpResponse:
     name = posted_text(request, "username")
-    services.unshare_export(services.own_export(request.user, id), name)
+    services.unshare_export(services.get_export(request.user, id), name, by=request.user)
     messages.success(request, f"No longer shared with {words.isolated(name)}.")
     return _back(id)
 

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from exports_app.choices import EventKind
+from exports_app import persons
+from exports_app.choices import Act, EventKind
 from exports_app.models import ExportJob
+from exports_app.persons import Who
 from exports_app.web import words
 
 MOST = 50
@@ -39,13 +41,15 @@ def timeline(job: ExportJob) -> list[Moment]:
     """The newest events, oldest first; downloads have a list of their own."""
     newest = job.events.exclude(kind=EventKind.DOWNLOADED).order_by("-id")[:MOST]
     return [
-        Moment(event.at, *_words(EventKind(event.kind), event.data), TONES.get(EventKind(event.kind), ""))
-        for event in reversed(newest)
+        Moment(event.at, *_words(EventKind(event.kind), event.data, who), TONES.get(EventKind(event.kind), ""))
+        for event, who in persons.of_events(list(newest)[::-1])
     ]
 
 
-def _words(kind: EventKind, data: dict[str, Any]) -> tuple[str, str]:
+def _words(kind: EventKind, data: dict[str, Any], who: Who) -> tuple[str, str]:
     why = str(data.get("detail", ""))
+    if kind == EventKind.OPERATED:
+        return f"{Act(data['act']).label} by {words.isolated(who.name)}", str(data.get("reason", ""))
     if kind == EventKind.QUEUED:
         return ("Asked for again" if data.get("again") else "Asked for"), ""
     if kind == EventKind.STARTED:

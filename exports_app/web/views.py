@@ -12,12 +12,11 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
-from exports_app import downloads, errors, services
+from exports_app import access, downloads, errors, services
 from exports_app.choices import Status
-from exports_app.models import ExportJob
 from exports_app.web.fetched import Fetched
 from exports_app.web.jobs import JobView
-from exports_app.web.pages import back, page
+from exports_app.web.pages import back, page, posted_text
 from exports_app.web.timeline import timeline
 
 
@@ -53,33 +52,34 @@ def cancel(request: HttpRequest, id: UUID) -> HttpResponse:
 @page
 @require_POST
 def retry(request: HttpRequest, id: UUID) -> HttpResponse:
-    return _change(request, id, lambda job: services.retry_export(job, request.user))
+    return _change(request, id, services.retry_export)
 
 
 @page
 @require_POST
 def delete(request: HttpRequest, id: UUID) -> HttpResponse:
-    services.delete_export(services.own_export(request.user, id))
+    job = services.get_export(request.user, id)
+    services.delete_export(job, by=request.user, reason=posted_text(request, "reason"))
     messages.success(request, "The export and its file are deleted.")
     return redirect(back(request, reverse("exports:home")))
 
 
-def _change(request: HttpRequest, id: UUID, service: Callable[[ExportJob], None]) -> HttpResponse:
-    job = services.own_export(request.user, id)
+def _change(request: HttpRequest, id: UUID, service: Callable[..., None]) -> HttpResponse:
+    job = services.get_export(request.user, id)
     try:
-        service(job)
+        service(job, by=request.user, reason=posted_text(request, "reason"))
     except (errors.Conflict, errors.Throttled) as error:  # since the person last saw the page
         messages.warning(request, str(error))
     return redirect(back(request, reverse("exports:detail", args=[id])))
 
 
 def _export(request: HttpRequest, id: UUID) -> dict[str, Any]:
-    view = JobView(services.get_export(request.user, id), request.user)
+    view = JobView(services.get_export(request.user, id), access.of(request.user))
     fetched = Fetched.of(view.job) if view.may_change and view.status in (Status.COMPLETED, Status.EXPIRED) else None
     return {
         "export": view,
         "is_live": view.is_active,
         "fetched": fetched,
-        "moments": timeline(view.job),
+        "moments": [] if view.is_concealed else timeline(view.job),
         "here": reverse("exports:detail", args=[id]),
     }

@@ -32,8 +32,9 @@ from exportsite.samples.filters import (
     TagPerformanceFilter,
     TradeFilter,
     TransactionFilter,
+    sees_all_accounts,
 )
-from exportsite.samples.models import Customer, EvaluationStatus, Goal, PropEvaluation, Tag, Trade, Transaction
+from exportsite.samples.models import Account, Customer, EvaluationStatus, Goal, PropEvaluation, Tag, Trade, Transaction
 
 TAGGED = Trade.tags.through._default_manager.all()
 """Links between a trade and a tag."""
@@ -50,10 +51,18 @@ class Counted(Subquery):
 
 
 def of_own_accounts(rows: QuerySet[Owned], user: User, account: str = "account") -> QuerySet[Owned]:
-    """What belongs to the user's accounts; all of it for staff. ``account`` is the path to one."""
-    if getattr(user, "is_staff", False) or getattr(user, "is_superuser", False):
+    """What belongs to the user's accounts; all of it for who may see every account. ``account`` is the path to one."""
+    if sees_all_accounts(user):
         return rows
     return rows.filter(**{f"{account}__user__isnull": False, f"{account}__user": user.pk})
+
+
+class OfOwnAccounts(Resource):
+    """Rows that belong to accounts. A file is no longer to be had once its owner's accounts are others."""
+
+    def get_rights(self, user: User) -> dict[str, Any]:
+        own = [] if sees_all_accounts(user) else Account.objects.filter(user=user.pk).order_by("pk")
+        return {"every_account": sees_all_accounts(user), "accounts": [account.pk for account in own]}
 
 
 @register("transactions")
@@ -93,7 +102,7 @@ class CustomerExport(Resource):
 
 
 @register("trades")
-class TradeExport(Resource):
+class TradeExport(OfOwnAccounts):
     """The trades of your own accounts, in the order in which they were opened."""
 
     model = Trade
@@ -123,7 +132,7 @@ class TradeExport(Resource):
 
 
 @register("goals")
-class GoalExport(Resource):
+class GoalExport(OfOwnAccounts):
     """Your profit goals for a week, month, quarter or year, and how far you have come."""
 
     model = Goal
@@ -152,7 +161,7 @@ class GoalExport(Resource):
 
 
 @register("daily_pnl")
-class DailyPnlExport(Resource):
+class DailyPnlExport(OfOwnAccounts):
     """Profit and loss of your accounts after fees, day by day (UTC), and added up since each one's first trade."""
 
     key = ("day", "account_id")
@@ -175,7 +184,7 @@ class DailyPnlExport(Resource):
 
 
 @register("tag_performance")
-class TagPerformanceExport(Resource):
+class TagPerformanceExport(OfOwnAccounts):
     """Win rate, expectancy and profit factor of your closed trades, tag by tag: which setups and moods pay."""
 
     key = ("tag_id",)
@@ -197,7 +206,7 @@ class TagPerformanceExport(Resource):
 
 
 @register("prop_evaluation")
-class PropEvaluationExport(Resource):
+class PropEvaluationExport(OfOwnAccounts):
     """Your active prop firm evaluation: how far to the profit target, what may still be lost, and what to watch."""
 
     model = PropEvaluation
@@ -222,7 +231,7 @@ class PropEvaluationExport(Resource):
 
 
 @register("tags")
-class TagExport(Resource):
+class TagExport(OfOwnAccounts):
     """The words that trades are tagged with, and how many of your own trades bear each."""
 
     model = Tag

@@ -14,6 +14,7 @@ from django.utils.dateparse import parse_date
 from django_filters.fields import IsoDateTimeField
 from django_filters.widgets import CSVWidget
 
+from exports_app.resources.base import has_permission
 from exportsite.samples.models import (
     Account,
     Currency,
@@ -86,12 +87,16 @@ class AnyNameFilter(AnyRowFilter):
         super().__init__(*args, widget=CSVWidget, **kwargs)
 
 
+def sees_all_accounts(user: Any) -> bool:
+    """Whether trades and goals of every account are theirs to see, not those of their own alone."""
+    return has_permission(user, "samples.view_every_account")
+
+
 def accounts(request: Any) -> QuerySet[Account]:
     """Those whose trades the user sees."""
     user = request.user
     every = Account.objects.order_by("number")
-    sees_all = getattr(user, "is_staff", False) or getattr(user, "is_superuser", False)
-    return every if sees_all else every.filter(user__isnull=False, user=user.pk)
+    return every if sees_all_accounts(user) else every.filter(user__isnull=False, user=user.pk)
 
 
 class TransactionFilter(df.FilterSet):

@@ -89,8 +89,11 @@ class Account(models.Model):
         null=True,
         blank=True,
         related_name="sample_accounts",
-        help_text="Who sees this account's trades and goals; nobody but staff while empty.",
+        help_text="Who sees this account's trades and goals; while empty, only who may see every account.",
     )
+
+    class Meta:
+        permissions = [("view_every_account", "Can view the rows of every account")]
 
     def __str__(self) -> str:
         return self.number

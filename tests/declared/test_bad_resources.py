@@ -202,7 +202,7 @@ def test_a_database_that_is_away_is_no_bad_declaration(declare: Any, quiet: APIC
 
 def test_what_nobody_foresaw_is_answered_in_json(quiet: APIClient, monkeypatch: pytest.MonkeyPatch) -> None:
     for path, target in (
-        ("/api/v1/exports/", "exports_app.services.listed_exports"),
+        ("/api/v1/exports/", "exports_app.access.Access.listed"),
         ("/api/v1/resources/", "exports_app.resources.registry.allowed"),
     ):
         monkeypatch.setattr(target, boom)

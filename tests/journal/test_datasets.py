@@ -122,7 +122,7 @@ def test_whose_rows(
 @pytest.mark.parametrize("resource", JOURNAL)
 @pytest.mark.django_db
 def test_who_has_no_permission_is_refused(charlie: User, journal: None, resource: str) -> None:
-    with pytest.raises(errors.PermissionDenied, match="You may not export"):
+    with pytest.raises(errors.Invalid, match="Unknown resource"):
         make_plan(Request(resource=resource), charlie)
 
 

@@ -306,9 +306,9 @@ def test_a_test_is_sent_once_also_to_a_webhook_that_is_switched_off(alice: User,
 @pytest.mark.django_db
 def test_an_export_deleted_by_its_owner_is_told_as_cancelled_and_not_as_expired(alice: User) -> None:
     webhook_of(alice, "https://hooks.example/")
-    services.delete_export(make_job(alice, notify={"webhooks": True}))
+    services.delete_export(make_job(alice, notify={"webhooks": True}), by=alice)
     done = completed(alice)
-    services.delete_export(done)
+    services.delete_export(done, by=alice)
     ExportJob.objects.filter(pk=done.pk).update(expires_at="2020-01-01T00:00:00Z")
     lifecycle.expire(done)
     events = sorted(ExportNotification.objects.values_list("event", flat=True))
