@@ -310,8 +310,8 @@ def _create(user: Any, order: Order, begun: Mapping[str, Any]) -> ExportJob:
 
 
 def _chosen_sheets(request: Request, plan: Plan) -> list[str] | None:
-    """Related tables by name, so that a later run means the same; None where the resource has none."""
-    if request.sheets is None and not plan.resource.sheets:
+    """Related tables by name, so that a later run means the same; None where the file can have none."""
+    if request.sheets is None and not (plan.resource.sheets and plan.format.sheets):
         return None
     return [table.resource.name for table in plan.tables[1:]]
 
