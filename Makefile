@@ -40,8 +40,9 @@ $(READERS): tests/readers/package.json tests/readers/package-lock.json
 run: $(INSTALLED)  ## Serve the site on this machine: real PostgreSQL, Redis and S3, samples (ROWS=250000), a first export
 	@$(STACK) up --follow-parent --rows $(ROWS) $(ARGS)
 
-test: setup  ## Run the tests on real services; ARGS="-k name -x" go to pytest
-	@$(STACK) run --follow-parent --services-only -- $(PYTHON) -m pytest $(ARGS)
+PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
+test: setup  ## Run the tests on real services, in two processes; ARGS="-k name -x" go to pytest, "-n 0" has one
+	@$(STACK) run --follow-parent --services-only -- $(PYTHON) -m pytest $(PARALLEL) $(ARGS)
 
 LONG_TESTS := tests/test_readers.py tests/test_large_workbooks.py tests/foreign
 test-full: setup  ## Run what `make test` takes a part of: all flights by every reader, workbooks past a million rows, a foreign schema

@@ -27,8 +27,14 @@ def pytest_configure() -> None:
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
+LONGEST = "test_walks.py"
+"""Takes as long as a hundred others: of two processes, neither shall begin it last."""
+
+
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Without the services nothing here means much: say so at once, and how to have them."""
+    items.sort(key=lambda item: item.path.name != LONGEST)
     missing = [name for name in SERVICES if not os.environ.get(name)]
     if missing:
         raise pytest.UsageError(
