@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.apps import AppConfig
+from django.db import models
 from django.utils.module_loading import autodiscover_modules
 
 
@@ -17,3 +20,11 @@ class ExportsConfig(AppConfig):
         from exports_app import checks, database_checks  # noqa: F401 - register the system checks
 
         autodiscover_modules("exports")
+        models.signals.post_delete.connect(_remove_file, sender=self.get_model("ExportJob"))
+
+
+def _remove_file(instance: Any, **_: Any) -> None:
+    """With the row, at once; where the storage is away, the row's tombstone has the upkeep do it."""
+    from exports_app import erasure
+
+    erasure.remove_file(instance)

@@ -131,6 +131,7 @@ class ExportJob(models.Model):
             ),
             models.Index(fields=["expires_at"], name="export_job_expiry_v1", condition=Q(status=Status.COMPLETED)),
             models.Index(fields=["request_id"], name="export_job_request_v1", condition=~Q(request_id="")),
+            models.Index(fields=["completed_at"], name="export_job_ended_v1"),
         ]
         constraints = [
             models.CheckConstraint(condition=Q(status__in=Status.values), name="export_job_status"),
@@ -203,6 +204,21 @@ class ExportPart(models.Model):
             models.UniqueConstraint(fields=["job", "number"], name="export_part_number"),
             models.CheckConstraint(condition=Q(number__gte=1, number__lte=MAX_PARTS), name="export_part_range"),
         ]
+
+
+class ExportTombstone(models.Model):
+    """Where a file may be whose export's row is gone; made by a trigger, whatever deleted the row."""
+
+    file_key = models.CharField(max_length=300)
+    write_token = models.CharField(max_length=64)
+    created_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.file_key
+
+    def upload(self) -> Upload:
+        """As the storage knows it; the id of an unfinished upload is to be looked up."""
+        return Upload(key=self.file_key, token=self.write_token)
 
 
 class ExportEvent(models.Model):

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import timedelta
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from django.core.files.storage import FileSystemStorage
+from django.db.models.functions import Now
 
 from exports_app import storage
 from exports_app.choices import Status
 from exports_app.logs import log
-from exports_app.models import ExportJob
+from exports_app.models import ExportJob, ExportTombstone
 from exports_app.pipeline.sinks.s3_errors import s3_errors
 from exports_app.pipeline.sinks.s3_object import S3Object
 from exports_app.pipeline.types import Upload
@@ -26,6 +28,8 @@ PREFIX = "exports/"
 KEY = re.compile(rf"{PREFIX}[^/]+/([0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}})\.[0-9]+\.")
 """What a run names its files, by owner, job and number of the upload; anything else is not ours."""
 PAGE = 500
+SETTLING = timedelta(seconds=60)
+"""How long the worker of a job whose row is gone may still write."""
 
 
 def sweep() -> int:
@@ -48,6 +52,29 @@ def sweep() -> int:
     return removed
 
 
+def bury() -> int:
+    """Remove the files of exports whose rows are gone; gives how many. May run twice at once.
+
+    Again for a while after the row went, since its worker may have been writing. Raises what the storage raises.
+    """
+    buried = 0
+    for stone in ExportTombstone.objects.order_by("pk")[:PAGE]:
+        discard_all(stone.upload())
+        settled = ExportTombstone.objects.filter(pk=stone.pk, created_at__lt=Now() - SETTLING)
+        buried += settled.delete()[0]
+    return buried
+
+
+def discard_all(upload: Upload) -> None:
+    """The object and every unfinished upload of its key. Raises what the storage raises."""
+    exports: Any = storage.exports_storage()
+    if not isinstance(exports, FileSystemStorage):
+        client, bucket = exports.connection.meta.client, exports.bucket_name
+        for unfinished in _uploads(client, bucket, upload.key):
+            S3Object(client, bucket, unfinished).abort()
+    storage.store().discard(upload)
+
+
 def _unowned(found: Sequence[Upload], *, whole: bool) -> list[Upload]:
     """Those of a job of ours whose row does not name them.
 
@@ -63,9 +90,9 @@ def _unowned(found: Sequence[Upload], *, whole: bool) -> list[Upload]:
     ]
 
 
-def _uploads(client: Any, bucket: str) -> Iterator[Upload]:
+def _uploads(client: Any, bucket: str, prefix: str = PREFIX) -> Iterator[Upload]:
     with s3_errors():
-        pages = client.get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=PREFIX)
+        pages = client.get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=prefix)
         for page in pages:
             for each in page.get("Uploads", ()):
                 yield Upload(key=each["Key"], token="", id=each["UploadId"])

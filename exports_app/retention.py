@@ -8,7 +8,7 @@ from datetime import timedelta
 from django.db.models import Q
 from django.utils import timezone
 
-from exports_app import lifecycle, rights, services
+from exports_app import lifecycle, orphans, rights, services
 from exports_app.choices import ACTIVE, Status
 from exports_app.logs import log
 from exports_app.models import ApiToken, ExportJob, ExportNotification, ExportPerformance, ExportToken
@@ -66,6 +66,15 @@ def clean_leftovers() -> int:
     """Remove what the storage holds of jobs that ended without a file; gives how many there were."""
     settled = timezone.now() - CLEAN_AFTER
     return _discard(Q(status__in=(Status.CANCELLED, Status.FAILED), completed_at__lt=settled))
+
+
+def bury() -> int:
+    """Remove files whose export's row is gone, whoever deleted it; gives how many are done with."""
+    try:
+        return orphans.bury()
+    except PipelineError as error:
+        log.warning("export.leftover", code=error.code)
+        return 0
 
 
 def _discard(which: Q) -> int:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 import requests
 from django.contrib.auth.models import User
 from django.core.management import call_command
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from exports_app.choices import Status
 from exports_app.models import ApiToken, ExportJob
+from tests.jobs import make_job
 from workers import run
 
 committed = pytest.mark.django_db(transaction=True)
@@ -160,15 +163,28 @@ def test_an_expired_export_answers_410_with_the_job(api: APIClient) -> None:
 
 
 @committed
-def test_health_counts_the_jobs(api: APIClient) -> None:
+def test_health_counts_the_jobs(api: APIClient, olga: User) -> None:
     call_command("load_samples", rows=10, verbosity=0)
     api.post("/api/v1/exports/", {"resource": "customers"})
     assert run.run_next("exports") is None
     api.post("/api/v1/exports/", {"resource": "customers"})
-    answer = APIClient().get("/health/").json()
+    assert APIClient().get("/health/").json() == {"status": "ok"}
+    assert api.get("/health/").json() == {"status": "ok"}
+    api.force_authenticate(olga)
+    answer = api.get("/health/").json()
     assert answer.pop("avg_duration_ms") > 0
+    assert answer.pop("since").endswith("T00:00:00+00:00")
     assert answer == {"status": "ok", "queued": 1, "running": 0, "processed": 1, "failed": 0, "retried": 0}
-    assert ExportJob.objects.filter(status=Status.COMPLETED).count() == 1
+
+
+@committed
+def test_health_counts_what_ended_since_midnight(api: APIClient, alice: User, olga: User) -> None:
+    ended = {"status": Status.FAILED, "error_code": "bad_key"}
+    make_job(alice, completed_at=timezone.now() - timedelta(days=2), **ended)
+    make_job(alice, completed_at=timezone.now(), failures=1, **ended)
+    api.force_authenticate(olga)
+    answer = api.get("/health/").json()
+    assert (answer["failed"], answer["retried"]) == (1, 1)
 
 
 def test_the_list_is_narrowed_by_format_and_refuses_what_is_no_moment(api: APIClient) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from rest_framework.test import APIClient
 
 from exports_app import presence, s3, storage
@@ -37,8 +38,13 @@ def silence() -> Iterator[int]:
         yield server.getsockname()[1]
 
 
+@pytest.fixture(autouse=True)
+def scraper(settings: Any) -> None:
+    settings.EXPORTS_METRICS_TOKEN = "scrape-me"
+
+
 def look() -> tuple[int, str, dict[str, bool]]:
-    answer = APIClient().get("/health/ready/")
+    answer = APIClient().get("/health/ready/", headers={"Authorization": "Bearer scrape-me"})
     body = answer.json()
     assert {tuple(sorted(check)) for check in body["checks"].values()} == {("ms", "ok")}
     return answer.status_code, body["status"], {name: check["ok"] for name, check in body["checks"].items()}
@@ -56,7 +62,7 @@ def workers() -> Iterator[None]:
 
 @pytest.mark.usefixtures("workers")
 def test_everything_answers() -> None:
-    assert look() == (200, "ok", {"database": True, "redis": True, "s3": True, "workers": True})
+    assert look() == (200, "ok", {"database": True, "source": True, "redis": True, "s3": True, "workers": True})
 
 
 def test_a_queue_without_a_worker_is_degraded() -> None:
@@ -77,7 +83,23 @@ def test_a_worker_that_fell_silent_is_not_there(monkeypatch: pytest.MonkeyPatch)
 def test_without_redis_it_is_degraded_since_exports_are_accepted(settings: Any, silence: int) -> None:
     settings.REDIS_URL = f"redis://127.0.0.1:{silence}/0"
     storage.prepare()
-    assert look() == (200, "degraded", {"database": True, "redis": False, "s3": True, "workers": False})
+    checks = {"database": True, "source": True, "redis": False, "s3": True, "workers": False}
+    assert look() == (200, "degraded", checks)
+
+
+def test_without_its_source_it_is_degraded(settings: Any, silence: int) -> None:
+    settings.EXPORTS_SOURCE_DATABASE_URL = f"postgres://127.0.0.1:{silence}/none"
+    status, word, checks = look()
+    assert (status, word, checks["source"], checks["database"]) == (200, "degraded", False, True)
+
+
+def test_what_is_away_is_told_to_operators_alone(alice: User, olga: User) -> None:
+    told = {}
+    for name, user in (("nobody", None), ("alice", alice), ("olga", olga)):
+        client = APIClient()
+        client.force_authenticate(user)
+        told[name] = sorted(client.get("/health/ready/").json())
+    assert told == {"nobody": ["status"], "alice": ["status"], "olga": ["checks", "status"]}
 
 
 def test_without_storage_it_is_unavailable_and_says_nothing_about_where_that_is(

@@ -288,10 +288,10 @@ class Run:
     # The row
 
     def _record_upload(self, upload_id: str) -> None:
+        if self.ending.upload is not None:  # first: should the job be gone, it is still ours to abort
+            self.ending.upload = replace(self.ending.upload, id=upload_id)
         lifecycle.renew(self.job, upload_id=upload_id)
         self.job.upload_id = upload_id
-        if self.ending.upload is not None:
-            self.ending.upload = replace(self.ending.upload, id=upload_id)
 
     def _record(self, progress: Progress, parts: Sequence[StoredPart], rate: float | None) -> None:
         values: dict[str, Any] = {"rows_done": progress.rows, "bytes_done": progress.bytes, "rows_per_second": rate}

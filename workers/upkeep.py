@@ -37,6 +37,7 @@ def sweep() -> None:
     if notifications.is_waiting():
         dispatch.ring_for_notifications()  # each delivery rings for the next one
     retention.clean_leftovers()
+    retention.bury()
 
 
 def alert_on_failures() -> None:

@@ -258,13 +258,16 @@ class JobPageSerializer(PageSerializer):
 
 
 class HealthSerializer(Answer):
+    """The figures are for operators."""
+
     status = serializers.ChoiceField(choices=["ok"])
-    queued = serializers.IntegerField()
-    running = serializers.IntegerField()
-    processed = serializers.IntegerField()
-    failed = serializers.IntegerField()
-    retried = serializers.IntegerField()
-    avg_duration_ms = serializers.FloatField(allow_null=True)
+    queued = serializers.IntegerField(required=False, help_text="Now.")
+    running = serializers.IntegerField(required=False, help_text="Now.")
+    processed = serializers.IntegerField(required=False, help_text="Completed since midnight UTC.")
+    failed = serializers.IntegerField(required=False)
+    retried = serializers.IntegerField(required=False, help_text="Of those that ended, in how many a run failed.")
+    avg_duration_ms = serializers.FloatField(required=False, allow_null=True)
+    since = serializers.DateTimeField(required=False)
 
 
 class CheckSerializer(Answer):
@@ -274,6 +277,7 @@ class CheckSerializer(Answer):
 
 class ChecksSerializer(Answer):
     database = CheckSerializer()
+    source = CheckSerializer()  # type: ignore[assignment]
     redis = CheckSerializer()
     s3 = CheckSerializer()
     workers = CheckSerializer()
@@ -281,4 +285,4 @@ class ChecksSerializer(Answer):
 
 class ReadinessSerializer(Answer):
     status = serializers.ChoiceField(choices=["ok", "degraded", "unavailable"])
-    checks = ChecksSerializer()
+    checks = ChecksSerializer(required=False, help_text="For operators.")

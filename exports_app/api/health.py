@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from datetime import UTC, datetime
 from typing import Any
 
 from django.conf import settings
@@ -24,60 +25,90 @@ from exports_app.api.answers import HealthSerializer, ReadinessSerializer
 from exports_app.api.negotiation import AnyAccept
 from exports_app.api.permissions import BearerAuthentication
 from exports_app.api.schema import refusals
-from exports_app.choices import Status
+from exports_app.choices import ACTIVE, Status
 from exports_app.models import ExportJob, ExportPerformance
 
 SCRAPER = "metrics token"
 """What ``request.auth`` is for who has the token of ``/metrics``."""
 
 
-class HealthView(APIView):
-    """Whether the site lives, and figures of its exports. 503 where the database does not answer."""
+def sees_figures(request: Request) -> bool:
+    """Whether more is told than that the site lives: to operators, and to who has the token of ``/metrics``."""
+    return request.auth == SCRAPER or access.of(request.user).is_operator
 
-    authentication_classes = ()
+
+class OpenView(APIView):
+    """For everybody; who is known to operate is told more."""
+
     permission_classes = (AllowAny,)
     content_negotiation_class = AnyAccept
+
+    def get_authenticators(self) -> list[BaseAuthentication]:
+        """Named late: they stand below."""
+        return [MetricsToken(), BearerAuthentication(), SessionAuthentication()]
+
+
+class HealthView(OpenView):
+    """Whether the site lives; to operators also what its exports do. 503 where the database does not answer."""
 
     @extend_schema(operation_id="health", tags=["health"], responses={200: HealthSerializer})
     def get(self, request: Request) -> Response:
         try:
-            return Response({"status": "ok", **_figures()})
+            return Response({"status": "ok", **(_figures() if sees_figures(request) else _alive())})
         except DatabaseError as error:  # also one whose tables are not there yet
             raise errors.Unavailable(
                 "The database does not answer.", retry_after=errors.DATABASE_RETRY_SECONDS
             ) from error
 
 
+def _alive() -> dict[str, Any]:
+    ExportJob.objects.order_by().values("pk").first()
+    return {}
+
+
 def _figures() -> dict[str, Any]:
-    jobs = ExportJob.objects.order_by().aggregate(
-        queued=Count("pk", filter=Q(status=Status.QUEUED)),
-        running=Count("pk", filter=Q(status=Status.RUNNING)),
+    """What waits and runs now, and what ended since midnight UTC."""
+    since = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    ended = ExportJob.objects.order_by().filter(completed_at__gte=since)
+    active = ExportJob.objects.order_by().filter(status__in=ACTIVE)
+    now = active.aggregate(
+        queued=Count("pk", filter=Q(status=Status.QUEUED)), running=Count("pk", filter=Q(status=Status.RUNNING))
+    )
+    today = ended.aggregate(
         processed=Count("pk", filter=Q(status__in=(Status.COMPLETED, Status.EXPIRED))),
         failed=Count("pk", filter=Q(status=Status.FAILED)),
         retried=Count("pk", filter=Q(failures__gt=0)),
     )
-    seconds = ExportPerformance.objects.aggregate(mean=Avg("seconds"))["mean"]
-    return {**jobs, "avg_duration_ms": round(seconds * 1000, 1) if seconds is not None else None}
+    seconds = ExportPerformance.objects.filter(created_at__gte=since).aggregate(mean=Avg("seconds"))["mean"]
+    mean = round(seconds * 1000, 1) if seconds is not None else None
+    return {**now, **today, "avg_duration_ms": mean, "since": since.isoformat()}
 
 
-class ReadyView(APIView):
-    """Whether database, Redis, S3 and workers answer, within two seconds.
+class ReadyView(OpenView):
+    """Whether database, source, Redis, S3 and workers answer, within two seconds; which of them, to operators alone.
 
-    503 without database or storage; without Redis or workers exports are accepted and wait: `degraded`.
+    503 without database or storage; without the others exports are accepted and wait: `degraded`.
     """
-
-    authentication_classes = ()
-    permission_classes = (AllowAny,)
-    content_negotiation_class = AnyAccept
 
     @extend_schema(
         operation_id="health_ready", tags=["health"], responses={200: ReadinessSerializer, 503: ReadinessSerializer}
     )
     def get(self, request: Request) -> Response:
-        body = readiness.look()
-        if body["status"] == "unavailable":
+        found = readiness.look()
+        body = found if _may_know(request) else {"status": found["status"]}
+        if found["status"] == "unavailable":
             return Response(body, status=503, headers={"Retry-After": "5"})
         return Response(body)
+
+    def perform_authentication(self, request: Request) -> None:
+        """Later: a database that is away must not hold up the answer that it is."""
+
+
+def _may_know(request: Request) -> bool:
+    try:
+        return sees_figures(request)
+    except DatabaseError:
+        return False
 
 
 class MetricsToken(BaseAuthentication):
@@ -98,7 +129,7 @@ class MayReadMetrics(BasePermission):
     """Who has the token, and operators; at a desk without a token, everybody."""
 
     def has_permission(self, request: Request, view: APIView) -> bool:
-        if request.auth == SCRAPER or access.of(request.user).is_operator:
+        if sees_figures(request):
             return True
         return settings.DEBUG and not conf.settings.METRICS_TOKEN
 

@@ -9,10 +9,11 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import connection
+from django.db import connection, connections
 
 from exports_app import presence, storage
 from exports_app.choices import Queue
+from exports_app.connections import connect_source, source_url
 from exports_app.logs import log
 
 CHECK_SECONDS = 1.8
@@ -35,6 +36,14 @@ def check_database() -> None:
         connection.close()
 
 
+def check_source() -> None:
+    """Where rows are read, if that is another place than the database."""
+    aliases = [alias for alias in connections if source_url(alias)]
+    for alias in aliases:
+        with connect_source(alias, connect_timeout=1) as source:
+            source.execute("SELECT 1")
+
+
 def check_workers() -> None:
     """Every queue has a worker."""
     if unserved := QUEUES - presence.served_queues():
@@ -43,6 +52,7 @@ def check_workers() -> None:
 
 CHECKS: dict[str, Callable[[], None]] = {
     "database": check_database,
+    "source": check_source,
     "redis": presence.ping,
     "s3": storage.check,
     "workers": check_workers,

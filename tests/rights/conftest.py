@@ -9,6 +9,7 @@ import pytest
 from django.contrib.auth.models import Group, Permission, User
 from rest_framework.test import APIClient
 
+from exports_app import orphans
 from exports_app.models import ExportJob
 from exports_app.resources import Column, Resource, Sheet, register, registry
 from tests.jobs import finish
@@ -16,6 +17,14 @@ from tests.jobs import finish
 MAIN, MAIN_COLUMN = "auth.view_group", "auth.change_group"
 SHEET, SHEET_COLUMN = "auth.view_permission", "auth.change_permission"
 RIGHTS = (MAIN, MAIN_COLUMN, SHEET, SHEET_COLUMN)
+
+
+@pytest.fixture(autouse=True)
+def no_files() -> Iterator[None]:
+    """What a test leaves in the storage goes with it."""
+    yield
+    for job in ExportJob.objects.exclude(file_key=""):
+        orphans.discard_all(job.upload())
 
 
 @pytest.fixture

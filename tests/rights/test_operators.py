@@ -101,9 +101,9 @@ def test_someone_without_the_datas_permission_sees_the_state_alone(alice: User, 
         alice,
         status=Status.FAILED,
         error_code="bad_key",
-        error_detail="Row 4711 of 99.",
-        row_count=98,
-        rows_done=98,
+        error_detail="Row 4711 of 98765.",
+        row_count=98_765,
+        rows_done=98_765,
         filters={"name": "Schmidt"},
         ids=[4711],
         columns=[{"name": "id", "label": "ID"}],
@@ -115,7 +115,7 @@ def test_someone_without_the_datas_permission_sees_the_state_alone(alice: User, 
     told += [client.get(path).content.decode() for path in (f"/exports/{job.pk}/", "/exports/")]
     told.append(as_user(stranger).get(f"/api/v1/exports/{job.pk}/status/").content.decode())
     for each in told:
-        assert all(word not in each for word in ("4711", "Schmidt", "98", "ustomers"))
+        assert all(word not in each for word in ("4711", "Schmidt", "98765", "98,765", "ustomers"))
     seen = as_user(stranger).get(f"/api/v1/exports/{job.pk}/").json()
     assert (seen["status"], seen["error"]["code"], seen["owner"]) == ("failed", "bad_key", "alice")
 

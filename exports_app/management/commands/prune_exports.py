@@ -15,6 +15,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         pruned = retention.prune()
         leftovers = retention.clean_leftovers()
+        retention.bury()
         orphans.sweep()  # says in the log what it removed
         self.stdout.write(
             f"Deleted {pruned.files} expired files, {leftovers} leftovers, "
