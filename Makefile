@@ -43,9 +43,9 @@ run: $(INSTALLED)  ## Serve the site on this machine: real PostgreSQL, Redis and
 test: setup  ## Run the tests on real services; ARGS="-k name -x" go to pytest
 	@$(STACK) run --follow-parent --services-only -- $(PYTHON) -m pytest $(ARGS)
 
-LONG_TESTS := tests/test_readers.py tests/test_large_workbooks.py
-test-full: setup  ## Run what `make test` takes a part of: all flights by every reader, workbooks past a million rows
-	@ALL_FLIGHTS=1 LARGE_WORKBOOKS=1 $(STACK) run --follow-parent --services-only -- $(PYTHON) -m pytest $(LONG_TESTS) $(ARGS)
+LONG_TESTS := tests/test_readers.py tests/test_large_workbooks.py tests/test_sign_in_attack.py
+test-full: setup  ## Run what `make test` takes a part of: all flights by every reader, workbooks past a million rows, a long attack
+	@ALL_FLIGHTS=1 LARGE_WORKBOOKS=1 LONG_ATTACK=1 $(STACK) run --follow-parent --services-only -- $(PYTHON) -m pytest $(LONG_TESTS) $(ARGS)
 
 check: setup  ## Lint, types, direction of imports, migrations, production settings
 	$(PYTHON) -m ruff check .

@@ -10,7 +10,11 @@ from contextlib import contextmanager
 
 
 class Busy(Exception):
-    """All places were taken for as long as one may wait."""
+    """All places were taken for as long as one may wait, or too many wait already."""
+
+
+WAITING = 16
+"""Threads that wait for a place; each holds a request."""
 
 
 class Gate:
@@ -18,7 +22,7 @@ class Gate:
 
     def __init__(self, places: int) -> None:
         self._free = places
-        self._first_waiting = 0
+        self.waiting = self._first_waiting = 0
         self._changed = threading.Condition()
 
     @contextmanager
@@ -35,6 +39,9 @@ class Gate:
     def _wait(self, first: bool, seconds: float) -> None:
         ends = time.monotonic() + seconds
         with self._changed:
+            if self.waiting >= WAITING and not first:
+                raise Busy
+            self.waiting += 1
             self._first_waiting += first
             try:
                 while not self._free or (self._first_waiting and not first):
@@ -42,6 +49,7 @@ class Gate:
                         raise Busy
                 self._free -= 1
             finally:
+                self.waiting -= 1
                 self._first_waiting -= first
                 self._changed.notify_all()
 
