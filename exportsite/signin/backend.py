@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 
 from asgiref.sync import sync_to_async
 from django.contrib.auth.backends import ModelBackend
-from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 
@@ -24,9 +24,9 @@ class BackOffBackend(ModelBackend):
     Without a request (commands) nothing is counted.
     """
 
-    def authenticate(
+    def authenticate(  # type: ignore[override] # as Django's own, which its stubs type likewise
         self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **kwargs: Any
-    ) -> AbstractBaseUser | None:
+    ) -> User | None:
         name = username if username is not None else kwargs.get("username")
         if name is None or password is None:
             return None
@@ -48,9 +48,9 @@ class BackOffBackend(ModelBackend):
             guard.counters.clear(attempt.limits[0].key)
         return user
 
-    async def aauthenticate(
+    async def aauthenticate(  # type: ignore[override] # as above
         self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **kwargs: Any
-    ) -> AbstractBaseUser | None:
+    ) -> User | None:
         return await sync_to_async(self.authenticate)(request, username, password, **kwargs)
 
 
