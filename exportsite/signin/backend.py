@@ -24,7 +24,7 @@ class BackOffBackend(ModelBackend):
     Without a request (commands) nothing is counted.
     """
 
-    def authenticate(  # type: ignore[override] # as Django's own, which its stubs type likewise
+    def authenticate(
         self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **kwargs: Any
     ) -> User | None:
         name = username if username is not None else kwargs.get("username")
@@ -48,7 +48,7 @@ class BackOffBackend(ModelBackend):
             guard.counters.clear(attempt.limits[0].key)
         return user
 
-    async def aauthenticate(  # type: ignore[override] # as above
+    async def aauthenticate(
         self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **kwargs: Any
     ) -> User | None:
         return await sync_to_async(self.authenticate)(request, username, password, **kwargs)
