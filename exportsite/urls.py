@@ -10,13 +10,19 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 from rest_framework.negotiation import DefaultContentNegotiation
 
 from exports_app.api.health import HealthView, MetricsView, ReadyView
+from exportsite.signin.forms import AdminSignInForm, SignInForm
 
 admin.autodiscover()
 admin.site.site_header = admin.site.site_title = "Exports"
+admin.site.login_form = AdminSignInForm
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="exports:home")),
-    path("login/", LoginView.as_view(redirect_authenticated_user=True), name="login"),
+    path(
+        "login/",
+        LoginView.as_view(redirect_authenticated_user=True, authentication_form=SignInForm),
+        name="login",
+    ),
     path("logout/", LogoutView.as_view(), name="logout"),
     path("exports/", include("exports_app.web.urls")),
     path("api/v1/", include("exports_app.api.urls")),

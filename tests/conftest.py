@@ -15,6 +15,7 @@ from django.test import Client
 from rest_framework.test import APIClient
 
 from exports_app.pipeline.sources import keys
+from exportsite.signin.counters import LocalCounters
 from tests.rendering import connect
 
 CI = os.environ.get("CI") == "true"
@@ -47,6 +48,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def forget_proofs() -> None:
     """Tables of one name have other constraints in another test."""
     keys.forget()
+
+
+@pytest.fixture(autouse=True)
+def own_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test waits for the wrong passwords of another."""
+    monkeypatch.setattr("exportsite.signin.guard.counters", LocalCounters())
 
 
 def make_user(name: str, *, permissions: tuple[str, ...] = (), **values: Any) -> User:
