@@ -138,6 +138,8 @@ LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "exports:home"
 LOGOUT_REDIRECT_URL = "login"
 AUTHENTICATION_BACKENDS = ["exportsite.signin.backend.BackOffBackend"]
+# Hashes of Django's default, as this site kept them before, go on working and become the other at the next sign-in.
+PASSWORD_HASHERS = ["exportsite.signin.hashers.SignInHasher", "django.contrib.auth.hashers.PBKDF2PasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
