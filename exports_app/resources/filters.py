@@ -16,7 +16,7 @@ from django_filters.fields import BaseCSVField
 from django_filters.widgets import BaseCSVWidget, QueryArrayWidget, SuffixedMultiWidget
 
 from exports_app import errors
-from exports_app.resources import filtersets, offers
+from exports_app.resources import filtersets, offers, sensitive
 from exports_app.resources.base import Resource, User
 from exports_app.resources.requests import FilterRequest
 from exports_app.resources.values import is_storable, value_problem
@@ -86,13 +86,22 @@ def allowed_filters(resource: Resource, user: User) -> list[FilterInput]:
 
 
 def forbidden_filters(resource: Resource, user: User) -> set[str]:
-    """Names that narrow by a column which this user may not see: whoever filters by a value learns it."""
+    """Names that narrow by what this user may not see, in this resource or in another: filtering by it tells it."""
+    if resource.filterset_class is None or resource.is_python():
+        return set()
     visible = resource.visible_columns(user)
-    hidden = {each for column in resource.get_columns() if column not in visible for each in (column.name, column.path)}
-    if not hidden or resource.filterset_class is None:
+    names = {each for column in resource.get_columns() if column not in visible for each in (column.name, column.path)}
+    hidden = sensitive.hidden_fields(user)
+    if not names and not hidden:
         return set()
     filterset = _filterset(resource, user, QueryDict())
-    filters = {name for name, each in filterset.filters.items() if name in hidden or each.field_name in hidden}
+    rows = resource.get_queryset(user)
+    hidden -= sensitive.shown_fields(resource, user, rows)
+    filters = {
+        name
+        for name, each in filterset.filters.items()
+        if name in names or each.field_name in names or sensitive.behind(rows, str(each.field_name)) & hidden
+    }
     return {each.name for each in _inputs_of(filterset) if each.of in filters}
 
 
