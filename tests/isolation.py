@@ -35,4 +35,5 @@ def _database(url: str, worker: str) -> str:
 
 
 if "PYTEST_XDIST_WORKER" in os.environ and "DATABASE_URL" in os.environ:
-    isolate(os.environ["PYTEST_XDIST_WORKER"])
+    # Taken away: tests that run in a test, on a stack of their own, are nobody's worker.
+    isolate(os.environ.pop("PYTEST_XDIST_WORKER"))
