@@ -138,7 +138,8 @@ class Table:
         if self.query is None:
             with closing(self._open_rows(format_, options, None)) as made:
                 return made.read(rows)
-        with wire.database_errors(), questions.ask(self.database, own=True) as connection:
+        beside = 0 if self.finish is None else 1  # the ORM's, at the same moment
+        with wire.database_errors(), questions.ask(self.database, own=True, beside=beside) as connection:
             source = self._source(
                 connection,
                 self.query,

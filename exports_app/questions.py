@@ -40,6 +40,8 @@ class _Idle:
 
 
 _places = threading.BoundedSemaphore(AT_ONCE)
+_turn = threading.Lock()
+"""Whoever takes places takes all of them before the next one does: four with one each would all wait for a second."""
 _lock = threading.Lock()
 _idle: list[_Idle] = []
 _open = 0
@@ -47,20 +49,20 @@ _open = 0
 
 
 @contextmanager
-def ask(alias: str, *, own: bool = False) -> Iterator[psycopg.Connection[Any]]:
+def ask(alias: str, *, own: bool = False, beside: int = 0) -> Iterator[psycopg.Connection[Any]]:
     """A connection to where this alias's rows are read, for one question; the caller sets the time-outs.
 
     Where each thread has a connection of Django's own, it is lent, unless the question needs one for itself
-    (``own``) or comes amid a transaction. A process with a pool keeps a few beside it. Raises ``DatabaseBusy`` where
-    no place is free, and ``OperationalError``, psycopg's or Django's.
+    (``own``) or comes amid a transaction. A process with a pool keeps a few beside it. ``beside``: connections that the
+    caller opens himself for the same question; each takes a place as well. Raises ``DatabaseBusy`` where no place is
+    free, and ``OperationalError``, psycopg's or Django's.
     """
     require_postgresql(alias)
     _leave_pool()
-    if not _places.acquire(timeout=PATIENCE_SECONDS):
-        raise DatabaseBusy
+    _take_places(1 + beside)
     try:
         if _has_pool():
-            with _kept(alias) as connection:
+            with _kept(alias) as connection, _room(beside):
                 yield connection
         elif own or not _can_lend(alias):
             with connect_source(alias, connect_timeout=CONNECT_SECONDS) as connection:
@@ -69,7 +71,7 @@ def ask(alias: str, *, own: bool = False) -> Iterator[psycopg.Connection[Any]]:
             with _lent(alias) as connection:
                 yield connection
     finally:
-        _places.release()
+        _places.release(1 + beside)
 
 
 def close_idle() -> None:
@@ -81,6 +83,22 @@ def close_idle() -> None:
         _idle.clear()
     for each in closed:
         each.connection.close()
+
+
+def _take_places(count: int) -> None:
+    """All or none. Raises ``DatabaseBusy``."""
+    ends, taken = time.monotonic() + PATIENCE_SECONDS, 0
+    if not _turn.acquire(timeout=PATIENCE_SECONDS):
+        raise DatabaseBusy
+    try:
+        while taken < count and _places.acquire(timeout=max(0.0, ends - time.monotonic())):
+            taken += 1
+    finally:
+        _turn.release()
+    if taken < count:
+        if taken:
+            _places.release(taken)
+        raise DatabaseBusy
 
 
 def _has_pool() -> bool:
@@ -125,7 +143,19 @@ def _kept(alias: str) -> Iterator[psycopg.Connection[Any]]:
         _put_back(source, connection)
 
 
-def _take(source: tuple[str, str]) -> psycopg.Connection[Any] | None:
+@contextmanager
+def _room(count: int) -> Iterator[None]:
+    """For connections that are not kept, in place of as many that are."""
+    for _ in range(count):
+        _take(None)
+    try:
+        yield
+    finally:
+        for _ in range(count):
+            _put_back(None, None)
+
+
+def _take(source: tuple[str, str] | None) -> psycopg.Connection[Any] | None:
     """The youngest to this source; None: there is room for a new one. Those that are over are closed."""
     global _open
     with _lock:
@@ -143,14 +173,14 @@ def _take(source: tuple[str, str]) -> psycopg.Connection[Any] | None:
     return found.connection if found else None
 
 
-def _put_back(source: tuple[str, str], connection: psycopg.Connection[Any] | None) -> None:
+def _put_back(source: tuple[str, str] | None, connection: psycopg.Connection[Any] | None) -> None:
     """For the next question, unless it broke."""
     global _open
     if connection is not None:
         with suppress(psycopg.Error):
             connection.rollback()
     with _lock:
-        if connection is not None and connection.pgconn.transaction_status == TransactionStatus.IDLE:
+        if source and connection is not None and connection.pgconn.transaction_status == TransactionStatus.IDLE:
             _idle.append(_Idle(source, connection, time.monotonic()))
             return
         _open -= 1

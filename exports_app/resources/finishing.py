@@ -99,7 +99,15 @@ class Finish:
         except BaseException:
             source.close()
             raise
-        return FinishedSource(source, Finisher(self, snapshot, source.types).finish, render, close=snapshot.close)
+        finisher = Finisher(self, snapshot, source.types)
+        types = self._types(source.types)
+        return FinishedSource(source, finisher.finish, render, types=types, close=snapshot.close)
+
+    def _types(self, stored: Sequence[int]) -> list[int]:
+        """Of the file's columns, given those of the query; 0: the value is one that Python makes or decodes."""
+        return [
+            stored[cell.number - 1] if isinstance(cell, Stored) and cell.decoder is None else 0 for cell in self.cells
+        ]
 
     def _sql(self) -> SqlRows:
         """The key for messages, then every column."""

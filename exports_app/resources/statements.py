@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connections, models
+from django.db import models
 from django.db.models.expressions import ColPairs
 
+from exports_app.resources.literals import literal
 from exports_app.resources.meaning import (
     compiler_of,
     depends_on_order,
@@ -199,11 +200,6 @@ def _plainest(queryset: Rows) -> Any:
     if not depends_on_order(queryset):
         query.clear_ordering(force=True)
     return compiler_of(query, queryset.db)
-
-
-def literal(alias: str, statement: str, parameters: Sequence[Any]) -> str:
-    """A statement for this database with its parameters in place, right in any of its sessions."""
-    return str(connections[alias].ops.compose_sql(statement, parameters))  # type: ignore[attr-defined]  # PostgreSQL's
 
 
 def _positions(compiler: Any) -> dict[str, int]:

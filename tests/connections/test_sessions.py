@@ -15,6 +15,7 @@ from exports_app import connections
 from exports_app.estimates import estimate_rows
 from exports_app.pipeline.sources.session import begin
 from exports_app.plan import Request, make_plan
+from exports_app.resources.literals import literal
 from tests.connections.models import Thing
 from tests.connections.reading import Declare, Sql, lines, url
 
@@ -64,6 +65,27 @@ def test_literals_are_right_on_another_connection_than_they_were_composed_on(
     declare("one", Thing, get_queryset=lambda self, user: Thing.objects.filter(data={"a": WORDS}, raw=b"\\'\x00\xff"))
     assert lines(owner, "one") == [CELLS]
     assert estimate_rows(make_plan(Request(resource="one"), owner)).rows == 1
+
+
+@pytest.mark.parametrize("composer", ["on", "off"])
+@pytest.mark.parametrize("reader", ["on", "off"])
+def test_bytes_are_the_same_whatever_session_reads_them(options: dict[str, Any], composer: str, reader: str) -> None:
+    options["options"] = f"-c standard_conforming_strings={composer} -c escape_string_warning=off"
+    connection.close()
+    octets = b"\\'\x00\xff%s"
+    given = [
+        octets,
+        psycopg.Binary(octets),
+        memoryview(octets),
+        [octets, None],
+        [[psycopg.Binary(octets)]],
+        b"",
+        "\\x00",
+    ]
+    statement = literal("default", "SELECT %s, %s, %s, %s, %s, %s, %s, 100 %% 7", given)
+    with connections.connect_source(options=f"-c standard_conforming_strings={reader}") as opened:
+        row = opened.execute(statement.encode()).fetchone()
+    assert row == (octets, octets, octets, [octets, None], [[octets]], b"", "\\x00", 2)
 
 
 @pytest.mark.parametrize(

@@ -39,13 +39,21 @@ def records(data: bytes) -> list[Record]:
 class FinishedSource:
     """One run over the rows of ``source``, in its order, from its snapshot, with its cursors.
 
-    ``source`` gives records. Raises what ``source`` and ``finish`` raise.
+    ``source`` gives records, and ``types`` are OIDs of the columns of finished rows, 0 for what Python makes. Raises
+    what ``source`` and ``finish`` raise.
     """
 
     def __init__(
-        self, source: SqlSource, finish: Finish, render: RowRenderer, *, close: Callable[[], None] | None = None
+        self,
+        source: SqlSource,
+        finish: Finish,
+        render: RowRenderer,
+        *,
+        types: Sequence[int],
+        close: Callable[[], None] | None = None,
     ) -> None:
         self._source, self._finish, self._render, self._close = source, finish, render, close
+        self.types = types
         self._batch = BATCH_ROWS
         self.moment: datetime = source.moment
         self.last: Cursor | None = source.last
