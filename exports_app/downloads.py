@@ -20,7 +20,7 @@ from django.db.models.functions import Least, Now
 from django.http import HttpRequest
 from django.urls import reverse
 
-from exports_app import access, acts, conf, errors, lifecycle, persons, rights, services, storage
+from exports_app import access, acts, conf, errors, lifecycle, persons, rights, services, sharing, storage
 from exports_app.choices import Act, EventKind, Status, Strategy
 from exports_app.logs import log
 from exports_app.models import ExportEvent, ExportJob, ExportToken
@@ -60,7 +60,7 @@ def get_file(user: Any, job_id: UUID) -> ExportJob:
     allowed = access.of(user)
     job = allowed.exports().annotate(is_over=IS_OVER).filter(pk=job_id).first()
     if job is None:
-        raise errors.NotFound(services.NO_EXPORT)
+        raise errors.NotFound(sharing.NO_EXPORT)
     _require_file(job)
     if refusal := rights.refusal(allowed, job):
         raise refusal

@@ -19,6 +19,8 @@ class Lock(IntEnum):
     """Counting and accepting the exports of one user."""
     PRESETS = 0x65787072
     """Counting and making the presets of one user."""
+    SHARES = 0x65787073
+    """Counting whom one user shares with."""
     WEBHOOKS = 0x65787077
     """Counting and making the webhooks and tests of one user."""
 

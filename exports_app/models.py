@@ -250,6 +250,20 @@ class ExportPerson(models.Model):
         return self.name
 
 
+class ExportShare(models.Model):
+    """A name that somebody shared something with, or tried to: counted for an hour, then removed."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    name = models.CharField(max_length=254)
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["user", "at"], name="export_share_lately_v1")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class ExportPerformance(models.Model):
     """How fast a finished export was; kept after the job, pruned after its own time."""
 

@@ -8,12 +8,13 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
-from exports_app import access, errors, locks, services
+from exports_app import access, errors, locks
 from exports_app.access import Access
 from exports_app.locks import Lock
 from exports_app.models import ExportPreset
 from exports_app.plan import Request, as_spelled, make_plan
 from exports_app.resources import registry
+from exports_app.sharing import users_named
 
 MAX_PRESETS = 200
 """Presets that one user may own."""
@@ -54,20 +55,22 @@ def own_preset(user: Any, preset_id: Any) -> ExportPreset:
 
 def create_preset(user: Any, values: Mapping[str, Any]) -> ExportPreset:
     """Store a request under a name. Raises what the request itself would be refused with, and ``errors.Conflict``."""
+    people = _people(user, values)
     with transaction.atomic():
         locks.take(Lock.PRESETS, user)
         if ExportPreset.objects.filter(owner=user).count() >= MAX_PRESETS:
             raise errors.Conflict(f"You have {MAX_PRESETS} presets. Delete one of them first.")
-        return _store(user, ExportPreset(owner=user), values)
+        return _store(user, ExportPreset(owner=user), values, people)
 
 
 def update_preset(user: Any, preset: ExportPreset, values: Mapping[str, Any]) -> ExportPreset:
     """Change what ``values`` name. The preset as a whole is checked again."""
+    people = _people(user, values)
     with transaction.atomic():
         locked = ExportPreset.objects.select_for_update().filter(pk=preset.pk).first()
         if locked is None:
             raise errors.NotFound("There is no such preset.")
-        return _store(user, locked, values)
+        return _store(user, locked, values, people)
 
 
 def completed(user: Any, preset_id: Any, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -125,14 +128,18 @@ def _whole(presets: QuerySet[ExportPreset]) -> QuerySet[ExportPreset]:
     return presets.select_related("owner").prefetch_related("shared_with")
 
 
-def _store(user: Any, preset: ExportPreset, values: Mapping[str, Any]) -> ExportPreset:
+def _people(user: Any, values: Mapping[str, Any]) -> list[Any] | None:
+    """Whom to share with, looked up before anything is stored: names that nobody has count as well."""
+    return users_named(values["shared_with"], by=user) if "shared_with" in values else None
+
+
+def _store(user: Any, preset: ExportPreset, values: Mapping[str, Any], people: Sequence[Any] | None) -> ExportPreset:
     for name, value in values.items():
         if name != "shared_with":
             setattr(preset, name, "" if name == "compression" and value is None else value)
     request = as_spelled(stored_request(preset))
     preset.resource, preset.format = request.resource, request.format
     make_plan(request, user)
-    people = services.users_named(values["shared_with"]) if "shared_with" in values else None
     try:
         with transaction.atomic():
             preset.save()

@@ -25,14 +25,12 @@ from exports_app.pipeline import formats
 from exports_app.pipeline.types import Options
 from exports_app.plan import Plan, Request, make_plan
 from exports_app.resources import faults
+from exports_app.sharing import MAX_SHARED, NO_EXPORT, users_named
 
 LINK_LIFE = timedelta(seconds=storage.LINK_SECONDS)
 IDEMPOTENCY_LIFE = timedelta(hours=24)
 SETTLING = timedelta(seconds=60)
 """How long the worker of a job that was ended under it may still write."""
-MAX_SHARED = 50
-"""Users that one export may be shared with."""
-NO_EXPORT = "There is no such export."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +74,7 @@ def known_export(user: Any, request: Request, extras: Extras) -> ExportJob | Non
 def check_request(user: Any, request: Request, extras: Extras) -> Order:
     """Everything that needs no lock. Raises the errors of ``exports_app.errors``."""
     plan = make_plan(request, user)
-    shared = users_named(extras.shared_with)
+    shared = users_named(extras.shared_with, by=user)
     return Order(request=request, extras=extras, plan=plan, estimate=_estimate(plan), shared_with=shared)
 
 
@@ -163,7 +161,7 @@ def share_export(job: ExportJob, name: str, *, by: Any) -> None:
     if not name:
         raise errors.Invalid("Give the name of a user.")
     try:
-        (person,) = users_named([name])
+        (person,) = users_named([name], by=by)
     except errors.Invalid as error:
         raise errors.Invalid(f"There is no user {name}.") from error
     if person.pk == job.owner_id:
@@ -178,13 +176,6 @@ def unshare_export(job: ExportJob, name: str, *, by: Any) -> None:
     _require_share(by, job)
     field = get_user_model().USERNAME_FIELD
     job.shared_with.remove(*job.shared_with.filter(**{field: name}))
-
-
-def leave_export(user: Any, job_id: Any) -> None:
-    """Let go of an export that somebody shared. Raises ``errors.NotFound`` where nobody did."""
-    shared = ExportJob.shared_with.through.objects.filter(user_id=user.pk, exportjob_id=job_id)
-    if not shared.delete()[0]:
-        raise errors.NotFound(NO_EXPORT)
 
 
 def discard_file(job: ExportJob) -> None:
@@ -344,19 +335,6 @@ def _estimate(plan: Plan) -> Estimate:
     if maximum is not None and estimate.exact and estimate.rows is not None and estimate.rows > maximum:
         raise errors.TooManyRows.of(estimate.rows, maximum)
     return estimate
-
-
-def users_named(names: Sequence[str]) -> list[Any]:
-    """Users to share something with. Raises ``errors.Invalid`` under ``shared_with`` for a name that nobody has."""
-    model = get_user_model()
-    field = model.USERNAME_FIELD
-    found = {getattr(user, field): user for user in model._default_manager.filter(**{f"{field}__in": list(names)})}
-    missing = [name for name in names if name not in found]
-    if missing:
-        raise errors.Invalid(
-            "It cannot be shared as asked.", errors={"shared_with": [f"There is no user {missing[0]}."]}
-        )
-    return list(found.values())
 
 
 def _known(user: Any, key: str, digest: str) -> ExportJob | None:

@@ -78,6 +78,14 @@ GET /api/v1/exports/{id}/events/
     staff      404 404 404 404 404 404
     operator   200 200 200 200 200 200
     admin      200 200 200 200 200 200
+POST /api/v1/exports/{id}/leave/
+    anonymous  401 401 401 401 401 401
+    owner      404 404 404 404 404 404
+    shared     204 204 204 204 204 204
+    other      404 404 404 404 404 404
+    staff      404 404 404 404 404 404
+    operator   404 404 404 404 404 404
+    admin      404 404 404 404 404 404
 POST /api/v1/exports/{id}/retry/
     anonymous  401 401 401 401 401 401
     owner      409 409 409 200 200 409
@@ -158,6 +166,14 @@ GET /exports/{id}/link/
     staff      200 200 200 200 200 200
     operator   200 200 200 200 200 200
     admin      200 200 200 200 200 200
+POST /exports/{id}/leave/
+    anonymous  302 302 302 302 302 302
+    owner      404 404 404 404 404 404
+    shared     302 302 302 302 302 302
+    other      404 404 404 404 404 404
+    staff      404 404 404 404 404 404
+    operator   404 404 404 404 404 404
+    admin      404 404 404 404 404 404
 POST /exports/{id}/link/
     anonymous  403 403 403 403 403 403
     owner      403 403 403 403 403 403
@@ -232,6 +248,7 @@ GET /api/v1/presets/{id}/                  401 200 200 404 404 404 404
 PUT /api/v1/presets/{id}/                  401 200 403 404 404 404 404
 PATCH /api/v1/presets/{id}/                401 200 403 404 404 404 404
 DELETE /api/v1/presets/{id}/               401 204 403 404 404 404 404
+POST /api/v1/presets/{id}/leave/           401 404 204 404 404 404 404
 GET /api/v1/resources/                     401 200 200 200 200 200 200
 GET /api/v1/resources/{name}/              401 200 200 200 404 404 200
 POST /api/v1/resources/{name}/estimate/    401 200 200 200 404 404 200
@@ -250,6 +267,7 @@ GET /exports/new/                          302 200 200 200 200 200 200
 POST /exports/new/{name}/                  302 400 400 400 404 404 400
 POST /exports/new/{name}/preview/          302 200 200 200 404 404 200
 POST /exports/presets/{id}/share/          302 302 403 404 404 404 404
+POST /exports/presets/{id}/leave/          302 404 302 404 404 404 404
 POST /exports/presets/{id}/delete/         302 302 403 404 404 404 404
 GET /exports/rows/                         302 200 200 200 200 200 200
 GET /health/                               200 200 200 200 200 200 200

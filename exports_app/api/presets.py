@@ -16,7 +16,8 @@ from exports_app import presets
 from exports_app.api.answers import Answer, PageSerializer
 from exports_app.api.lists import PAGE_PARAMETERS, Pages, answer_rows
 from exports_app.api.schema import refusals
-from exports_app.api.serializers import MAX_SHARED, BodySerializer, ColumnChoice
+from exports_app.api.serializers import BodySerializer, ColumnChoice
+from exports_app.sharing import MAX_SHARED, leave_preset
 
 
 class PresetSerializer(BodySerializer):
@@ -113,3 +114,12 @@ class PresetView(APIView):
         body.is_valid(raise_exception=True)
         changed = presets.update_preset(request.user, preset, (defaults or {}) | body.validated_data)
         return Response(presets.shown(request.user, changed))
+
+
+class PresetLeaveView(APIView):
+    """Let go of a preset that somebody shared."""
+
+    @extend_schema(operation_id="presets_leave", request=None, responses={204: None})
+    def post(self, request: Request, id: UUID) -> Response:
+        leave_preset(request.user, id)
+        return Response(status=status.HTTP_204_NO_CONTENT)

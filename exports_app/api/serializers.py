@@ -20,9 +20,8 @@ from exports_app.plan import Request, as_spelled
 from exports_app.resources.base import Resource, User
 from exports_app.resources.filters import allowed_filters
 from exports_app.resources.queries import fields_of
+from exports_app.sharing import MAX_SHARED
 from exports_app.validation import MAX_IDS, MAX_LABEL
-
-MAX_SHARED = services.MAX_SHARED
 
 
 class ColumnChoice(serializers.Field[Any, Any, Any, Any]):

@@ -43,6 +43,7 @@ from exports_app.resources import faults, registry
 from exports_app.resources.base import Resource
 from exports_app.resources.spelling import spelled
 from exports_app.resources.values import value_problem
+from exports_app.sharing import leave_export
 
 MAX_KEY = 200
 NO_RESOURCE = "There is no such data, or you may not export it."
@@ -208,6 +209,15 @@ class RetryView(APIView):
         job = services.get_export(request.user, id)
         services.retry_export(job, by=request.user, reason=read_reason(request))
         return _again(request, job)
+
+
+class LeaveView(APIView):
+    """Let go of an export that somebody shared."""
+
+    @extend_schema(operation_id="exports_leave", request=None, responses={204: None})
+    def post(self, request: Request, id: UUID) -> Response:
+        leave_export(request.user, id)
+        return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 def _again(request: Request, job: ExportJob) -> Response:

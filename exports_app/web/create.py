@@ -20,6 +20,7 @@ from exports_app.resources import faults, registry
 from exports_app.resources.base import Resource
 from exports_app.resources.filters import filter_names
 from exports_app.resources.queries import fields_of
+from exports_app.sharing import MAX_SHARED, leave_preset
 from exports_app.validation import allowed_resource
 from exports_app.web import options, words
 from exports_app.web.forms import PRESET_NAME, ExportForm
@@ -84,14 +85,23 @@ def share_preset(request: HttpRequest, id: UUID) -> HttpResponse:
     typed = posted_text(request, "people")
     people = list(dict.fromkeys(name for each in typed.split(",") if (name := each.strip())))
     try:
-        if len(people) > services.MAX_SHARED:
-            raise errors.Invalid(f"A preset is shared with {services.MAX_SHARED} users at most.")
+        if len(people) > MAX_SHARED:
+            raise errors.Invalid(f"A preset is shared with {MAX_SHARED} users at most.")
         presets.update_preset(request.user, preset, {"shared_with": people})
-    except errors.Invalid as error:
+    except (errors.Invalid, errors.Throttled) as error:
         problem = " ".join((error.errors or {}).get("shared_with", [str(error)]))
         return _choose(request, {"id": str(id), "people": typed, "problem": problem})
     shared = f"shared with {', '.join(people)}" if people else "no longer shared"
     messages.success(request, f"The preset {words.isolated(preset.name)} is {shared}.")
+    return redirect("exports:new")
+
+
+@page
+@require_POST
+def leave(request: HttpRequest, id: UUID) -> HttpResponse:
+    """Let go of a preset that somebody shared."""
+    leave_preset(request.user, id)
+    messages.success(request, "The preset is gone from your list.")
     return redirect("exports:new")
 
 

@@ -318,6 +318,11 @@ class JobView:
         return self.may_change and self.status in (Status.FAILED, Status.CANCELLED)
 
     @property
+    def can_leave(self) -> bool:
+        """Whether somebody shared it with them."""
+        return not self.is_mine and any(person.pk == self._user.pk for person in self.job.people)
+
+    @property
     def can_delete(self) -> bool:
         return (self.may_change or (self.is_mine and self.job.removal is not None)) and not self.is_active
 

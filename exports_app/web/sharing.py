@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from exports_app import errors, services
+from exports_app.sharing import leave_export
 from exports_app.web import words
 from exports_app.web.pages import page, posted_text
 
@@ -22,7 +23,7 @@ def share(request: HttpRequest, id: UUID) -> HttpResponse:
     try:
         services.share_export(services.get_export(request.user, id), name, by=request.user)
         messages.success(request, f"Shared with {words.isolated(name)}.")
-    except errors.Invalid as error:
+    except (errors.Invalid, errors.Throttled) as error:
         messages.warning(request, str(error))
     return _back(id)
 
@@ -34,6 +35,15 @@ def unshare(request: HttpRequest, id: UUID) -> HttpResponse:
     services.unshare_export(services.get_export(request.user, id), name, by=request.user)
     messages.success(request, f"No longer shared with {words.isolated(name)}.")
     return _back(id)
+
+
+@page
+@require_POST
+def leave(request: HttpRequest, id: UUID) -> HttpResponse:
+    """Let go of an export that somebody shared."""
+    leave_export(request.user, id)
+    messages.success(request, "The export is gone from your list.")
+    return redirect("exports:home")
 
 
 def _back(id: UUID) -> HttpResponse:
