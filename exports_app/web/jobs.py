@@ -215,7 +215,8 @@ class JobView:
     @property
     def expiry(self) -> str:
         """``in 23 hours``; only for a file that is or was there."""
-        if self.job.expires_at is None or self.status not in (Status.COMPLETED, Status.EXPIRED):
+        over = self.job.removal is not None or self.status not in (Status.COMPLETED, Status.EXPIRED)
+        if self.job.expires_at is None or over:
             return words.NOTHING
         moment = self.job.expires_at
         return words.ago(moment, self.now) if self.status == Status.EXPIRED else words.until(moment, self.now)
@@ -228,7 +229,14 @@ class JobView:
     @property
     def begins_anew(self) -> bool:
         """Whether a new export, with settings that can be changed, is the way out."""
+        if self.job.removal is not None:
+            return False  # its settings are forgotten
         return self.resource is not None and (self.status == Status.EXPIRED or self.job.error_code in ANEW)
+
+    @property
+    def has_proof(self) -> bool:
+        """Whether there is, or was, a file that was proven, and its moments are known."""
+        return bool(self.job.crc32) and self.job.removal is None
 
     @property
     def proof(self) -> str:
@@ -301,7 +309,7 @@ class JobView:
     @property
     def no_download(self) -> str:
         """Why there is a finished file, but not for this user."""
-        if self.status != Status.COMPLETED or self.can_download:
+        if self.status != Status.COMPLETED or self.can_download or self.job.removal is not None:
             return ""
         if self.job.strategy != Strategy.BACKGROUND:
             return "Its file was sent when it was made; no copy is kept here."

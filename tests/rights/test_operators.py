@@ -73,6 +73,9 @@ def test_an_export_that_another_removed_stays_in_its_owners_list(
     assert (seen["filters"], seen["ids"], seen["file_name"]) == ({}, None, "")
     client.force_login(alice)
     assert "Removed by olga: Too large." in text(client.get("/exports/"))
+    page = text(client.get(f"/exports/{job.pk}/"))
+    assert "Removed by olga: Too large." in page
+    assert "Filters" not in page
     assert as_user(bob).get("/api/v1/exports/").json()["results"] == []
     assert as_user(olga).get(f"/api/v1/exports/{job.pk}/").status_code == 404
     assert as_user(alice).delete(f"/api/v1/exports/{job.pk}/").status_code == 204
