@@ -44,8 +44,9 @@ PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 test: setup  ## Run the tests on real services, in two processes; ARGS="-k name -x" go to pytest, "-n 0" has one
 	@$(STACK) run --follow-parent --services-only -- $(PYTHON) -m pytest $(PARALLEL) $(ARGS)
 
-LONG_TESTS := tests/test_readers.py tests/test_large_workbooks.py tests/foreign tests/test_sign_in_attack.py
-FULL := ALL_FLIGHTS=1 LARGE_WORKBOOKS=1 FOREIGN_SCHEMAS=1 LONG_ATTACK=1
+LONG_TESTS := tests/test_readers.py tests/test_large_workbooks.py tests/foreign tests/test_sign_in_attack.py \
+	tests/counting/test_ten_million.py
+FULL := ALL_FLIGHTS=1 LARGE_WORKBOOKS=1 FOREIGN_SCHEMAS=1 LONG_ATTACK=1 TEN_MILLION_ROWS=1
 test-full: setup  ## Run what `make test` takes a part of: all flights by every reader, large workbooks, a foreign schema, an attack
 	@$(FULL) $(STACK) run --follow-parent --services-only -- $(PYTHON) -m pytest $(LONG_TESTS) $(ARGS)
 

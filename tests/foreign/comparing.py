@@ -6,6 +6,7 @@ from contextlib import closing
 from typing import Any
 
 from django.db import connections, models
+from django.utils.text import capfirst
 
 from exports_app.pipeline.sinks.memory import MemoryStore
 from exports_app.pipeline.types import Upload
@@ -47,17 +48,24 @@ def selected(model: type[models.Model], alias: str) -> list[tuple[Any, ...]]:
 
 
 def differences(model: type[models.Model], alias: str, name: str) -> list[str]:
-    """Cells of the file that are not those of the query."""
+    """What of the file is not as the query has it; the first such things."""
     rows = selected(model, alias)
     data, verified = file_of(model, alias, name)
-    found = READ[name](data)
-    wanted = expected(name, rows)
+    found, wanted = READ[name](data), expected(name, rows)
+    fields = model._meta.concrete_fields
+    header = [_label(field) if name in ("csv", "xlsx") else field.attname for field in fields]
     problems = [] if verified is True else [f"verified: {verified}"]
-    if len(found) != len(wanted):
-        return [*problems, f"{len(found)} rows for {len(wanted)}"]
-    names = [field.column for field in model._meta.concrete_fields]
-    for number, (row, want) in enumerate(zip(found, wanted, strict=True)):
-        for column, cell, value in zip(names, row, want, strict=True):
-            if not same(cell, value):
+    if found.names != header and (rows or found.names):
+        problems.append(f"{found.names} for {header}")
+    if len(found.rows) != len(wanted):
+        return [*problems, f"{len(found.rows)} rows for {len(wanted)}"]
+    for number, (row, want) in enumerate(zip(found.rows, wanted, strict=True)):
+        for column, cell, value in zip(header, row, want, strict=True):
+            if not same(name, cell, value):
                 problems.append(f"row {number} {column}: {cell!r} for {value!r}")
     return problems
+
+
+def _label(field: models.Field[Any, Any]) -> str:
+    """The verbose name; of a key to another table the column's own name in words, since the column holds an id."""
+    return str(capfirst(field.attname.replace("_", " ") if field.is_relation else field.verbose_name))

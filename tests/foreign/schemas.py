@@ -67,8 +67,8 @@ def inspected(alias: str) -> Iterator[dict[str, type[models.Model]]]:
         apps.clear_cache()
 
 
-def load_packaged(url: str) -> None:
-    """The SQL of the package, which is fetched and unpacked, not installed."""
+def load_packaged(url: str) -> str:
+    """The SQL of the package, which is fetched and unpacked, not installed; gives its version."""
     with tempfile.TemporaryDirectory() as folder, psycopg.connect(url, autocommit=True) as connection:
         packages: list[Path] = []
         for command in (["download", PACKAGE], ["update"], ["download", PACKAGE]):
@@ -81,6 +81,10 @@ def load_packaged(url: str) -> None:
         for name in PACKAGED:
             packed = Path(folder) / "content/usr/share" / PACKAGE / name
             connection.execute(gzip.decompress(packed.read_bytes()))
+        asked = subprocess.run(
+            ["dpkg-deb", "-f", str(packages[0]), "Version"], capture_output=True, text=True, cwd=folder
+        )
+        return asked.stdout.strip()
 
 
 def load_pgbench(url: str, program: Path) -> None:

@@ -20,8 +20,12 @@ pytestmark = [
     pytest.mark.skipif(not os.environ.get("FOREIGN_SCHEMAS"), reason="`make test-full` exports a schema of 173 tables"),
 ]
 Tables = dict[str, type[models.Model]]
+VERSION = "1:6.0.14+dfsg-1+b1"
+"""Of the package; another one has other numbers."""
 LARGE = {"items": 13_378}
 """Rows of the largest tables."""
+FILLED, CELLS = 65, 1_488_893
+"""Tables that have rows, and the cells of all of them."""
 REFUSED = {
     "xlsx": {
         "images": "Row 90 has 35,544 characters in “Image”; a cell of an XLSX file holds 32,767. "
@@ -34,14 +38,18 @@ REFUSED = {
 @pytest.fixture(scope="module")
 def tables(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[Tables]:
     with database(ALIAS) as url, django_db_blocker.unblock():
-        load_packaged(url)
+        version = load_packaged(url)
+        assert version == VERSION, f"the package is {version} by now: count again"
         with inspected(ALIAS) as found:
             yield found
 
 
 def test_the_schema_is_there(tables: Tables) -> None:
     assert len(tables) == 173
-    assert {name: tables[name]._default_manager.using(ALIAS).count() for name in LARGE} == LARGE
+    rows = {name: model._default_manager.using(ALIAS).count() for name, model in tables.items()}
+    assert {name: rows[name] for name in LARGE} == LARGE
+    cells = sum(rows[name] * len(model._meta.concrete_fields) for name, model in tables.items())
+    assert (sum(map(bool, rows.values())), cells) == (FILLED, CELLS)
 
 
 @pytest.mark.parametrize("name", FORMATS)
