@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import psycopg
 
+from exports_app.pipeline import errors
 from exports_app.pipeline.literals import quote
 
 SESSION = """
@@ -21,6 +23,48 @@ out. What the query itself means by them stays: ``search_path``, ``lc_monetary``
 ``jit`` costs more per chunk than it saves."""
 TRANSACTION_TIMEOUT_SINCE = 170_000
 """PostgreSQL's version from which on a transaction may have a time-out, which a slice is not to meet."""
+BEGINNINGS = 5
+"""A table that is made anew again and again is not waited for any longer."""
+MADE_ANEW = """
+SELECT EXISTS (
+  SELECT FROM pg_locks AS l
+  LEFT JOIN pg_class AS c ON c.oid = l.relation LEFT JOIN pg_namespace AS n ON n.oid = c.relnamespace
+  WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation' AND l.relation >= 16384
+  AND (c.oid IS NULL OR c.relpersistence <> 't' AND c.relkind IN ('r', 'p', 'm', 'v', 'f') AND (
+    c.relkind IN ('r', 'm') AND c.relfilenode <> pg_relation_filenode(c.oid)
+    OR (pg_identify_object('pg_class'::regclass, c.oid, 0)).identity <> format('%I.%I', n.nspname, c.relname))))"""
+"""Whether a table that this transaction has locked was emptied, rewritten or put in the place of another one after its
+snapshot, in which the table's new rows do not exist. The snapshot is taken before the lock is waited for: the catalogue
+as that shows it is compared with what the functions tell, which is what holds now, and as long as the lock does."""
+
+
+def look(
+    connection: psycopg.Connection[Any],
+    rows: str,
+    timeout_ms: int,
+    snapshot: str | None = None,
+    lock_ms: int | None = None,
+) -> tuple[datetime, list[int]]:
+    """Begin to read ``rows``, with all their tables locked: the moment, and the OIDs of the types of the columns.
+
+    Raises ``errors.DatabaseBusy`` where the moment has none of a table's rows, because the table was made anew while
+    it was waited for; a moment of its own is then taken anew a few times.
+    """
+    for _ in range(1 if snapshot else BEGINNINGS):
+        begin(connection, timeout_ms, snapshot, lock_ms)
+        # LIMIT 0 and not WHERE false, for which no partition would be locked.
+        asked = connection.execute(f"SELECT clock_timestamp(); SELECT * {rows} LIMIT 0; {MADE_ANEW}".encode())
+        row = asked.fetchone()
+        asked.nextset()
+        result = asked.pgresult
+        asked.nextset()
+        made_anew = asked.fetchone()
+        if row is None or result is None or made_anew is None:
+            raise errors.DatabaseUnavailable
+        if not made_anew[0]:
+            return row[0], [result.ftype(n) for n in range(result.nfields)]
+        connection.rollback()
+    raise errors.DatabaseBusy
 
 
 def begin(

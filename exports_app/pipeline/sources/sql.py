@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Protocol, Self, runtime_checkable
 
 import psycopg
@@ -16,7 +15,7 @@ from exports_app.pipeline import errors
 from exports_app.pipeline.sources import cursors, diagnosis, types, wire
 from exports_app.pipeline.sources.counting import Question
 from exports_app.pipeline.sources.keys import Unique, are_unique
-from exports_app.pipeline.sources.session import begin
+from exports_app.pipeline.sources.session import begin, look
 from exports_app.pipeline.types import Chunk, Cursor, SqlRows
 
 TARGET_CHUNK_BYTES = 1_048_576
@@ -105,8 +104,7 @@ class SqlSource:
         self._recast: list[str] | None = None
         with wire.database_errors():
             lock_ms = None if lock_timeout is None else int(lock_timeout * 1000)
-            begin(connection, self._timeout_ms, snapshot, lock_ms)
-            self.moment, self.types = self._look_around()
+            self.moment, self.types = look(connection, self._from(), self._timeout_ms, snapshot, lock_ms)
             self._recast = types.recast(self._names()[0], self.types[: query.columns])
             self._rows = rows(self.types[: query.columns]) if callable(rows) else rows
             self._key = self._find_key()
@@ -333,16 +331,6 @@ class SqlSource:
         query = self._query
         keys = query.keys_text or f"SELECT {', '.join(self._names()[1])} {self._from()}"
         return Question(rows=query.count or query.text, keys=keys, key=self._key, after=after, last=last)
-
-    def _look_around(self) -> tuple[datetime, list[int]]:
-        """The moment that the file speaks of, and the OIDs of the types of all columns, those of the key last."""
-        asked = self._execute(f"SELECT clock_timestamp(); SELECT * {self._from()} WHERE false")
-        row = asked.fetchone()
-        asked.nextset()
-        result = asked.pgresult
-        if row is None or result is None:
-            raise errors.DatabaseUnavailable
-        return row[0], [result.ftype(n) for n in range(result.nfields)]
 
     def _find_key(self) -> cursors.Key:
         """The key's types by name. Raises ``BadKey`` where one has no order, or no text that leads back to it."""
