@@ -43,6 +43,11 @@ CREATE TABLE keyed.kinds (
 );
 CREATE UNIQUE INDEX ON keyed.kinds (few) WHERE few > 0;
 CREATE UNIQUE INDEX ON keyed.kinds (lower(low));
+CREATE TYPE keyed.price AS (amount numeric);
+CREATE TABLE keyed.prices (price keyed.price NOT NULL, number int NOT NULL, code varchar(9) NOT NULL, UNIQUE (code));
+CREATE UNIQUE INDEX ON keyed.prices (price record_image_ops);
+CREATE UNIQUE INDEX ON keyed.prices (number, price record_image_ops);
+INSERT INTO keyed.prices VALUES (row(1.0), 1, 'a'), (row(1.00), 2, 'A'), (row(2.0), 3, 'b');
 CREATE TABLE keyed.late (id int PRIMARY KEY, code int NOT NULL);
 INSERT INTO keyed.late SELECT n, n / 2 FROM generate_series(1, 20) AS n;
 """
@@ -90,6 +95,9 @@ def asking(schema: None, db: None) -> psycopg.Connection[Any]:
         ("kinds", ("two", "many", "one"), True),
         ("kinds", ("wide",), True),
         ("kinds", ("included",), False),
+        ("prices", ("price",), False),  # the index has 1.0 and 1.00, which are equal
+        ("prices", ("number", "price"), False),
+        ("prices", ("code",), True),
         ("nowhere", ("id",), False),
     ],
 )
@@ -193,6 +201,33 @@ def test_a_filter_over_a_join_lets_in_no_other_row_of_a_doubled_key(schema: Any,
         request={"filters": {"code": "c2"}}, chunk=7,
     )  # fmt: skip
     assert found == [(str(n), "2") for n in range(1, 51)]
+
+
+@pytest.mark.parametrize("chunk", [1, 100])
+def test_an_index_that_tells_more_apart_than_the_order_is_no_proof(schema: Any, export: Export, chunk: int) -> None:
+    prices = make_model("Prices", 'keyed"."prices', price=models.TextField(primary_key=True))
+    with pytest.raises(errors.BadKey):
+        export(model=prices, chunk=chunk)
+
+
+class Lower(models.CharField):  # type: ignore[type-arg]  # a class, not a stub, at run time
+    """Is stored as it was given, and read in small letters."""
+
+    def select_format(self, compiler: Any, sql: str, params: Any) -> tuple[str, Any]:
+        return f"lower({sql})", params
+
+
+@pytest.mark.parametrize("managed", [True, False])
+@pytest.mark.parametrize("chunk", [1, 100])
+def test_a_field_that_is_read_otherwise_than_stored_is_looked_through(
+    schema: Any, export: Export, managed: bool, chunk: int
+) -> None:
+    code = Lower(max_length=9, primary_key=True)
+    codes = make_model("Codes", 'keyed"."prices', managed=managed, code=code, number=models.IntegerField())
+    with pytest.raises(errors.BadKey):
+        export(model=codes, chunk=chunk)
+    few = export(model=codes, get_queryset=lambda self, user: codes.objects.filter(number__gt=1), chunk=chunk)
+    assert few == [("a", "2"), ("b", "3")]
 
 
 def test_a_managed_model_whose_constraint_is_missing_is_looked_through(schema: Any, export: Export) -> None:
