@@ -24,6 +24,7 @@ CREATE SCHEMA keyed;
 CREATE TABLE keyed.orders (id int PRIMARY KEY, code text, place int);
 INSERT INTO keyed.orders SELECT n, 'c' || n, n % 3 FROM generate_series(1, 50) AS n;
 CREATE VIEW keyed.lines AS SELECT o.id, l AS line FROM keyed.orders AS o, generate_series(1, 3) AS l;
+CREATE VIEW keyed.backwards AS SELECT * FROM keyed.lines ORDER BY line DESC;
 CREATE VIEW keyed.once AS SELECT * FROM keyed.orders;
 CREATE VIEW keyed.holes AS SELECT nullif(id, 7) AS id, code FROM keyed.orders;
 CREATE MATERIALIZED VIEW keyed.stored AS SELECT * FROM keyed.orders;
@@ -159,6 +160,24 @@ def test_a_primary_key_of_a_view_is_looked_at(schema: Any, export: Export, table
 def test_another_key_than_the_declared_one_serves_a_view(schema: Any, export: Export) -> None:
     found = export(**of("lines", line=models.IntegerField()), key=("id", "line"), columns=("id", "line"), chunk=7)
     assert found == [(str(n), str(line)) for n in range(1, 51) for line in (1, 2, 3)]
+
+
+@pytest.mark.parametrize("chunk", [1, 100])
+def test_a_slice_of_a_view_is_of_the_same_rows_each_time(schema: Any, export: Export, chunk: int) -> None:
+    """Its order ties rows of one declared primary key, of which the slice has two of three."""
+    view = of("backwards", line=models.IntegerField())
+    rows = view["model"].objects.order_by("id")[:5]
+    found = export(
+        **view, key=("id", "line"), columns=("id", "line"), get_queryset=lambda self, user: rows, chunk=chunk
+    )
+    assert found == [("1", "1"), ("1", "2"), ("1", "3"), ("2", "1"), ("2", "2")]
+
+
+def test_the_last_of_each_in_a_view_is_the_same_each_time(schema: Any, export: Export) -> None:
+    view = of("backwards", line=models.IntegerField())
+    rows = view["model"].objects.order_by("id").distinct("id")
+    found = export(**view, key=("id", "line"), columns=("id", "line"), get_queryset=lambda self, user: rows)
+    assert found == [(str(n), "1") for n in range(1, 51)]
 
 
 def test_a_joined_view_can_repeat_rows_and_is_looked_at(schema: Any, export: Export) -> None:
