@@ -13,6 +13,8 @@ from django.db import connection, models
 
 from exports_app.pipeline import errors
 from exports_app.pipeline.sources import keys
+from exports_app.pipeline.sources.counting import Question
+from exports_app.pipeline.sources.cursors import Key, KeyColumn
 from exports_app.pipeline.sources.keys import Unique, are_unique
 from exports_app.pipeline.sources.sql import SqlSource
 from exports_app.resources.queries import is_unique_key
@@ -253,6 +255,17 @@ def test_a_managed_model_whose_constraint_is_missing_is_looked_through(schema: A
     late = make_model("Late", 'keyed"."late', managed=True, code=models.IntegerField(unique=True))
     with pytest.raises(errors.BadKey):
         export(model=late, key=("code",), chunk=3)
+
+
+def test_the_type_of_a_key_may_have_a_percent_sign_in_its_name(schema: Any, asking: psycopg.Connection[Any]) -> None:
+    """The bounds of a run that goes on behind an earlier one are parameters of the count."""
+    key = Key([KeyColumn(name="k1", oid=0, type='keyed."5%s"')])
+    question = Question(rows="", keys="SELECT code FROM keyed.percents", key=key, after=("b",), last=("a",))
+    asking.execute(b"CREATE TYPE keyed.\"5%s\" AS ENUM ('c', 'b', 'a')")
+    asking.execute(b'CREATE TABLE keyed.percents (code keyed."5%s")')
+    asking.execute(b"INSERT INTO keyed.percents VALUES ('a'), ('b'), ('c')")
+    statement, parameters = question.stretches()
+    assert asking.execute(statement, parameters).fetchone() == (2, 1, 0, 3)
 
 
 @pytest.mark.parametrize(
