@@ -14,6 +14,8 @@ from django.db import models
 from pyarrow import parquet
 
 from exports_app.pipeline import errors
+from exports_app.pipeline.sources import keys
+from exports_app.pipeline.sources.keys import Unique, are_unique
 from exports_app.pipeline.types import Field, Kind
 from exports_app.resources import Column, Resource
 from exports_app.resources.queries import Selected, compile_query
@@ -146,3 +148,27 @@ def test_before_postgresql_16_a_document_with_a_nul_is_found_as_well(at: None) -
                   FROM generate_series(1, 9) AS n"""
     with pytest.raises(errors.FormatLimit, match=r"The column 1 holds JSON .* the row with the key 7\."):
         render("csv", [Field(name="d", label="D", kind=Kind.JSON), NUMBER], query)
+
+
+@pytest.mark.parametrize(
+    ("column", "index", "unique"),
+    [
+        ("citext", "code", True),
+        ("citext", "code text_ops", False),
+        ("text COLLATE any_case", "code", True),
+        ("text COLLATE any_case", 'code COLLATE "C"', False),
+        ('text COLLATE "C"', "code COLLATE any_case", True),
+        ('text COLLATE "C"', 'code COLLATE "POSIX"', True),
+    ],
+)
+def test_an_index_proves_what_the_order_of_its_column_tells_apart(
+    products: str, column: str, index: str, unique: bool
+) -> None:
+    with psycopg.connect(products) as asking:
+        asking.execute("CREATE COLLATION any_case (provider = icu, locale = 'und-u-ks-level2', deterministic = false)")
+        asking.execute(f"CREATE TABLE coded (code {column} NOT NULL)".encode())
+        asking.execute(f"CREATE UNIQUE INDEX ON coded ({index})".encode())
+        keys.forget()
+        assert are_unique(asking, [Unique(table="coded", columns=("code",), filled=True)]) is unique
+        asking.rollback()
+    keys.forget()

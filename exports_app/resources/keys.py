@@ -27,7 +27,8 @@ def is_proven(resource: Resource, rows: Rows) -> bool:
     model = resource.model
     if model is None or rows.model is not model or not model._meta.managed or rows.query.group_by is not None:
         return False
-    return is_row_of_model(rows) and not is_repeated(rows) and is_unique_key(model, resource.key_paths())
+    key = resource.key_paths()
+    return is_row_of_model(rows) and not is_repeated(rows) and is_unique_key(model, key) and _is_stored(model, key)
 
 
 def is_unproven(resource: Resource, queryset: Rows) -> bool:
@@ -70,7 +71,7 @@ def uniques(resource: Resource, rows: Rows, read: Rows) -> tuple[Unique, ...]:
     fields = _fields(model, resource.key_paths()) if model is not None and rows.model is model else []
     tables = {field.model._meta.db_table for field in fields}
     # Columns of a parent's table and of its child's have no index in common.
-    if len(tables) != 1 or not is_row_of_model(rows) or is_repeated(rows):
+    if len(tables) != 1 or not is_row_of_model(rows) or is_repeated(rows) or not all(map(_is_selected, fields)):
         return ()
     found = [Unique(table=_quoted(tables.pop()), columns=tuple(str(field.column) for field in fields), filled=True)]
     for join in joins(query):
@@ -103,6 +104,23 @@ def _fields(model: type[models.Model], key: Sequence[str]) -> list[models.Field[
     return [field for field in found if field is not None] if None not in found else []
 
 
+def _is_stored(model: type[models.Model], key: Sequence[str]) -> bool:
+    """Whether the values that are read are those that constraints speak of."""
+    return all(map(_is_selected, _fields(model, key)))
+
+
+def _is_selected(field: models.Field[Any, Any]) -> bool:
+    """Whether queries select the field's column itself, and no expression of it."""
+    return type(_target(field)).select_format is models.Field.select_format
+
+
+def _target(field: Any) -> Any:
+    """The field whose values it has."""
+    while isinstance(field, models.ForeignKey):
+        field = field.target_field
+    return field
+
+
 def _quoted(table: str) -> str:
     return str(connection.ops.quote_name(table))
 
@@ -117,9 +135,7 @@ def _primary_key(fields: Sequence[models.Field[Any, Any]], given: Any) -> Any:
 
 
 def _value(field: models.Field[Any, Any], given: Any, whole: Any) -> Any:
-    target: Any = field
-    while isinstance(target, models.ForeignKey):
-        target = target.target_field
+    target = _target(field)
     kind = target.get_internal_type()
     try:
         if isinstance(given, str):

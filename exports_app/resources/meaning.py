@@ -28,10 +28,14 @@ def refusal(queryset: Any) -> str | None:
     return next((why for query in _parts(queryset.query) if (why := _refusal(query))), None)
 
 
-def steady(queryset: Rows) -> Rows:
-    """The same rows, ordered to the last tie wherever the order decides which rows there are."""
+def steady(queryset: Rows, key: Sequence[str] = ()) -> Rows:
+    """The same rows, ordered to the last tie wherever the order decides which rows there are.
+
+    The primary key of an unmanaged model may stand for several rows, which the ``key`` of the export tells apart.
+    """
     again = queryset.all()
-    _make_steady(again.query)
+    fields = {name for field in queryset.model._meta.concrete_fields for name in (field.name, field.attname)}
+    _make_steady(again.query, () if queryset.model._meta.managed else [name for name in key if name in fields])
     return again
 
 
@@ -237,7 +241,7 @@ def _is_random(query: Any, expression: Any) -> bool:
     return hasattr(expression, "flatten") and any(isinstance(each, Random) for each in expression.flatten())
 
 
-def _make_steady(query: Any) -> None:
+def _make_steady(query: Any, key: Sequence[str] = ()) -> None:
     query.combined_queries = tuple(each.clone() for each in query.combined_queries)
     for each in query.combined_queries:
         _make_steady(each)
@@ -245,7 +249,8 @@ def _make_steady(query: Any) -> None:
         return
     order = _order_of(query) or tuple(F(name) for name in query.distinct_fields)
     told = {each.removeprefix("-") for each in order if isinstance(each, str)}
-    ties = [name for name in _names_of_ties(query) if name not in told]
+    own = key if _selects_rows(query) else ()
+    ties = [name for name in dict.fromkeys([*_names_of_ties(query), *own]) if name not in told]
     if query.extra_order_by:
         query.extra_order_by = (*query.extra_order_by, *ties)
     else:

@@ -71,7 +71,7 @@ def user_rows(resource: Resource, user: User) -> models.QuerySet[Any, Any]:
     queryset = resource.get_queryset(user)
     if why := meaning.refusal(queryset):
         raise ImproperlyConfigured(f"{type(resource).__name__}.get_queryset {why}.")
-    return meaning.steady(queryset)
+    return meaning.steady(queryset, resource.key_paths())
 
 
 def select_rows(

@@ -13,6 +13,8 @@ from django.db import connection, models
 
 from exports_app.pipeline import errors
 from exports_app.pipeline.sources import keys
+from exports_app.pipeline.sources.counting import Question
+from exports_app.pipeline.sources.cursors import Key, KeyColumn
 from exports_app.pipeline.sources.keys import Unique, are_unique
 from exports_app.pipeline.sources.sql import SqlSource
 from exports_app.resources.queries import is_unique_key
@@ -24,6 +26,7 @@ CREATE SCHEMA keyed;
 CREATE TABLE keyed.orders (id int PRIMARY KEY, code text, place int);
 INSERT INTO keyed.orders SELECT n, 'c' || n, n % 3 FROM generate_series(1, 50) AS n;
 CREATE VIEW keyed.lines AS SELECT o.id, l AS line FROM keyed.orders AS o, generate_series(1, 3) AS l;
+CREATE VIEW keyed.backwards AS SELECT * FROM keyed.lines ORDER BY line DESC;
 CREATE VIEW keyed.once AS SELECT * FROM keyed.orders;
 CREATE VIEW keyed.holes AS SELECT nullif(id, 7) AS id, code FROM keyed.orders;
 CREATE MATERIALIZED VIEW keyed.stored AS SELECT * FROM keyed.orders;
@@ -43,6 +46,11 @@ CREATE TABLE keyed.kinds (
 );
 CREATE UNIQUE INDEX ON keyed.kinds (few) WHERE few > 0;
 CREATE UNIQUE INDEX ON keyed.kinds (lower(low));
+CREATE TYPE keyed.price AS (amount numeric);
+CREATE TABLE keyed.prices (price keyed.price NOT NULL, number int NOT NULL, code varchar(9) NOT NULL, UNIQUE (code));
+CREATE UNIQUE INDEX ON keyed.prices (price record_image_ops);
+CREATE UNIQUE INDEX ON keyed.prices (number, price record_image_ops);
+INSERT INTO keyed.prices VALUES (row(1.0), 1, 'a'), (row(1.00), 2, 'A'), (row(2.0), 3, 'b');
 CREATE TABLE keyed.late (id int PRIMARY KEY, code int NOT NULL);
 INSERT INTO keyed.late SELECT n, n / 2 FROM generate_series(1, 20) AS n;
 """
@@ -90,6 +98,9 @@ def asking(schema: None, db: None) -> psycopg.Connection[Any]:
         ("kinds", ("two", "many", "one"), True),
         ("kinds", ("wide",), True),
         ("kinds", ("included",), False),
+        ("prices", ("price",), False),  # the index has 1.0 and 1.00, which are equal
+        ("prices", ("number", "price"), False),
+        ("prices", ("code",), True),
         ("nowhere", ("id",), False),
     ],
 )
@@ -153,6 +164,24 @@ def test_another_key_than_the_declared_one_serves_a_view(schema: Any, export: Ex
     assert found == [(str(n), str(line)) for n in range(1, 51) for line in (1, 2, 3)]
 
 
+@pytest.mark.parametrize("chunk", [1, 100])
+def test_a_slice_of_a_view_is_of_the_same_rows_each_time(schema: Any, export: Export, chunk: int) -> None:
+    """Its order ties rows of one declared primary key, of which the slice has two of three."""
+    view = of("backwards", line=models.IntegerField())
+    rows = view["model"].objects.order_by("id")[:5]
+    found = export(
+        **view, key=("id", "line"), columns=("id", "line"), get_queryset=lambda self, user: rows, chunk=chunk
+    )
+    assert found == [("1", "1"), ("1", "2"), ("1", "3"), ("2", "1"), ("2", "2")]
+
+
+def test_the_last_of_each_in_a_view_is_the_same_each_time(schema: Any, export: Export) -> None:
+    view = of("backwards", line=models.IntegerField())
+    rows = view["model"].objects.order_by("id").distinct("id")
+    found = export(**view, key=("id", "line"), columns=("id", "line"), get_queryset=lambda self, user: rows)
+    assert found == [(str(n), "1") for n in range(1, 51)]
+
+
 def test_a_joined_view_can_repeat_rows_and_is_looked_at(schema: Any, export: Export) -> None:
     order = models.ForeignKey(of("lines", line=models.IntegerField())["model"], models.DO_NOTHING, db_column="id")
     orders = make_model("OfOrdersToLines", 'keyed"."orders', code=models.TextField(primary_key=True), order=order)
@@ -195,10 +224,48 @@ def test_a_filter_over_a_join_lets_in_no_other_row_of_a_doubled_key(schema: Any,
     assert found == [(str(n), "2") for n in range(1, 51)]
 
 
+@pytest.mark.parametrize("chunk", [1, 100])
+def test_an_index_that_tells_more_apart_than_the_order_is_no_proof(schema: Any, export: Export, chunk: int) -> None:
+    prices = make_model("Prices", 'keyed"."prices', price=models.TextField(primary_key=True))
+    with pytest.raises(errors.BadKey):
+        export(model=prices, chunk=chunk)
+
+
+class Lower(models.CharField):  # type: ignore[type-arg]  # a class, not a stub, at run time
+    """Is stored as it was given, and read in small letters."""
+
+    def select_format(self, compiler: Any, sql: str, params: Any) -> tuple[str, Any]:
+        return f"lower({sql})", params
+
+
+@pytest.mark.parametrize("managed", [True, False])
+@pytest.mark.parametrize("chunk", [1, 100])
+def test_a_field_that_is_read_otherwise_than_stored_is_looked_through(
+    schema: Any, export: Export, managed: bool, chunk: int
+) -> None:
+    code = Lower(max_length=9, primary_key=True)
+    codes = make_model("Codes", 'keyed"."prices', managed=managed, code=code, number=models.IntegerField())
+    with pytest.raises(errors.BadKey):
+        export(model=codes, chunk=chunk)
+    few = export(model=codes, get_queryset=lambda self, user: codes.objects.filter(number__gt=1), chunk=chunk)
+    assert few == [("a", "2"), ("b", "3")]
+
+
 def test_a_managed_model_whose_constraint_is_missing_is_looked_through(schema: Any, export: Export) -> None:
     late = make_model("Late", 'keyed"."late', managed=True, code=models.IntegerField(unique=True))
     with pytest.raises(errors.BadKey):
         export(model=late, key=("code",), chunk=3)
+
+
+def test_the_type_of_a_key_may_have_a_percent_sign_in_its_name(schema: Any, asking: psycopg.Connection[Any]) -> None:
+    """The bounds of a run that goes on behind an earlier one are parameters of the count."""
+    key = Key([KeyColumn(name="k1", oid=0, type='keyed."5%s"')])
+    question = Question(rows="", keys="SELECT code FROM keyed.percents", key=key, after=("b",), last=("a",))
+    asking.execute(b"CREATE TYPE keyed.\"5%s\" AS ENUM ('c', 'b', 'a')")
+    asking.execute(b'CREATE TABLE keyed.percents (code keyed."5%s")')
+    asking.execute(b"INSERT INTO keyed.percents VALUES ('a'), ('b'), ('c')")
+    statement, parameters = question.stretches()
+    assert asking.execute(statement, parameters).fetchone() == (2, 1, 0, 3)
 
 
 @pytest.mark.parametrize(

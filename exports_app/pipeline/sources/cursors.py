@@ -79,8 +79,8 @@ class KeyColumn:
         """Placeholder of the value's text. The types that need no cast take the column's, whatever is thought of it."""
         if self.oid in PLAIN or self.oid in TEXT:
             return "%s"
-        through = THROUGH.get(self.oid)
-        return f"%s::{through}::{self.type}" if through else f"%s::{self.type}"
+        through, name = THROUGH.get(self.oid), self.type.replace("%", "%%")
+        return f"%s::{through}::{name}" if through else f"%s::{name}"
 
 
 class Key:

@@ -17,10 +17,21 @@ EXISTS (
   WHERE i.indrelid = to_regclass({table}) AND i.indisunique AND i.indisvalid AND i.indimmediate
   AND i.indpred IS NULL AND i.indexprs IS NULL
   AND t.relkind IN ('r', 'p', 'm') AND (t.relkind = 'p' OR NOT t.relhassubclass)
-  AND (SELECT bool_and(a.attname = ANY ({columns})) FROM pg_attribute AS a
-       WHERE a.attrelid = i.indrelid AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1]))
+  AND (SELECT bool_and(
+         a.attname = ANY ({columns})
+         AND (i.indcollation[place] = a.attcollation
+              OR (SELECT collisdeterministic FROM pg_collation WHERE oid = a.attcollation))
+         AND o.opcdefault AND NOT EXISTS (
+           SELECT FROM pg_opclass AS own WHERE own.opcmethod = o.opcmethod AND own.opcdefault
+           AND own.opcintype = a.atttypid AND own.oid <> o.oid))
+       FROM generate_series(0, i.indnkeyatts - 1) AS place
+       JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[place]
+       JOIN pg_opclass AS o ON o.oid = i.indclass[place])
 )"""
-"""An index that holds now, for all rows, those of tables that inherit included, on some of the columns."""
+"""An index that holds now, for all rows, those of tables that inherit included, on some of the columns.
+
+What it tells apart, the comparison of the columns must tell apart too: an index of another operator class, or of
+another collation than a non-deterministic one, may have two rows that the columns call equal."""
 FILLED = """
 (SELECT count(*) FROM pg_attribute AS a
  WHERE a.attrelid = to_regclass({table}) AND a.attname = ANY ({columns}) AND a.attnotnull {looked_at}) = {number}"""
