@@ -46,8 +46,8 @@ def _zone_problems() -> Iterator[checks.CheckMessage]:
             yield checks.Warning(
                 f"The database {alias!r} is used in the time zone {zone}, and exports read it in UTC: rows that a day, "
                 "an hour or a moment without a zone chooses may be others than the ORM's.",
-                hint="Set USE_TZ = True and leave TIME_ZONE out of the entry in DATABASES, or compare with moments that "
-                "have a zone alone.",
+                hint="Set USE_TZ = True and leave TIME_ZONE out of the entry in DATABASES, or compare with moments "
+                "that have a zone.",
                 id="exports.W004",
             )
 
