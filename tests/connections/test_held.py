@@ -26,6 +26,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 UNKNOWN_ROWS = (
     "How many rows there are is not known: the database does not answer in time, as while a table is changed."
 )
+SOON = 5.0
+"""Seconds, on a machine that others keep busy; the table is held for longer. On a quiet one it is below one second."""
 NO_PREVIEW = "There is no preview, since the first rows take too long to find."
 
 
@@ -39,7 +41,7 @@ def test_an_estimate_is_unknown(customers: Plan) -> None:
     with held():
         began = time.monotonic()
         assert estimate_rows(customers) == UNKNOWN == Estimate(rows=None, exact=False)
-        assert time.monotonic() - began < 0.6
+        assert time.monotonic() - began < SOON
     assert estimate_rows(customers) == Estimate(rows=3, exact=True)
 
 
@@ -47,7 +49,7 @@ def test_the_estimate_of_the_api_says_so(api: APIClient, customers: Plan) -> Non
     with held():
         began = time.monotonic()
         answer = api.post("/api/v1/resources/customers/estimate/", {})
-        assert time.monotonic() - began < 1.0
+        assert time.monotonic() - began < SOON
     assert (answer.status_code, answer.json()) == (
         200,
         {
@@ -65,7 +67,7 @@ def test_an_export_is_accepted_and_runs_later(api: APIClient, customers: Plan) -
     with held():
         began = time.monotonic()
         answer = api.post("/api/v1/exports/", {"resource": "customers"})
-        assert time.monotonic() - began < 1.0
+        assert time.monotonic() - began < SOON
     told = answer.json()
     assert (answer.status_code, told["status"], told["estimated_rows"], told["estimate_exact"]) == (
         202, "queued", None, False,
@@ -91,7 +93,7 @@ def test_a_download_becomes_a_job(api: APIClient, customers: Plan) -> None:
     with held():
         began = time.monotonic()
         answer = api.post("/api/v1/exports/download/", {"resource": "customers"})
-        assert time.monotonic() - began < 1.0
+        assert time.monotonic() - began < SOON
     assert (answer.status_code, answer.json()["strategy"]) == (202, "background")
 
 
@@ -109,7 +111,7 @@ def test_a_download_becomes_a_job_where_the_lock_comes_after_its_estimate(
     with held():
         began = time.monotonic()
         answer = make(alice, order, "")
-        assert time.monotonic() - began < 1.0
+        assert time.monotonic() - began < SOON
     await_streams()
     assert isinstance(answer, tuple)
     job = ExportJob.objects.get()
@@ -129,7 +131,7 @@ def test_the_page_shows_that_nobody_knows(browser: Client, customers: Plan) -> N
     with held():
         began = time.monotonic()
         shown = browser.post("/exports/new/customers/preview/", fields).content.decode()
-        assert time.monotonic() - began < 1.0
+        assert time.monotonic() - began < SOON
     assert "An unknown number of rows" in shown
     assert "Made in the background." in shown
     assert UNKNOWN_ROWS in shown
@@ -151,7 +153,7 @@ def test_so_many_ask_at_once_and_the_others_are_told_at_once_that_nobody_knows(c
         asking.wait(10)
         began = time.monotonic()
         assert estimate_rows(customers) == UNKNOWN
-        assert time.monotonic() - began < 0.3
+        assert time.monotonic() - began < SOON
         with pytest.raises(DatabaseBusy), questions.ask("default"):
             pass
     finally:

@@ -29,7 +29,8 @@ def pid_of_a_question() -> int:
 
 
 def end_session(pid: int) -> None:
-    with psycopg.connect(os.environ["DATABASE_URL"]) as other:
+    # Each look in a transaction of its own: within one, PostgreSQL shows the same sessions again.
+    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as other:
         other.execute("SELECT pg_terminate_backend(%s)", [pid])
         wait_until(lambda: not other.execute("SELECT FROM pg_stat_activity WHERE pid = %s", [pid]).fetchall())
 
