@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
 
-from exports_app import conf, lifecycle, services
+from exports_app import conf, lifecycle, services, webhooks
 from exports_app.choices import ACTIVE, EventKind, Status
 from exports_app.logs import log
 from exports_app.models import ApiToken, ExportEvent, ExportJob, ExportNotification, ExportPerformance, ExportToken
@@ -47,6 +47,8 @@ def prune() -> Pruned:
     performance = ExportPerformance.objects.filter(created_at__lt=now - _days("PERFORMANCE")).delete()[0]
     tokens = ExportToken.objects.filter(expires_at__lt=now - _days("TOKEN")).delete()[0]
     ApiToken.objects.filter(expiry__lt=now).delete()
+    webhooks.forget_former()
+    webhooks.seal_again()
     _forget_addresses(now - _days("ADDRESS"))
     if conf.settings.CLEAR_SESSIONS:
         import_module(settings.SESSION_ENGINE).SessionStore.clear_expired()
