@@ -51,7 +51,7 @@ if not DEBUG and "*" in env.str("FORWARDED_ALLOW_IPS", ""):
     raise ImproperlyConfigured("FORWARDED_ALLOW_IPS holds *: name the proxies that may say where requests come from.")
 SECURE_SSL_REDIRECT = HTTPS
 SECURE_REDIRECT_EXEMPT = [r"^health/", r"^metrics$"]
-SECURE_HSTS_SECONDS = env.int("HSTS_SECONDS", 31_536_000) if HTTPS else 0
+SECURE_HSTS_SECONDS = env.int("HSTS_SECONDS", 31_536_000) * HTTPS
 # The other hosts of the domain, and a list that browsers ship, are for the domain's owner to decide on.
 SECURE_HSTS_INCLUDE_SUBDOMAINS = env.bool("HSTS_INCLUDE_SUBDOMAINS", False)
 SECURE_HSTS_PRELOAD = env.bool("HSTS_PRELOAD", False)
