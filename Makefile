@@ -15,11 +15,11 @@ INSTALL := $(PYTHON) -m pip install --quiet --disable-pip-version-check
 UV_INSTALL := UV_NATIVE_TLS=1 $(PYTHON) -m uv pip install --quiet --compile-bytecode --python $(PYTHON)
 
 .DEFAULT_GOAL := help
-.PHONY: setup run test test-full check bench chaos fuzz help
+.PHONY: setup run test test-full check lock bench chaos fuzz help
 
 setup: $(INSTALLED) $(READERS)  ## Make .venv and install everything, once per change of the requirements
 
-$(INSTALLED): requirements.txt requirements-dev.txt
+$(INSTALLED): requirements.txt requirements-stack.txt requirements-dev.txt
 	@$(PYTHON3) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON3=…")'
 	@echo "Installing into .venv: once, and again when the requirements change"
 	@$(PYTHON) -m pip --version >/dev/null 2>&1 || $(PYTHON3) -m venv --clear .venv
@@ -55,8 +55,14 @@ check: setup  ## Lint, types, direction of imports, migrations, production setti
 	$(PYTHON) -m ruff format --check .
 	DEBUG=1 $(PYTHON) -m mypy
 	$(PYTHON) .venv/bin/lint-imports
+	$(PYTHON) -m exportsite.stack.lock
 	$(PYTHON) -m exportsite.stack.production manage.py makemigrations --check --dry-run
 	$(PYTHON) -m exportsite.stack.production manage.py check --deploy --fail-level WARNING
+
+# No address of an index in it: who installs has their own.
+lock: setup  ## Write requirements.lock anew from requirements.txt, with the hash of every file
+	UV_NATIVE_TLS=1 $(PYTHON) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+		--no-header --no-annotate --no-emit-index-url --no-emit-find-links requirements.txt -o requirements.lock
 
 QUICK = $(filter --quick,$(ARGS))
 bench: setup  ## Measure speed and memory beside the peers; writes docs/benchmarks.md, unless ARGS=--quick

@@ -70,6 +70,16 @@ class ExportsSettings:
     """Exports a user may start in a period (``N/second|minute|hour|day``); empty: no limit."""
     FILE_TTL: int = 86_400
     """Seconds a finished file lives."""
+    JOB_DAYS: int = 90
+    """Rows of ended exports stay so long, for limits and audit."""
+    ADDRESS_DAYS: int = 30
+    """So long is kept from which address a file was fetched."""
+    TOKEN_DAYS: int = 30
+    """After the end of a one-time token it is so long known why it does not work."""
+    PERFORMANCE_DAYS: int = 30
+    """Figures of runs, and what was sent to webhooks as tests and to operators."""
+    CLEAR_SESSIONS: bool = False
+    """The upkeep also removes sessions of Django that have ended; on where no job of the project's does."""
     LEASE_SECONDS: int = 30
     """Seconds after which a worker that says nothing has lost its job."""
     SWEEP_SECONDS: int = 15

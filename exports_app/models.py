@@ -15,6 +15,7 @@ from knox.models import AbstractAuthToken
 from exports_app.choices import ACTIVE, Channel, Delivery, EventKind, Queue, Status, Strategy
 from exports_app.pipeline.parts import MAX_PARTS
 from exports_app.pipeline.types import Upload
+from exports_app.sealed import SealedField
 
 
 class ExportJob(models.Model):
@@ -337,8 +338,11 @@ class ExportWebhook(models.Model):
     events = models.JSONField(default=list)
     """Names of ``choices.WebhookEvent``."""
     active = models.BooleanField(default=True)
-    secret = models.CharField(max_length=100)
+    secret = SealedField()
     """``whsec_…``: signs each delivery, so it cannot be stored as a digest."""
+    former_secret = SealedField(blank=True, default="")
+    """The one before the last rotation: signs as well until ``former_until``."""
+    former_until = models.DateTimeField(null=True, blank=True)
     failures = models.PositiveSmallIntegerField(default=0)
     """Deliveries in a row that were given up."""
     note = models.CharField(max_length=300, blank=True, default="")

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from importlib import import_module
 
+from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
 
-from exports_app import lifecycle, orphans, rights, services, sharing
+from exports_app import conf, lifecycle, orphans, rights, services, sharing, webhooks
 from exports_app.choices import ACTIVE, Status
 from exports_app.logs import log
-from exports_app.models import ApiToken, ExportJob, ExportNotification, ExportPerformance, ExportShare, ExportToken
+from exports_app.models import (
+    ApiToken,
+    ExportJob,
+    ExportNotification,
+    ExportPerformance,
+    ExportPerson,
+    ExportShare,
+    ExportToken,
+)
 from exports_app.pipeline.errors import PipelineError
 
-PERFORMANCE_LIFE = timedelta(days=30)
-JOB_LIFE = timedelta(days=90)
-"""Rows of ended jobs stay so long for limits and audit."""
-TOKEN_MEMORY = timedelta(days=30)
-"""After its end; so long it is known which of the reasons it does not work for."""
 CLEAN_AFTER = timedelta(seconds=60)
 """A worker cleans up after its own job first."""
 BATCH = 200
@@ -45,14 +50,28 @@ def prune() -> Pruned:
     unreadable = Q(status=Status.EXPIRED) | Q(status=Status.COMPLETED, deleted_at__isnull=False)
     files = _discard(unreadable)
     unsettled = Q(status__in=ACTIVE) | Q(status=Status.COMPLETED, expires_at__isnull=False)
-    old = ExportJob.objects.filter(created_at__lt=now - JOB_LIFE, file_key="").exclude(unsettled)
+    old = ExportJob.objects.filter(created_at__lt=now - _days("JOB"), file_key="").exclude(unsettled)
     jobs = ExportJob.objects.filter(pk__in=old.values("pk")[:BATCH]).delete()[1].get("exports_app.ExportJob", 0)
-    ExportNotification.objects.filter(job=None, created_at__lt=now - PERFORMANCE_LIFE).delete()
-    performance = ExportPerformance.objects.filter(created_at__lt=now - PERFORMANCE_LIFE).delete()[0]
-    tokens = ExportToken.objects.filter(expires_at__lt=now - TOKEN_MEMORY).delete()[0]
+    ExportNotification.objects.filter(job=None, created_at__lt=now - _days("PERFORMANCE")).delete()
+    performance = ExportPerformance.objects.filter(created_at__lt=now - _days("PERFORMANCE")).delete()[0]
+    tokens = ExportToken.objects.filter(expires_at__lt=now - _days("TOKEN")).delete()[0]
     ApiToken.objects.filter(expiry__lt=now).delete()
     ExportShare.objects.filter(at__lt=now - sharing.PERIOD).delete()
+    webhooks.forget_former()
+    webhooks.seal_again()
+    _forget_addresses(now - _days("ADDRESS"))
+    if conf.settings.CLEAR_SESSIONS:
+        import_module(settings.SESSION_ENGINE).SessionStore.clear_expired()
     return Pruned(files=files, jobs=jobs, performance=performance, tokens=tokens)
+
+
+def _days(kind: str) -> timedelta:
+    return timedelta(days=getattr(conf.settings, f"{kind}_DAYS"))
+
+
+def _forget_addresses(before: datetime) -> None:
+    """Where people came from is forgotten; that they were there, and who, is kept."""
+    ExportPerson.objects.filter(created_at__lt=before).exclude(address="").update(address="")
 
 
 def _end_unrecorded() -> None:

@@ -6,16 +6,18 @@ import base64
 import ipaddress
 import secrets
 from collections.abc import Mapping
-from datetime import timedelta
+from contextlib import suppress
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from exports_app import access, conf, dispatch, errors, locks
+from exports_app import access, conf, dispatch, errors, locks, sealed
 from exports_app.choices import Channel, Delivery, WebhookEvent
 from exports_app.locks import Lock
 from exports_app.models import ExportNotification, ExportWebhook
@@ -27,6 +29,8 @@ MAX_TESTS = 10
 MAX_FAILURES = 10
 """Deliveries given up in a row, each after all its tries, after which a webhook is switched off."""
 SECRET_BYTES = 32
+BOTH_SIGN = timedelta(hours=24)
+"""After a rotation, for the receivers to be given the new secret."""
 TEST_EVENT = "webhook.test"
 
 
@@ -63,6 +67,52 @@ def update_webhook(webhook: ExportWebhook, values: Mapping[str, Any]) -> None:
     for name, value in {**values, **afresh}.items():
         setattr(webhook, name, value)
     webhook.save(update_fields=[*values, *afresh])
+
+
+def rotate_secret(webhook: ExportWebhook) -> str:
+    """A new secret, which nobody is shown again; the one of now signs beside it for a day, any before it no more."""
+    secret = new_secret()
+    with transaction.atomic():
+        row = ExportWebhook.objects.select_for_update().get(pk=webhook.pk)
+        webhook.former_secret, webhook.former_until = row.secret, timezone.now() + BOTH_SIGN
+        webhook.secret = secret
+        webhook.save(update_fields=["secret", "former_secret", "former_until"])
+    return secret
+
+
+def secrets_of(webhook: ExportWebhook) -> list[str]:
+    """What signs its deliveries now, the newest first. Raises ``sealed.Unreadable`` where that one is not readable."""
+    found = [sealed.unseal(webhook.secret)]
+    if former_until(webhook):
+        with suppress(sealed.Unreadable):  # of a key that is gone; the new one is of today's
+            found.append(sealed.unseal(webhook.former_secret))
+    return found
+
+
+def former_until(webhook: ExportWebhook) -> datetime | None:
+    """Until when the secret before the last rotation signs as well; None: it does not."""
+    moment = webhook.former_until
+    return moment if moment is not None and moment > timezone.now() else None
+
+
+def forget_former() -> None:
+    """Former secrets whose day is over."""
+    ExportWebhook.objects.filter(former_until__lte=timezone.now()).update(former_secret="", former_until=None)
+
+
+def seal_again() -> int:
+    """Seal with today's key what one of ``SECRET_KEY_FALLBACKS`` did, so that it can go; gives how many that were."""
+    if not settings.SECRET_KEY_FALLBACKS:
+        return 0
+    done = 0
+    for pk, secret, former in ExportWebhook.objects.values_list("pk", "secret", "former_secret").iterator():
+        for name, old in {"secret": secret, "former_secret": former}.items():
+            if old and not sealed.is_of_today(old):
+                with suppress(sealed.Unreadable):
+                    # Unless it was rotated meanwhile.
+                    mine = ExportWebhook.objects.filter(pk=pk, **{name: old})
+                    done += mine.update(**{name: sealed.unseal(old)})
+    return done
 
 
 def send_test(webhook: ExportWebhook) -> ExportNotification:

@@ -9,14 +9,13 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-import dj_database_url
 import dj_email_url
 from django.core.exceptions import ImproperlyConfigured
 
 from exports_app.conf import parse_rate
-from exportsite.environment import Env
+from exportsite import addresses
+from exportsite.environment import Env, weakness
 
 env = Env()
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -32,32 +31,31 @@ def required(name: str, *, desk: str) -> str:
     raise ImproperlyConfigured(f"{name} is not set. Set it, or set DEBUG=1 on a machine that is not public.")
 
 
-def _file_hosts() -> list[str]:
-    """Where browsers fetch files from."""
-    host = env.str("EXPORTS_S3_PUBLIC_ENDPOINT_URL", "") or env.str("AWS_ENDPOINT_URL_S3", "")
-    if host:
-        parts = urlsplit(host)
-        return [f"{parts.scheme}://{parts.netloc}"]
-    return ["https://*.amazonaws.com"]
-
-
 # Security
 
 SECRET_KEY = required("SECRET_KEY", desk="insecure-key-of-a-desk")
-if not DEBUG and (len(SECRET_KEY) < 50 or SECRET_KEY.startswith("insecure")):
-    raise ImproperlyConfigured("SECRET_KEY is too short or a known one: give it 50 or more random characters.")
+# Keys of before: what they signed or encrypted is still read, and nothing new is made with them.
+SECRET_KEY_FALLBACKS: list[str] = env.list("SECRET_KEY_FALLBACKS", [])
+for _name, _keys in {"SECRET_KEY": [SECRET_KEY], "SECRET_KEY_FALLBACKS": SECRET_KEY_FALLBACKS}.items():
+    if not DEBUG and (_why := next(filter(None, map(weakness, _keys)), "")):
+        raise ImproperlyConfigured(f"{_name} {_why}. Give it 50 or more random characters.")
 ALLOWED_HOSTS = [host for host in required("ALLOWED_HOSTS", desk="localhost,127.0.0.1,[::1]").split(",") if host]
 if not DEBUG and "*" in ALLOWED_HOSTS:
     raise ImproperlyConfigured("ALLOWED_HOSTS holds *: name the hosts that this site answers to.")
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", [])
 # Behind a proxy that ends TLS; HTTPS=0 only where no browser reaches the site over the internet.
+# Whether a request came by TLS, and from where, is uvicorn's to say: it heeds X-Forwarded-* of the proxies that
+# FORWARDED_ALLOW_IPS names, and Django looks at none of these headers itself.
 HTTPS = env.bool("HTTPS", not DEBUG)
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
+if not DEBUG and "*" in env.str("FORWARDED_ALLOW_IPS", ""):
+    raise ImproperlyConfigured("FORWARDED_ALLOW_IPS holds *: name the proxies that may say where requests come from.")
 SECURE_SSL_REDIRECT = HTTPS
 SECURE_REDIRECT_EXEMPT = [r"^health/", r"^metrics$"]
-SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
-SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
-SECURE_HSTS_PRELOAD = HTTPS
+SECURE_HSTS_SECONDS = env.int("HSTS_SECONDS", 31_536_000) * HTTPS
+# The other hosts of the domain, and a list that browsers ship, are for the domain's owner to decide on.
+SECURE_HSTS_INCLUDE_SUBDOMAINS = env.bool("HSTS_INCLUDE_SUBDOMAINS", False)
+SECURE_HSTS_PRELOAD = env.bool("HSTS_PRELOAD", False)
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
@@ -70,7 +68,7 @@ CONTENT_SECURITY_POLICY = {
         "style-src": ["'self'"],
         "img-src": ["'self'", "data:"],
         "connect-src": ["'self'"],
-        "form-action": ["'self'", *_file_hosts()],
+        "form-action": ["'self'", *addresses.file_hosts(env)],
         "base-uri": ["'none'"],
         "frame-ancestors": ["'none'"],
     }
@@ -147,7 +145,9 @@ AUTH_PASSWORD_VALIDATORS = [
 
 # Database
 
-DATABASES = {"default": dj_database_url.parse(required("DATABASE_URL", desk="postgres://localhost/exportsite"))}
+DATABASES: dict[str, Any] = {
+    "default": addresses.database("DATABASE_URL", required("DATABASE_URL", desk="postgres://localhost/exportsite"))
+}
 # A server that is gone without a word is noticed within half a minute, not within the kernel's hours.
 DATABASES["default"].setdefault("OPTIONS", {}).update(
     connect_timeout=5, keepalives_idle=10, keepalives_interval=5, keepalives_count=3, tcp_user_timeout=30_000
@@ -163,7 +163,9 @@ if _size := env.int("DATABASE_POOL", 0):
         "timeout": 3,  # seconds; who waits longer for a connection gets 503
         "reconnect_timeout": 3,  # then the next request tries, so that the pauses do not grow with an outage
     }
-EXPORTS_SOURCE_DATABASE_URL = env.str("EXPORTS_SOURCE_DATABASE_URL", "")
+EXPORTS_SOURCE_DATABASE_URL = addresses.source(
+    "EXPORTS_SOURCE_DATABASE_URL", env.str("EXPORTS_SOURCE_DATABASE_URL", "")
+)
 
 # Language, time, static files
 
@@ -194,7 +196,7 @@ STORAGES: dict[str, dict[str, Any]] = {
             "endpoint_url": AWS_ENDPOINT_URL_S3,
             "access_key": env.str("AWS_ACCESS_KEY_ID", "") or None,
             "secret_key": env.str("AWS_SECRET_ACCESS_KEY", "") or None,
-            "region_name": env.str("AWS_REGION", "us-east-1"),
+            "region_name": env.str("AWS_REGION", "") or addresses.REGION,
         },
     },
 }
@@ -271,6 +273,8 @@ ENABLE_EXPORTS = env.bool("ENABLE_EXPORTS", True)
 EXPORTS_SITE_URL = env.str("EXPORTS_SITE_URL", "").rstrip("/") or (
     f"{'https' if HTTPS else 'http'}://{ALLOWED_HOSTS[0].lstrip('.')}"
 )
+if not DEBUG:
+    addresses.check_site(EXPORTS_SITE_URL, ALLOWED_HOSTS, https=HTTPS)
 for _name in (
     "MAX_ACTIVE",
     "FILE_TTL",
@@ -283,6 +287,10 @@ for _name in (
     "DIRECT_MAX_ROWS",
     "STREAM_MAX_ROWS",
     "SOURCE_MAX_RUNNING",
+    "JOB_DAYS",
+    "ADDRESS_DAYS",
+    "TOKEN_DAYS",
+    "PERFORMANCE_DAYS",
 ):
     if (_number := env.int(f"EXPORTS_{_name}", None)) is not None:
         globals()[f"EXPORTS_{_name}"] = _number
@@ -300,6 +308,7 @@ if EXPORTS_WEBHOOK_ALLOW_PRIVATE and not DEBUG:
     raise ImproperlyConfigured("EXPORTS_WEBHOOK_ALLOW_PRIVATE is set: webhooks would reach into your own network.")
 
 EXPORTS_METRICS_TOKEN = env.str("EXPORTS_METRICS_TOKEN", "")
+EXPORTS_CLEAR_SESSIONS = True
 
 # Mail
 
@@ -307,7 +316,8 @@ vars().update(
     dj_email_url.parse(env.str("EMAIL_URL", "console:" if DEBUG else "") or required("EMAIL_URL", desk="console:"))
 )
 EMAIL_TIMEOUT: int = globals().get("EMAIL_TIMEOUT") or 10  # seconds of one command; EMAIL_URL may end with ?timeout=
-DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", "exports@localhost")
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", "") or "exports@localhost"
+SERVER_EMAIL = env.str("SERVER_EMAIL", "") or DEFAULT_FROM_EMAIL  # sender of mails to the operators
 EMAIL_SUBJECT_PREFIX = "[Exports] "  # of mails to the operators
 OPERATORS: list[str] = env.list("ADMINS", [])
 ADMINS = [("Operator", address) for address in OPERATORS]

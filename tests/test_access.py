@@ -259,6 +259,7 @@ PUT /api/v1/webhooks/{id}/                 401 200 404 404 404 404 404
 PATCH /api/v1/webhooks/{id}/               401 200 404 404 404 404 404
 DELETE /api/v1/webhooks/{id}/              401 204 404 404 404 404 404
 GET /api/v1/webhooks/{id}/deliveries/      401 200 404 404 404 404 404
+POST /api/v1/webhooks/{id}/rotate/         401 200 404 404 404 404 404
 POST /api/v1/webhooks/{id}/test/           401 202 404 404 404 404 404
 GET /exports/                              302 200 200 200 200 200 200
 GET /exports/keys/                         302 200 200 200 200 200 200

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -96,3 +97,15 @@ def test_a_directory_that_is_none_is_refused(tmp_path: Path) -> None:
     (tmp_path / "exports").write_text("in the way")
     with pytest.raises(AccessDenied, match="The file storage refused the export"):
         LocalStore(tmp_path).open(UPLOAD)
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o077])
+def test_files_are_for_the_site_and_its_group_whatever_the_umask(store: LocalStore, tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        with store.open(UPLOAD) as sink:
+            put_all(sink, PARTS)
+            sink.complete()
+    finally:
+        os.umask(before)
+    assert (tmp_path / UPLOAD.key).stat().st_mode & 0o777 == 0o640

@@ -15,7 +15,17 @@ from django.core.exceptions import ImproperlyConfigured
 from exportsite.environment import Env
 
 HEAVY = {
-    *("babel", "boto3", "celery", "mimesis", "openpyxl", "pyarrow", "rest_framework.serializers", "structlog"),
+    *(
+        "babel",
+        "boto3",
+        "celery",
+        "cryptography",
+        "mimesis",
+        "openpyxl",
+        "pyarrow",
+        "rest_framework.serializers",
+        "structlog",
+    ),
     *("exports_app.admin", "exports_app.pipeline.formats.parquet", "exports_app.pipeline.formats.xlsx", "tqdm"),
 }
 

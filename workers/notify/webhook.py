@@ -20,7 +20,7 @@ from requests_hardened.ip_filter import InvalidIPAddress
 from requests_hardened.ip_filter_adapter import IPFilterAdapter
 from standardwebhooks import Webhook
 
-from exports_app import conf, webhooks
+from exports_app import conf, sealed, webhooks
 from exports_app.models import ExportNotification, ExportWebhook
 from workers.notify.base import Schedule, Undelivered
 
@@ -35,6 +35,7 @@ A_DAY = Schedule(tries=8, first=5.0, factor=6.0, longest=43_200.0)
 ONCE = Schedule(tries=1, first=0.0, factor=1.0, longest=0.0)
 GLOBAL_UNICAST = IPv6Network("2000::/3")
 GONE = 410
+UNREADABLE = "Switched off: its secret cannot be read any more. Rotate it, then switch the webhook on again."
 
 
 class PublicAddresses(IPFilterAdapter):  # type: ignore[misc]  # ships no types
@@ -80,13 +81,21 @@ class WebhookChannel:
 
 
 def signed(webhook: ExportWebhook, notice: ExportNotification, at: datetime) -> tuple[bytes, dict[str, str]]:
-    """Body and headers. The id is that of the notification, the same at each try; the time is this try's."""
+    """Body and headers. The id is that of the notification, the same at each try; the time is this try's.
+
+    Each secret that is valid now has a signature of its own. Raises ``Undelivered`` where none can be read.
+    """
+    try:
+        secrets = webhooks.secrets_of(webhook)
+    except sealed.Unreadable:
+        webhooks.switch_off(webhook, UNREADABLE)
+        raise Undelivered(UNREADABLE, final=True) from None
     body = json.dumps(notice.body, ensure_ascii=False, separators=(",", ":"))
     headers = {
         "content-type": "application/json",
         "webhook-id": str(notice.pk),
         "webhook-timestamp": str(int(at.timestamp())),
-        "webhook-signature": Webhook(webhook.secret).sign(str(notice.pk), at, body),
+        "webhook-signature": " ".join(Webhook(secret).sign(str(notice.pk), at, body) for secret in secrets),
     }
     return body.encode(), headers
 

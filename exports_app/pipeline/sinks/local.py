@@ -15,6 +15,7 @@ from exports_app.pipeline.errors import AccessDenied, Mismatch, PipelineError, S
 from exports_app.pipeline.sinks.direct import DirectSink
 from exports_app.pipeline.types import Receipt, StoredPart, Upload
 
+FILE_MODE = 0o640  # whatever the umask: for the site and its group, which may be that of a web server
 READ_SIZE = 1024 * 1024  # bytes at a time when a file is read again
 
 REFUSALS = {
@@ -107,7 +108,9 @@ class LocalSink(DirectSink):
         self._path.parent.mkdir(parents=True, exist_ok=True)
         # A new file, not an emptied one: a writer that lost the job may still hold the old one open.
         self._unfinished.unlink(missing_ok=True)
-        return self._unfinished.open("xb")
+        file = self._unfinished.open("xb")
+        os.fchmod(file.fileno(), FILE_MODE)
+        return file
 
     def _continued(self) -> BinaryIO:
         try:
