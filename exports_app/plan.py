@@ -314,9 +314,12 @@ def counts(plan: Plan, progress: Progress) -> dict[str, Any]:
     return {"row_count": own, "sheet_rows": rows or None}
 
 
+UNVERIFIED = "The number of rows was not verified: "
+
+
 def unverified(why: str) -> str:
     """What the owner reads where the rows were not counted."""
-    return f"The number of rows was not verified: {why}."
+    return f"{UNVERIFIED}{why}."
 
 
 def as_spelled(request: Request) -> Request:

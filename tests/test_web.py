@@ -203,12 +203,18 @@ def test_others_cannot_ask_for_everybodys(browser: Client, bob: User) -> None:
 def test_a_finished_export_shows_its_proof(browser: Client, alice: User) -> None:
     snapshots = [{"at": "2026-02-26T10:11:12+00:00", "after_key": None, "rows_before": 0}]
     job = make_job(
-        alice, Status.COMPLETED, snapshots=snapshots, filters={"subscription_tier": ["PRO", "FREE"]}, row_limit=10
+        alice,
+        Status.COMPLETED,
+        rows_verified=True,
+        snapshots=snapshots,
+        filters={"subscription_tier": ["PRO", "FREE"]},
+        row_limit=10,
     )
     shown = text(browser.get(f"/exports/{job.pk}/"))
     assert "Rows 1,234,567 Size 64.0 MB Took 3.2 s Expires in 23 hours" in shown
     assert (
-        "Rows 1,234,567 Rows verified No Bytes 67,108,864 CRC-32 9f3a01bc Data as of 2026-02-26 10:11:12 UTC" in shown
+        "Rows 1,234,567 Rows verified Yes, by a separate count Bytes 67,108,864 CRC-32 9f3a01bc "
+        "Data as of 2026-02-26 10:11:12 UTC" in shown
     )
     assert "Subscription tier Pro, Free Only the first 10 rows Columns ID E-mail" in shown
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.test import Client
 
 from exports_app.choices import EventKind
 from exports_app.models import ExportEvent
+from exports_app.pipeline.sources.counting import NO_QUERY, too_long
+from exports_app.plan import unverified
 from tests.web_pages import controls, make_job, text
 
 
@@ -52,6 +54,47 @@ def test_a_failure_is_told_with_its_sentence(browser: Client, alice: User) -> No
     ExportEvent.objects.create(job=job, kind=EventKind.FAILED, data=data)
     shown = text(browser.get(f"/exports/{job.pk}/"))
     assert "A value of the key occurs twice." in shown
+
+
+@pytest.mark.parametrize(
+    ("warnings", "said"),
+    [
+        ([unverified(NO_QUERY)], "No: a program makes these rows, so that the database has nothing to count"),
+        ([unverified(too_long(60))], "No: the count took more than 60 seconds"),
+        (["1 cell was cut."], "No; the reason was not kept"),
+    ],
+)
+def test_rows_that_nobody_counted_are_said_to_be_so_and_why(
+    browser: Client, alice: User, warnings: list[str], said: str
+) -> None:
+    job = make_job(alice, "completed", warnings=warnings)
+    assert f"Rows verified {said} Bytes" in text(browser.get(f"/exports/{job.pk}/"))
+
+
+@pytest.mark.parametrize("status", ["completed", "expired"])
+def test_what_to_mind_about_a_file_stays_on_its_page(browser: Client, alice: User, status: str) -> None:
+    job = make_job(alice, status, warnings=["1 cell was cut.", unverified(NO_QUERY), "Its <b> is odd."])
+    page = browser.get(f"/exports/{job.pk}/")
+    assert "<li>1 cell was cut.</li><li>Its &lt;b&gt; is odd.</li></ul>" in page.content.decode()
+    assert "notes" not in controls(browser.get(f"/exports/{make_job(alice, status).pk}/"))
+
+
+def test_a_workbook_tells_the_rows_of_each_table(browser: Client, alice: User) -> None:
+    job = make_job(alice, "completed", resource="trades", format="xlsx", sheet_rows=[{"resource": "tags", "rows": 24}])
+    assert "Rows 1,234,567 Rows of Tags 24 Rows verified" in text(browser.get(f"/exports/{job.pk}/"))
+    alice.user_permissions.remove(Permission.objects.get(codename="view_tag"))
+    assert "Rows of" not in text(browser.get(f"/exports/{job.pk}/"))
+
+
+@pytest.mark.parametrize(
+    ("sheets", "said"), [(None, ""), ([], "Further sheets None "), (["tags"], "Further sheets Tags ")]
+)
+def test_chosen_sheets_stand_among_the_contents(
+    browser: Client, alice: User, sheets: list[str] | None, said: str
+) -> None:
+    job = make_job(alice, "completed", resource="trades", format="xlsx", sheets=sheets)
+    shown = text(browser.get(f"/exports/{job.pk}/"))
+    assert f"Filters None: all rows {said}Columns" in shown
 
 
 def test_an_export_is_shared_by_name_and_that_is_ended(browser: Client, alice: User, bob: User) -> None:

@@ -16,6 +16,7 @@ from exports_app.access import Access
 from exports_app.choices import ACTIVE, Status, Strategy
 from exports_app.models import ExportJob
 from exports_app.pipeline.types import Options
+from exports_app.plan import UNVERIFIED
 from exports_app.resources import faults, registry
 from exports_app.resources.base import Resource
 from exports_app.resources.filters import FilterInput, describe
@@ -32,7 +33,8 @@ ADVICE = {
     "switched_off": "Retry it once exports are switched on again.",
     "format_limit": "Start a new export in another format.",
     "time_limit": "Narrow the filters, or choose CSV, which has no time limit.",
-    "incomplete": "Do not use figures from an earlier file of this data; an operator has to look.",
+    "incomplete": "An earlier file of this data may be wrong too: do not use its figures. "
+    "An operator has to look; give them the export's ID below.",
     "worker_lost": "Retry it. If it fails again, an operator has to look.",
     "database_unavailable": "Retry it in a few minutes.",
     "storage_unavailable": "Retry it in a few minutes.",
@@ -248,6 +250,44 @@ class JobView:
         """The moments at which the rows were read."""
         moments = (parse_datetime(str(snapshot["at"])) for snapshot in self.job.snapshots)
         return [moment for moment in moments if moment]
+
+    @property
+    def doubt(self) -> str:
+        """Why the rows were not counted, where the export says so."""
+        reasons = (
+            text.removeprefix(UNVERIFIED).rstrip(".") for text in self.job.warnings if text.startswith(UNVERIFIED)
+        )
+        return next(reasons, "")
+
+    @property
+    def notes(self) -> list[str]:
+        """What else there is to mind about the file."""
+        return [text for text in self.job.warnings if not text.startswith(UNVERIFIED)]
+
+    @property
+    def sheet_rows(self) -> list[Named]:
+        """Rows of the related tables that this user may see."""
+        titles = self._sheet_titles
+        return [
+            Named(titles[each["resource"]], words.number(each["rows"]))
+            for each in self.job.sheet_rows or ()
+            if each["resource"] in titles
+        ]
+
+    @property
+    def chosen_sheets(self) -> str:
+        """Those of the related tables that were asked for and this user may see; empty where nobody chose."""
+        if self.job.sheets == []:
+            return "None"
+        titles = self._sheet_titles
+        return ", ".join(titles[name] for name in self.job.sheets or () if name in titles)
+
+    @cached_property
+    def _sheet_titles(self) -> dict[str, str]:
+        """By the names of the resources, those alone that this user may see."""
+        sheets = self.resource.sheets if self.resource else ()
+        titles = {sheet.resource: sheet.title or registry.title_of(sheet.resource) for sheet in sheets}
+        return {name: title for name, title in titles.items() if self._sight.rights(name)}
 
     # What is in it
 

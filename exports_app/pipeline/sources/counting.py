@@ -130,7 +130,7 @@ class Uncounted(Exception):
     """The rows could not be counted; the message says why."""
 
 
-NO_QUERY = "no database query gives these rows"
+NO_QUERY = "a program makes these rows, so that the database has nothing to count"
 
 
 def too_long(seconds: float) -> str:
