@@ -9,9 +9,8 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
-
-import redis
 
 logger = logging.getLogger(__name__)
 
@@ -141,11 +140,24 @@ class RedisCounters:
     """Shared by all processes. While Redis is away: those of the process, asked anew every 5 s."""
 
     def __init__(self, url: str, prefix: str = "signin:") -> None:
-        self._redis = redis.Redis.from_url(url, socket_timeout=0.5, socket_connect_timeout=0.5, decode_responses=True)
-        self._take, self._give_back = (self._redis.register_script(text) for text in (_TAKE, _GIVE_BACK))
-        self._prefix = prefix
+        self._url, self._prefix = url, prefix
         self._local = LocalCounters()
         self._away_until = 0.0
+
+    @cached_property
+    def _redis(self) -> Any:
+        """Loaded with the first attempt: whoever asks for a permission loads this module, commands included."""
+        import redis
+
+        return redis.Redis.from_url(self._url, socket_timeout=0.5, socket_connect_timeout=0.5, decode_responses=True)
+
+    @cached_property
+    def _take(self) -> Any:
+        return self._redis.register_script(_TAKE)
+
+    @cached_property
+    def _give_back(self) -> Any:
+        return self._redis.register_script(_GIVE_BACK)
 
     def take(self, limits: Sequence[Limit]) -> int:
         numbers = [MAX_WAIT, FORGET_SECONDS, DOUBLINGS, *(n for each in limits for n in (each.free, each.forgive))]
@@ -170,11 +182,13 @@ class RedisCounters:
         return [self._prefix + each.key for each in limits]
 
     def _ask(self, ask: Callable[[], Any], instead: Callable[[], Any]) -> Any:
+        from redis.exceptions import RedisError
+
         if time.monotonic() < self._away_until:
             return instead()
         try:
             return ask()
-        except redis.RedisError as error:
+        except RedisError as error:
             self._away_until = time.monotonic() + AWAY_SECONDS
             logger.warning("Redis is away: attempts to sign in are counted in this process. %s", type(error).__name__)
             return instead()
