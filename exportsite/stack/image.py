@@ -71,13 +71,13 @@ class Image:
 
     def run(self, argv: Sequence[str], *, env: Mapping[str, str]) -> None:
         """To its end. Raises ``CalledProcessError``."""
-        subprocess.run(self._inside(argv), env=self.env | env, check=True)
+        subprocess.run(self._inside(argv), env={**self.env, **env}, check=True)
 
     def start(self, argv: Sequence[str], *, env: Mapping[str, str]) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(self._inside(argv), env=self.env | env)
+        return subprocess.Popen(self._inside(argv), env={**self.env, **env})
 
     def is_well(self, argv: Sequence[str], *, env: Mapping[str, str]) -> bool:
-        done = subprocess.run(self._inside(argv), env=self.env | env, capture_output=True, check=False)
+        done = subprocess.run(self._inside(argv), env={**self.env, **env}, capture_output=True, check=False)
         return done.returncode == 0
 
     def _inside(self, argv: Sequence[str]) -> list[str]:
@@ -169,7 +169,7 @@ def _with_defaults(command: str) -> str:
 
 def _debian(root: Path, suite: str) -> None:
     """A clean Debian whose Python answers to the names that the base image's has."""
-    make = ["debootstrap", "--variant=minbase", f"--include={PACKAGES}", suite, root]
+    make = ["debootstrap", "--variant=minbase", f"--include={PACKAGES}", suite, str(root)]
     subprocess.run(make, check=True, stdout=subprocess.DEVNULL)
     _mount_machine(root)
     _run("chroot", root, "python3", "-m", "venv", "/usr/local")

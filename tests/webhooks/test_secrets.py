@@ -89,6 +89,7 @@ def test_the_day_has_24_hours(api: APIClient, alice: User) -> None:
     webhook_of(alice, "https://hooks.example/")
     rotate(api)
     left = ExportWebhook.objects.annotate(now=Now()).get()
+    assert left.former_until is not None
     assert left.former_until - left.now == pytest.approx(timedelta(hours=24), abs=timedelta(minutes=1))
 
 
