@@ -15,7 +15,7 @@ INSTALL := $(PYTHON) -m pip install --quiet --disable-pip-version-check
 UV_INSTALL := UV_NATIVE_TLS=1 $(PYTHON) -m uv pip install --quiet --compile-bytecode --python $(PYTHON)
 
 .DEFAULT_GOAL := help
-.PHONY: setup run test test-full check lock bench chaos fuzz help
+.PHONY: setup run test test-full check lock pin-images image-check bench chaos fuzz help
 
 setup: $(INSTALLED) $(READERS)  ## Make .venv and install everything, once per change of the requirements
 
@@ -63,6 +63,12 @@ check: setup  ## Lint, types, direction of imports, migrations, production setti
 lock: setup  ## Write requirements.lock anew from requirements.txt, with the hash of every file
 	UV_NATIVE_TLS=1 $(PYTHON) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-header --no-annotate --no-emit-index-url --no-emit-find-links requirements.txt -o requirements.lock
+
+pin-images: setup  ## Write the digests of the images behind their versions, where the registry can be asked
+	$(PYTHON) -m exportsite.stack.pins
+
+image-check: setup  ## Execute the Dockerfile's steps in a clean Debian and start the site there (root, debootstrap)
+	@$(STACK) run --follow-parent --services-only -- $(PYTHON) -m exportsite.stack.image
 
 QUICK = $(filter --quick,$(ARGS))
 bench: setup  ## Measure speed and memory beside the peers; writes docs/benchmarks.md, unless ARGS=--quick

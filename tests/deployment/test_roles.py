@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from urllib.parse import quote
 
 import psycopg
@@ -76,3 +77,24 @@ def test_passwords_are_those_of_the_environment_and_others_do_not_get_in(server:
         assert hashed.fetchall() == [(True,), (True,)]
         public = connection.execute("SELECT has_database_privilege('pg_monitor', 'exports', 'CONNECT')").fetchone()
         assert public == (False,)
+
+
+def manage(server: str, *arguments: str) -> str:
+    """A command of the site as it runs in the containers: its own role, and the reader for rows."""
+    given = {
+        "DATABASE_URL": server.format(role="exports"),
+        "EXPORTS_SOURCE_DATABASE_URL": server.format(role="exports_reader"),
+        "DJANGO_SUPERUSER_PASSWORD": "root",
+    }
+    command = [sys.executable, "manage.py", *arguments]
+    done = subprocess.run(command, cwd=PROJECT, env=os.environ | given, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_site_migrates_as_its_role_and_exports_by_the_reader(server: str) -> None:
+    manage(server, "migrate", "--noinput")
+    manage(server, "createsuperuser", "--noinput", "--username", "root", "--email", "root@example.com")
+    manage(server, "load_samples", "--rows", "20")
+    written = manage(server, "export", "customers", "--user", "root", "--output", "-").splitlines()
+    assert (written[0].split(",")[0], len(written)) == ('"ID"', 21)
