@@ -8,10 +8,10 @@ from datetime import timedelta
 from django.db.models import Q
 from django.utils import timezone
 
-from exports_app import lifecycle, orphans, rights, services, sharing
+from exports_app import api_keys, lifecycle, orphans, rights, services, sharing
 from exports_app.choices import ACTIVE, Status
 from exports_app.logs import log
-from exports_app.models import ApiToken, ExportJob, ExportNotification, ExportPerformance, ExportShare, ExportToken
+from exports_app.models import ExportJob, ExportNotification, ExportPerformance, ExportShare, ExportToken
 from exports_app.pipeline.errors import PipelineError
 
 PERFORMANCE_LIFE = timedelta(days=30)
@@ -50,7 +50,7 @@ def prune() -> Pruned:
     ExportNotification.objects.filter(job=None, created_at__lt=now - PERFORMANCE_LIFE).delete()
     performance = ExportPerformance.objects.filter(created_at__lt=now - PERFORMANCE_LIFE).delete()[0]
     tokens = ExportToken.objects.filter(expires_at__lt=now - TOKEN_MEMORY).delete()[0]
-    ApiToken.objects.filter(expiry__lt=now).delete()
+    api_keys.prune(now)
     ExportShare.objects.filter(at__lt=now - sharing.PERIOD).delete()
     return Pruned(files=files, jobs=jobs, performance=performance, tokens=tokens)
 
