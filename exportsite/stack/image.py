@@ -229,6 +229,7 @@ def _check_apart() -> int:
     if os.geteuid() != 0 or shutil.which("debootstrap") is None:
         sys.exit("This needs root and debootstrap (Debian: debootstrap).")
     own = ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # else the folder would stay
     with tempfile.TemporaryDirectory(prefix="exportsite-image-") as folder:
         Path(folder).chmod(0o755)  # the image's user goes through it
         return subprocess.run([*own, sys.executable, "-m", "exportsite.stack.image", folder], check=False).returncode

@@ -50,7 +50,7 @@ def test_files_of_one_mind_have_no_problem() -> None:
         (
             RANGES,
             PINS,
-            "--index-url https://pypi.example/simple\n" + LOCK,
+            "--index-url https://packages.example/simple\n" + LOCK,
             "requirements.lock says where to install from: --index-url",
         ),
         (
