@@ -153,10 +153,6 @@ class System(Access):
     def may_act(self, job: ExportJob) -> bool:
         return True
 
-    def shown(self, job: ExportJob) -> ExportJob:
-        """The export as they see it: itself, or its state alone."""
-        return job if self.sees_contents(job) else state_alone(job)
-
     def owns(self, owned: Any) -> bool:
         return False
 

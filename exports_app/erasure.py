@@ -34,7 +34,10 @@ def remove(job_id: Any, *, removal: dict[str, str] | None) -> None:
 
     ``removal``: what its owner is told, where somebody else did it.
     """
-    ExportJob.objects.filter(pk=job_id).update(deleted_at=Now(), removal=removal, **_BLANK)
+    rows = ExportJob.objects.filter(pk=job_id)
+    tables = rows.values_list("tables", flat=True).get()
+    nobodys = tables and [{**table, "rights": None} for table in tables]  # which may name regions, accounts, people
+    rows.update(deleted_at=Now(), removal=removal, tables=nobodys, **_BLANK)
     ExportPart.objects.filter(job_id=job_id).delete()
 
 

@@ -86,9 +86,9 @@ def renew(job: ExportJob, **values: Any) -> None:
         raise LeaseLost
 
 
-def begin_upload(job: ExportJob, *, key: str, token: str) -> None:
-    """Start from the first byte under a new object key; what was recorded of an earlier upload is forgotten."""
-    values = {"file_key": key, "write_token": token, "upload_number": job.upload_number + 1, "upload_id": ""}
+def begin_upload(job: ExportJob, *, key: str, token: str, **more: Any) -> None:
+    """Start from the first byte under a new key, an earlier upload forgotten; ``more``: further columns of the row."""
+    values = {"file_key": key, "write_token": token, "upload_number": job.upload_number + 1, "upload_id": "", **more}
     with transaction.atomic():
         renew(job, **values, **_UNREAD, rows_done=0, bytes_done=0)
         ExportPart.objects.filter(job=job).delete()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils import timezone
 
 from exports_app import access, conf, errors
-from exports_app.choices import ACTIVE
-from exports_app.models import ExportJob
+from exports_app.choices import ACTIVE, EventKind
+from exports_app.models import ExportEvent, ExportJob
 
 ACTIVE_RETRY_SECONDS = 10
 """When one of several exports may have ended; nobody knows."""
@@ -39,16 +39,23 @@ def _check_active(user: Any) -> None:
 
 
 def _check_rate(user: Any) -> None:
-    """Every export counts, whatever became of it: also those that were deleted, and downloads."""
+    """Every export counts, whatever became of it: also those that were deleted, downloads, and each retry."""
     rate = conf.parse_rate(conf.settings.RATE)
     if rate is None:
         return
     now, period = timezone.now(), timedelta(seconds=rate.seconds)
-    asked = ExportJob.objects.filter(owner=user, created_at__gt=now - period).order_by("-created_at")
-    # Once this one has left the period, fewer than the limit are in it.
-    blocking = asked.values_list("created_at", flat=True)[rate.count - 1 : rate.count].first()
-    if blocking is not None:
+    asked = _requests(user, since=now - period, most=rate.count)
+    if len(asked) >= rate.count:
+        blocking = asked[rate.count - 1]  # once this one has left the period, fewer than the limit are in it
         raise errors.Throttled(
             f"You asked for {rate.count} exports within one {rate.period}, which is all that is allowed.",
             retry_after=max(1, math.ceil((blocking + period - now).total_seconds())),
         )
+
+
+def _requests(user: Any, *, since: datetime, most: int) -> list[datetime]:
+    """When exports were asked for, or asked for again; the newest first, the ``most`` newest of each at least."""
+    jobs = ExportJob.objects.filter(owner=user)
+    new = jobs.filter(created_at__gt=since).order_by("-created_at").values_list("created_at", flat=True)
+    again = ExportEvent.objects.filter(job__in=jobs, kind=EventKind.QUEUED, data__again=True, at__gt=since)
+    return sorted([*new[:most], *again.order_by("-at").values_list("at", flat=True)[:most]], reverse=True)

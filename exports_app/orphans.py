@@ -20,6 +20,7 @@ from exports_app import storage
 from exports_app.choices import Status
 from exports_app.logs import log
 from exports_app.models import ExportJob, ExportTombstone
+from exports_app.pipeline.errors import PipelineError, StorageUnavailable
 from exports_app.pipeline.sinks.s3_errors import s3_errors
 from exports_app.pipeline.sinks.s3_object import S3Object
 from exports_app.pipeline.types import Upload
@@ -55,11 +56,18 @@ def sweep() -> int:
 def bury() -> int:
     """Remove the files of exports whose rows are gone; gives how many. May run twice at once.
 
-    Again for a while after the row went, since its worker may have been writing. Raises what the storage raises.
+    Again for a while after the row went, since its worker may have been writing. A file that cannot be removed holds up
+    no other. Raises ``StorageUnavailable``.
     """
     buried = 0
     for stone in ExportTombstone.objects.order_by("pk")[:PAGE]:
-        discard_all(stone.upload())
+        try:
+            discard_all(stone.upload())
+        except StorageUnavailable:
+            raise
+        except PipelineError as error:
+            log.warning("export.leftover", key=stone.file_key, code=error.code)
+            continue
         settled = ExportTombstone.objects.filter(pk=stone.pk, created_at__lt=Now() - SETTLING)
         buried += settled.delete()[0]
     return buried

@@ -17,7 +17,7 @@ from exports_app.pipeline.formats import get_format
 from exports_app.plan import Plan, Table
 from exports_app.resources import faults, registry
 from exports_app.resources.base import User, has_permission
-from exports_app.visibility import Sight
+from exports_app.visibility import Sight, stored_rights
 
 OWN = "You can see this export, but its data needs permissions that you do not have."
 OWNERS = "Its owner may not read this data any more, so nobody can fetch the file."
@@ -38,7 +38,7 @@ def _table(table: Table, user: User) -> dict[str, Any]:
         "resource": resource.name,
         "columns": names,
         "permissions": sorted(filter(None, {resource.permission, *sensitive})),
-        "rights": resource.get_rights(user),
+        "rights": stored_rights(resource, user),
     }
 
 

@@ -18,6 +18,8 @@ MAX_SHARED = 50
 """Users that one export or preset may be shared with."""
 MAX_NAMES = 100
 """Different names that one user may share with within an hour, those that nobody has included."""
+MAX_NAME = 254
+"""Characters of a name that are remembered."""
 PERIOD = timedelta(hours=1)
 NO_EXPORT = "There is no such export."
 
@@ -29,7 +31,7 @@ def users_named(names: Sequence[str], *, by: Any) -> list[Any]:
     """
     if not names:
         return []
-    _count(names, by)
+    _count([name[:MAX_NAME] for name in names], by)
     model = get_user_model()
     field = model.USERNAME_FIELD
     users = model._default_manager.filter(**{f"{field}__in": list(names)}, is_active=True)

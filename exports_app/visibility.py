@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -53,7 +54,7 @@ class Sight:
         """What the resource says today that their rows depend on; worked out once."""
         if name not in self._row_rights:
             declared = registry.get(name)
-            found = faults.working([declared] if declared else [], lambda made: (made.get_rights(self.user),))
+            found = faults.working([declared] if declared else [], lambda made: (stored_rights(made, self.user),))
             self._row_rights[name] = next(found, (None,))[0]
         return self._row_rights[name]
 
@@ -73,6 +74,12 @@ class Sight:
             columns=frozenset(column.name for column in resource.visible_columns(self.user)),
             hidden_filters=frozenset(forbidden_filters(resource, self.user)),
         )
+
+
+def stored_rights(resource: Resource, user: User) -> dict[str, Any] | None:
+    """``Resource.get_rights`` as the row of a job has it: no tuples, and texts for the keys of a mapping."""
+    rights: dict[str, Any] | None = json.loads(json.dumps(resource.get_rights(user)))
+    return rights
 
 
 def _name(column: str | Mapping[str, str]) -> str:

@@ -101,6 +101,16 @@ def test_a_retry_counts_as_a_request(api: APIClient) -> None:
     assert (refused.status_code, refused.json()["code"]) == (429, "throttled")
 
 
+def test_each_retry_counts_towards_the_next_request(api: APIClient) -> None:
+    links = ask(api).json()["links"]
+    answers = []
+    for _ in range(3):
+        assert api.post(links["cancel"]).status_code in (200, 409)
+        answers.append(api.post(f"{links['self']}retry/").status_code)
+    assert answers == [200, 429, 429]
+    assert ask(api).status_code == 429
+
+
 def test_an_empty_rate_is_no_limit(api: APIClient, settings: Any) -> None:
     settings.EXPORTS_RATE = ""
     assert {ask(api).status_code for _ in range(12)} == {202}

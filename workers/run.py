@@ -281,7 +281,8 @@ class Run:
         if job.file_key:
             store.discard(job.upload())
         key = f"{orphans.PREFIX}{job.owner_id}/{job.pk}.{job.upload_number + 1}.{plan.extension}"
-        lifecycle.begin_upload(job, key=key, token=secrets.token_hex(16))
+        # No row is in the file yet, so that it is made with the rights of now.
+        lifecycle.begin_upload(job, key=key, token=secrets.token_hex(16), tables=rights.record(plan, job.owner))
         self.ending.upload = Upload(key=key, token=job.write_token)
         return []
 

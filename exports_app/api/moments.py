@@ -97,7 +97,8 @@ def active_jobs(user_ids: Iterable[Any], others: Iterable[UUID] = ()) -> dict[UU
     receivers = get_user_model()._default_manager.filter(pk__in={job.receiver for job in shared})
     allowed = {receiver.pk: access.of(receiver) for receiver in receivers}
     for job in shared:
-        seen.setdefault(job.pk, {})[job.receiver] = allowed[job.receiver].sees_contents(job)
+        if job.receiver in allowed:  # and not deleted since
+            seen.setdefault(job.pk, {})[job.receiver] = allowed[job.receiver].sees_contents(job)
     return seen
 
 

@@ -41,7 +41,7 @@ def hidden_fields(user: User) -> frozenset[FieldKey]:
     """Fields behind columns of any resource that are hidden from this user; worked out once, as permissions are."""
     known: frozenset[FieldKey] | None = getattr(user, _CACHE, None)
     if known is None:
-        found = faults.working(registry.every(), lambda each: _hidden_by(each, user))
+        found = faults.working(registry.every(), lambda each: _hidden_by(each, user), asks_database=True)
         known = frozenset(each for fields in found for each in fields)
         setattr(user, _CACHE, known)
     return known

@@ -15,7 +15,7 @@ from rest_framework.test import APIClient
 
 from exports_app import downloads, erasure, orphans, retention, services
 from exports_app.models import ApiToken, ExportJob, ExportPreset, ExportTombstone, ExportWebhook
-from exports_app.pipeline.errors import StorageUnavailable
+from exports_app.pipeline.errors import AccessDenied, StorageUnavailable
 from tests.jobs import bucket, claim, fill_customers, finish, request
 from workers.run import Run
 
@@ -152,6 +152,27 @@ def test_where_the_storage_is_away_the_upkeep_removes_the_file(alice: User, monk
         call_command("erase_user", "alice")
         assert retention.bury() == 0
     assert objects(former) == [job.file_key]
+    retention.bury()
+    assert objects(former) == []
+
+
+def test_a_file_that_cannot_be_removed_holds_up_no_other(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill_customers(3)
+    stuck, other, former = finish(alice), finish(alice), User(pk=alice.pk)
+    discard = orphans.discard_all
+
+    def refuse(upload: Any) -> None:
+        if upload.key == stuck.file_key:
+            raise AccessDenied
+        discard(upload)
+
+    with monkeypatch.context() as refusing:
+        refusing.setattr(orphans, "discard_all", refuse)
+        with connection.cursor() as cursor:
+            cursor.execute("DELETE FROM exports_app_exportevent; DELETE FROM exports_app_exportperformance")
+            cursor.execute("DELETE FROM exports_app_exportjob")
+        retention.bury()
+    assert objects(former) == [stuck.file_key] != [other.file_key]
     retention.bury()
     assert objects(former) == []
 

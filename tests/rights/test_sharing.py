@@ -34,6 +34,13 @@ def test_a_receiver_leaves_a_preset(api: APIClient, bob: User, as_user: As) -> N
     assert ExportPreset.objects.count() == 1
 
 
+def test_a_name_of_any_length_is_nobodys(alice: User, client: Client) -> None:
+    client.force_login(alice)
+    answer = client.post(f"/exports/{make_job(alice).pk}/share/", {"username": "x" * 5_000}, follow=True)
+    assert answer.status_code == 200
+    assert ExportShare.objects.get().name == "x" * 254
+
+
 @pytest.mark.parametrize("way", ["request", "preset", "page"])
 def test_names_that_one_may_try_within_an_hour_are_bounded(
     alice: User, bob: User, api: APIClient, client: Client, monkeypatch: pytest.MonkeyPatch, way: str
