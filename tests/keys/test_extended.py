@@ -9,13 +9,12 @@ import psycopg
 import pytest
 
 from exports_app.pipeline import errors
-from exports_app.pipeline.formats import FORMATS, get_format
-from exports_app.pipeline.sources import sql as sql_source
+from exports_app.pipeline.formats import get_format
 from exports_app.pipeline.sources.sql import SqlSource
 from exports_app.pipeline.types import Options
 from tests.debian import debian_url
-from tests.keys.test_matrix import FIELDS, QUERY, connect, fill, written
-from tests.keys.types import EXTENDED, FURTHER, REFUSED_FURTHER, ROWS, SETUP, KeyType
+from tests.keys.test_matrix import FIELDS, QUERY, assert_all_rows_in_order, connect, fill
+from tests.keys.types import EXTENDED, FURTHER, REFUSED_FURTHER, SETUP, KeyType
 
 __all__ = ["debian_url"]
 
@@ -37,14 +36,7 @@ def at_the_cluster(debian_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_key_of_a_type_that_an_extension_brings(
     cluster: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch, kind: KeyType
 ) -> None:
-    expected = fill(cluster, kind)
-    assert len(expected) == ROWS
-    for name in FORMATS:
-        assert written(name, breaks=False) == (expected, True), name
-    monkeypatch.setattr(sql_source, "STATEMENT_CHUNKS", 1)
-    for name in FORMATS:
-        assert written(name, breaks=False) == (expected, True), f"{name} in statements of 100 rows"
-        assert written(name, breaks=True) == (expected, True), f"{name} resumed behind row 100"
+    assert_all_rows_in_order(fill(cluster, kind), monkeypatch)
 
 
 @pytest.mark.parametrize("kind", REFUSED_FURTHER, ids=lambda kind: kind.declared)

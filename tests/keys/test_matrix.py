@@ -107,11 +107,8 @@ def written(name: str, *, breaks: bool) -> tuple[list[int], bool | None]:
     return numbers(name, store.objects[UPLOAD.key]), reading.counter.verified
 
 
-@pytest.mark.parametrize("kind", TYPES, ids=lambda kind: kind.declared)
-def test_a_key_of_any_type_that_has_an_order(
-    database: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch, kind: KeyType
-) -> None:
-    expected = fill(database, kind)
+def assert_all_rows_in_order(expected: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """In every format: by one statement, by statements of 100 rows, and resumed behind row 100."""
     assert len(expected) == ROWS
     for name in FORMATS:
         assert written(name, breaks=False) == (expected, True), name
@@ -119,6 +116,13 @@ def test_a_key_of_any_type_that_has_an_order(
     for name in FORMATS:
         assert written(name, breaks=False) == (expected, True), f"{name} in statements of 100 rows"
         assert written(name, breaks=True) == (expected, True), f"{name} resumed behind row 100"
+
+
+@pytest.mark.parametrize("kind", TYPES, ids=lambda kind: kind.declared)
+def test_a_key_of_any_type_that_has_an_order(
+    database: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch, kind: KeyType
+) -> None:
+    assert_all_rows_in_order(fill(database, kind), monkeypatch)
 
 
 @pytest.mark.parametrize("kind", REFUSED, ids=lambda kind: kind.declared)
