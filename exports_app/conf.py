@@ -106,6 +106,8 @@ class ExportsSettings:
     """A run whose process has more ends with ``memory_limit``; 0: no limit. Above what a child is replaced at."""
     MEMORY_HARD_LIMIT_MB: int = 1_536
     """What a worker's child may take beyond what it has at its start; the kernel keeps it. 0: no limit."""
+    KEY_DAYS: int = 365
+    """Days that an API key lives at most."""
     METRICS_TOKEN: str = ""
     """Bearer token that opens ``/metrics``; empty: operators only (and everybody with ``DEBUG``)."""
 

@@ -10,11 +10,10 @@ from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
 
-from exports_app import conf, lifecycle, orphans, rights, services, sharing, webhooks
+from exports_app import api_keys, conf, lifecycle, orphans, rights, services, sharing, webhooks
 from exports_app.choices import ACTIVE, Status
 from exports_app.logs import log
 from exports_app.models import (
-    ApiToken,
     ExportJob,
     ExportNotification,
     ExportPerformance,
@@ -55,7 +54,7 @@ def prune() -> Pruned:
     ExportNotification.objects.filter(job=None, created_at__lt=now - _days("PERFORMANCE")).delete()
     performance = ExportPerformance.objects.filter(created_at__lt=now - _days("PERFORMANCE")).delete()[0]
     tokens = ExportToken.objects.filter(expires_at__lt=now - _days("TOKEN")).delete()[0]
-    ApiToken.objects.filter(expiry__lt=now).delete()
+    api_keys.prune(now - _days("TOKEN"))
     ExportShare.objects.filter(at__lt=now - sharing.PERIOD).delete()
     webhooks.forget_former()
     webhooks.seal_again()

@@ -16,8 +16,8 @@ from rest_framework.test import APIClient
 from exports_app import lifecycle, services
 from exports_app.choices import Status
 from exports_app.models import ExportJob
+from tests.api_keys.making import client_of
 from tests.jobs import make_job
-from tests.test_api_tokens import client_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 """The bell is rung on commit."""
