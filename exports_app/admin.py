@@ -348,10 +348,9 @@ class ApiKeyAdmin(Unchangeable, KeyAdmin):
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         """Revoking is deleting, under its own name."""
-        actions = super().get_actions(request)
-        if "delete_selected" in actions:
-            delete, name, _ = actions["delete_selected"]
-            actions["delete_selected"] = (delete, name, "Revoke selected API keys")
+        actions: dict[str, Any] = super().get_actions(request)
+        if delete := actions.get("delete_selected"):
+            actions["delete_selected"] = (*delete[:2], "Revoke selected API keys")
         return actions
 
     def has_view_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:

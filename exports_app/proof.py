@@ -12,7 +12,7 @@ FRESH_SECONDS = 600
 _SIGNED_IN_AT = "exports_signed_in_at"
 
 
-def note_sign_in(request: HttpRequest | None, **_: Any) -> None:
+def note_sign_in(request: Any, **_: Any) -> None:
     """Keep with the session when it was signed in to; Django keeps only when the user last was, anywhere."""
     if hasattr(request, "session"):
         request.session[_SIGNED_IN_AT] = int(time.time())

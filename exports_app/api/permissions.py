@@ -36,8 +36,7 @@ class BearerAuthentication(BaseAuthentication):
             raise AuthenticationFailed(str(refused)) from None
         permit = api_keys.permit(key)
         keys.bind(key.user, permit)
-        # For the log: who asks was not known before. Numbers stay numbers there, other ids become texts.
-        bind_contextvars(user_id=key.user.pk if isinstance(key.user.pk, int) else str(key.user.pk), **permit.named())
+        bind_contextvars(user_id=key.user.pk, **permit.named())  # for the log: who asks was not known before
         api_keys.note_use(key, str(request.META.get("REMOTE_ADDR", "")))
         try:
             scopes.require(permit, request)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from django.contrib import messages
@@ -67,9 +67,10 @@ class KeyView:
 
     @classmethod
     def of(cls, key: ApiKey, now: datetime) -> KeyView:
-        key_data = ", ".join(words.isolated(registry.title_of(name)) for name in key.resources) or "all data"
-        ended = "expired" if key.has_expired(now) else "" if passwords.fits(key.user, key.password_mark) else "ended"
-        return cls(key, keys.in_words(key.scopes), key_data, ended)
+        data = ", ".join(words.isolated(registry.title_of(name)) for name in key.resources) or "all data"
+        fits = passwords.fits(key.user, key.password_mark)
+        ended = "expired" if key.has_expired(now) else "" if fits else "ended with your former password"
+        return cls(key, keys.in_words(key.scopes), data, ended)
 
 
 @sensitive_post_parameters("password")
@@ -114,16 +115,16 @@ def sign_in_again(request: HttpRequest) -> HttpResponse:
 
 @sensitive_variables("secret")
 def _page(request: HttpRequest, form: Form, *, status: int = 200, **context: Any) -> HttpResponse:
-    now = timezone.now()
-    mine = ApiKey.objects.filter(user=request.user).select_related("user")
+    now, user = timezone.now(), cast(Any, request.user)
+    mine = ApiKey.objects.filter(user=user).select_related("user")
     context |= {
         "form": form,
         "keys": [KeyView.of(key, now) for key in mine],
         "scopes": Scope.choices,
-        "resources": registry.allowed(request.user),
+        "resources": registry.allowed(user),
         "usual_days": api_keys.usual_days(),
         "longest_days": api_keys.longest_days(),
-        "asks_password": proof.asks_password(request.user),
+        "asks_password": proof.asks_password(user),
         "is_fresh": proof.is_fresh(request),
     }
     return render(request, "exports/keys.html", context, status=status)

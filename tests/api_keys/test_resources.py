@@ -137,9 +137,9 @@ def test_a_sheet_of_other_data_is_left_out_of_its_workbooks_and_keeps_others_clo
 
 
 def test_the_idempotency_key_of_an_export_of_other_data_shows_nothing(alice: User) -> None:
-    body, again = {"resource": "customers"}, {"HTTP_IDEMPOTENCY_KEY": "mine"}
-    assert client_of(alice).post("/api/v1/exports/", body, **again).status_code == 202
-    refused = client_of(alice, resources=["tags"]).post("/api/v1/exports/", body, **again)
+    body, again = {"resource": "customers"}, {"idempotency-key": "mine"}
+    assert client_of(alice).post("/api/v1/exports/", body, headers=again).status_code == 202
+    refused = client_of(alice, resources=["tags"]).post("/api/v1/exports/", body, headers=again)
     assert (refused.status_code, list(refused.json()["errors"])) == (400, ["resource"])
 
 

@@ -14,7 +14,7 @@ from rest_framework.test import APIClient
 from exports_app import downloads, keys
 from exports_app.api import scopes
 from exports_app.api.permissions import BearerAuthentication
-from exports_app.choices import Status
+from exports_app.choices import Scope, Status
 from exports_app.models import ExportEvent, ExportJob, ExportPreset, ExportToken, ExportWebhook
 from tests.api_keys.making import bearer, client_of, make_key
 from tests.conftest import VIEW_SAMPLES, make_user
@@ -191,7 +191,7 @@ def test_a_key_may_no_more_than_its_user(charlie: User, alice: User) -> None:
 
 def test_histories_say_which_key_it_was_and_never_its_secret(alice: User) -> None:
     secret = make_key(alice, "export")
-    key = str(alice.export_keys.get().pk)  # type: ignore[attr-defined]  # Django's stubs do not know it
+    key = str(alice.export_keys.get().pk)
     client = APIClient(headers={"Authorization": f"Bearer {secret}"})
     client.post("/api/v1/exports/", {"resource": "customers"})
     client.get(f"/api/v1/exports/{make_job(alice, Status.COMPLETED).pk}/download/")
@@ -211,5 +211,5 @@ def test_a_link_that_was_made_by_key_is_one_as_any_other(alice: User) -> None:
 def test_everybody_without_a_key_has_the_whole_of_what_they_may(alice: User) -> None:
     assert keys.permit_of(make_user("dora", permissions=VIEW_SAMPLES)) is keys.WHOLE
     assert keys.permit_of(None) is keys.WHOLE
-    assert all(keys.WHOLE.allows(scope) for scope in keys.Scope)
+    assert all(keys.WHOLE.allows(scope) for scope in Scope)
     assert keys.WHOLE.allows_resource("anything")
