@@ -78,7 +78,7 @@ def test_a_key_is_made_as_asked_and_shown_once(browser: Client, alice: User) -> 
     listed = browser.get(KEYS)
     assert secret not in listed.content.decode()
     today = timezone.now().date()
-    assert f"nightly {secret[:8]}… May read, export, of Tags, Trades Made {today}" in text(listed)
+    assert f"nightly {secret[:8]}… read, export · Tags, Trades Made {today}" in text(listed)
     assert "not used yet" in text(listed)
     client_with(secret).get("/api/v1/resources/", REMOTE_ADDR="203.0.113.9")
     assert re.search(rf"last used {today} \d\d:\d\d from 203.0.113.9", text(browser.get(KEYS)))
