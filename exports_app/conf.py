@@ -73,9 +73,9 @@ class ExportsSettings:
     JOB_DAYS: int = 90
     """Rows of ended exports stay so long, for limits and audit."""
     ADDRESS_DAYS: int = 30
-    """So long is kept from which address a file was fetched."""
+    """So long is kept from which address a file was fetched, or a key used."""
     TOKEN_DAYS: int = 30
-    """After the end of a one-time token it is so long known why it does not work."""
+    """After the end of a one-time token, or of an API key, it is so long known why it does not work."""
     PERFORMANCE_DAYS: int = 30
     """Figures of runs, and what was sent to webhooks as tests and to operators."""
     CLEAR_SESSIONS: bool = False

@@ -14,6 +14,7 @@ from exports_app import api_keys, conf, lifecycle, orphans, rights, services, sh
 from exports_app.choices import ACTIVE, Status
 from exports_app.logs import log
 from exports_app.models import (
+    ApiKey,
     ExportJob,
     ExportNotification,
     ExportPerformance,
@@ -71,6 +72,7 @@ def _days(kind: str) -> timedelta:
 def _forget_addresses(before: datetime) -> None:
     """Where people came from is forgotten; that they were there, and who, is kept."""
     ExportPerson.objects.filter(created_at__lt=before).exclude(address="").update(address="")
+    ApiKey.objects.filter(last_used_at__lt=before).exclude(last_used_from="").update(last_used_from="")
 
 
 def _end_unrecorded() -> None:

@@ -38,6 +38,7 @@ SCOPES: Final[Mapping[str, Mapping[str, Scope]]] = {
     "preset-leave": {"POST": MANAGE},
     "webhook-list": {"GET": MANAGE, "POST": MANAGE},
     "webhook-detail": {"GET": MANAGE, "PUT": MANAGE, "PATCH": MANAGE, "DELETE": MANAGE},
+    "webhook-rotate": {"POST": MANAGE},
     "webhook-test": {"POST": MANAGE},
     "webhook-deliveries": {"GET": MANAGE},
     "schema": {"GET": READ},
@@ -48,7 +49,9 @@ SCOPES: Final[Mapping[str, Mapping[str, Scope]]] = {
 }
 """By the name of the path and the method."""
 
-OF_ALL_DATA: Final = frozenset({"webhook-list", "webhook-detail", "webhook-test", "webhook-deliveries", "metrics"})
+OF_ALL_DATA: Final = frozenset(
+    {"webhook-list", "webhook-detail", "webhook-rotate", "webhook-test", "webhook-deliveries", "metrics"}
+)
 """Calls that tell of all exports, whatever data they are of: closed to keys that are limited to some."""
 
 _SAME: Final = {"HEAD": "GET"}

@@ -187,6 +187,17 @@ def test_when_and_from_where_it_was_used_is_noted_once_a_minute(
     assert used()[0] > long_ago
 
 
+def test_from_where_it_was_used_is_forgotten_with_the_addresses_of_downloads(alice: User) -> None:
+    key, _ = api_keys.create(alice, name="x", scopes=["read"], days=200)
+    ApiKey.objects.update(last_used_at=timezone.now() - timedelta(days=29), last_used_from="203.0.113.9")
+    retention.prune()
+    assert ApiKey.objects.get(pk=key.pk).last_used_from == "203.0.113.9"
+    ApiKey.objects.update(last_used_at=timezone.now() - timedelta(days=31))
+    retention.prune()
+    assert ApiKey.objects.get(pk=key.pk).last_used_from == ""
+    assert ApiKey.objects.get(pk=key.pk).last_used_at is not None
+
+
 @pytest.mark.django_db(transaction=True)
 def test_noting_it_waits_for_nobody(alice: User) -> None:
     client = client_of(alice)

@@ -35,7 +35,7 @@ INSERT = """
 @pytest.fixture
 def before() -> Iterator[None]:
     """The tables of the last release; whatever the test does, they are today's after it."""
-    call_command("migrate", "exports_app", "0009", verbosity=0)
+    call_command("migrate", "exports_app", "0010", verbosity=0)
     try:
         yield
     finally:
@@ -84,7 +84,7 @@ def test_an_expired_token_stays_expired(before: None, alice: User) -> None:
 def test_a_link_that_waits_goes_on_working(alice: User) -> None:
     job = make_job(alice, Status.COMPLETED)
     link = downloads.make_token(job, alice).download_url
-    call_command("migrate", "exports_app", "0009", verbosity=0)
+    call_command("migrate", "exports_app", "0010", verbosity=0)
     call_command("migrate", verbosity=0)
     assert ExportToken.objects.get().password_mark != ""
     assert APIClient().get(link).status_code == 302

@@ -56,6 +56,7 @@ GET /api/v1/webhooks/{webhook}/             manage
 PUT /api/v1/webhooks/{webhook}/             manage
 PATCH /api/v1/webhooks/{webhook}/           manage
 DELETE /api/v1/webhooks/{webhook}/          manage
+POST /api/v1/webhooks/{webhook}/rotate/     manage
 POST /api/v1/webhooks/{webhook}/test/       manage
 GET /api/v1/webhooks/{webhook}/deliveries/  manage
 GET /api/schema/                            read
