@@ -95,10 +95,11 @@ def prepare() -> list[dict[str, str]]:
     django.setup()
     from django.contrib.auth import get_user_model
 
-    from exports_app.models import ApiToken
+    from exports_app import api_keys, keys
 
     found = get_user_model().objects.filter(username__startswith="bench")
-    return [{"Authorization": f"Bearer {ApiToken.objects.create(user)[1]}"} for user in found]
+    made = (api_keys.create(user, name="benchmark", scopes=keys.SCOPES)[1] for user in found)
+    return [{"Authorization": f"Bearer {secret}"} for secret in made]
 
 
 class Client:

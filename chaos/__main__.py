@@ -57,8 +57,8 @@ def _prepare() -> None:
     from django.core.management import call_command
 
     from chaos.scene import bucket
-    from exports_app import services
-    from exports_app.models import ApiToken, ExportJob
+    from exports_app import api_keys, keys, services
+    from exports_app.models import ExportJob
 
     call_command("migrate", verbosity=0)
     for job in ExportJob.objects.exclude(file_key=""):
@@ -68,8 +68,9 @@ def _prepare() -> None:
     user, _ = get_user_model().objects.update_or_create(
         username="demo", defaults={"is_staff": True, "is_superuser": True, "email": "demo@example.com"}
     )
-    _, token = ApiToken.objects.create(user=user)
-    os.environ["CHAOS_TOKEN"] = str(token)
+    for before in api_keys.living(user):
+        api_keys.revoke(user, before.pk)
+    os.environ["CHAOS_TOKEN"] = api_keys.create(user, name="chaos", scopes=keys.SCOPES)[1]
 
 
 def _fill(site: sites.Site, rows: int) -> None:

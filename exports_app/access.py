@@ -6,13 +6,15 @@ A project with rules of its own (tenants, groups) names a subclass of ``Access``
 
 from __future__ import annotations
 
-from functools import cached_property
+from collections.abc import Callable
+from functools import cached_property, partial
 from typing import Any, Final
 
 from django.db.models import Prefetch, Q, QuerySet
 from django.utils.module_loading import import_string
 
-from exports_app import conf
+from exports_app import conf, keys
+from exports_app.keys import Permit
 from exports_app.models import ExportJob, ExportPerformance, ExportPreset, ExportWebhook
 from exports_app.resources import registry
 from exports_app.resources.base import has_permission
@@ -44,6 +46,11 @@ class Access:
         return self._sights.setdefault(owner.pk, Sight(owner))
 
     # Operators
+
+    @cached_property
+    def permit(self) -> Permit:
+        """What the API key leaves of all this that the user acts by."""
+        return keys.permit_of(self.user)
 
     @cached_property
     def is_operator(self) -> bool:
@@ -166,7 +173,19 @@ def of(user: Any) -> Access:
     if isinstance(user, Access):
         return user
     made: Access = import_string(conf.settings.ACCESS)(user)
+    if made.permit.resources:
+        _limit(made)
     return made
+
+
+def _limit(made: Access) -> None:
+    """Leave of what exists what the key is limited to; from outside, so that no rule of a project can forget it."""
+    for name in ("exports", "listed", "presets", "performance"):
+        setattr(made, name, partial(_limited, getattr(made, name), made.permit.resources))
+
+
+def _limited(find: Callable[..., QuerySet[Any]], resources: frozenset[str], **values: Any) -> QuerySet[Any]:
+    return find(**values).filter(resource__in=resources)
 
 
 def _jobs() -> QuerySet[ExportJob]:

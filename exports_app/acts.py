@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from exports_app import access, lifecycle, persons
+from exports_app import access, keys, lifecycle, persons
 from exports_app.choices import Act, EventKind
 from exports_app.models import ExportJob
 
@@ -24,7 +24,7 @@ def removal(job: ExportJob, *, by: Any, reason: str) -> dict[str, str] | None:
 
 
 def _who(by: Any) -> dict[str, str]:
-    return {} if by is access.SYSTEM else {"person": persons.note(by)}
+    return {} if by is access.SYSTEM else {"person": persons.note(by), **keys.permit_of(by).named()}
 
 
 def _short(reason: str) -> str:

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.contrib import admin, messages
+from django.contrib.auth import get_user_model
 from django.db.models import Model, Q, QuerySet, Window
 from django.db.models.functions import RowNumber
 from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 from django.utils.html import format_html
 
-from exports_app import access, errors, progress, services
-from exports_app.models import ApiToken, ExportEvent, ExportJob, ExportNotification, ExportPart, ExportPerformance
+from exports_app import access, errors, keys, progress, services
+from exports_app.models import ApiKey, ExportEvent, ExportJob, ExportNotification, ExportPart, ExportPerformance
 from exports_app.pipeline import errors as pipeline_errors
 from exports_app.pipeline.errors import PipelineError
 
@@ -22,9 +23,9 @@ if TYPE_CHECKING:  # Django's classes are generic in the stubs alone
     JobAdmin = admin.ModelAdmin[ExportJob]
     JobInline = admin.TabularInline[Any, ExportJob]
     PerformanceAdmin = admin.ModelAdmin[ExportPerformance]
-    TokenAdmin = admin.ModelAdmin[ApiToken]
+    KeyAdmin = admin.ModelAdmin[ApiKey]
 else:
-    JobAdmin = PerformanceAdmin = TokenAdmin = admin.ModelAdmin
+    JobAdmin = PerformanceAdmin = KeyAdmin = admin.ModelAdmin
     JobInline = admin.TabularInline
 
 SHOWN = 100
@@ -313,17 +314,47 @@ class ExportPerformanceAdmin(ReadOnly, PerformanceAdmin):
         return f"{run.rows / run.seconds:,.0f}" if run.seconds else NOTHING
 
 
-@admin.register(ApiToken)
-class ApiTokenAdmin(Unchangeable, TokenAdmin):
-    """Tokens can be withdrawn here; they are made where they can be shown once."""
+@admin.register(ApiKey)
+class ApiKeyAdmin(Unchangeable, KeyAdmin):
+    """Keys can be revoked here; they are made where they can be shown once."""
 
-    list_display = ("token_key", "name", "user", "created", "expiry")
+    list_display = (
+        "prefix",
+        "name",
+        "user",
+        "may",
+        "data",
+        "created_at",
+        "expires_at",
+        "last_used_at",
+        "last_used_from",
+        "id",
+    )
     list_display_links = None
+    list_filter = ("created_at", "expires_at", "last_used_at")
     list_select_related = ("user",)
-    search_fields = ("name", "user__username")
+    search_help_text = "Name of a key or of its user"
 
-    def has_view_permission(self, request: HttpRequest, obj: ApiToken | None = None) -> bool:
-        """The list, but no page of one token: that would show its hash."""
+    @admin.display(description="Scopes")
+    def may(self, key: ApiKey) -> str:
+        return keys.in_words(key.scopes)
+
+    @admin.display(description="Data")
+    def data(self, key: ApiKey) -> str:
+        return ", ".join(key.resources) or "All"
+
+    def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
+        return ("name", f"user__{get_user_model().USERNAME_FIELD}")
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """Revoking is deleting, under its own name."""
+        actions: dict[str, Any] = super().get_actions(request)
+        if delete := actions.get("delete_selected"):
+            actions["delete_selected"] = (*delete[:2], "Revoke selected API keys")
+        return actions
+
+    def has_view_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
+        """The list, but no page of one key: that would show its digest."""
         return obj is None and super().has_view_permission(request)
 
 

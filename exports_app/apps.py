@@ -17,10 +17,15 @@ class ExportsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from exports_app import checks, database_checks  # noqa: F401 - register the system checks
+        from django.contrib.auth import get_user_model
+        from django.contrib.auth.signals import user_logged_in
+
+        from exports_app import checks, database_checks, passwords, proof  # noqa: F401 - register the system checks
 
         autodiscover_modules("exports")
         models.signals.post_delete.connect(_remove_file, sender=self.get_model("ExportJob"))
+        models.signals.pre_save.connect(passwords.keep_through_rehash, sender=get_user_model())
+        user_logged_in.connect(proof.note_sign_in)
 
 
 def _remove_file(instance: Any, **_: Any) -> None:

@@ -79,3 +79,11 @@ class WebhookEvent(models.TextChoices):
     FAILED = "export.failed", "Failed"
     CANCELLED = "export.cancelled", "Cancelled"
     EXPIRED = "export.expired", "Expired"
+
+
+class Scope(models.TextChoices):
+    """What an API key may be used for."""
+
+    READ = "read", "See data, exports and how they go"
+    EXPORT = "export", "Make exports, fetch files, make links"
+    MANAGE = "manage", "Delete, share, presets, webhooks"

@@ -73,9 +73,9 @@ class ExportsSettings:
     JOB_DAYS: int = 90
     """Rows of ended exports stay so long, for limits and audit."""
     ADDRESS_DAYS: int = 30
-    """So long is kept from which address a file was fetched."""
+    """So long is kept from which address a file was fetched, or a key used."""
     TOKEN_DAYS: int = 30
-    """After the end of a one-time token it is so long known why it does not work."""
+    """After the end of a one-time token, or of an API key, it is so long known why it does not work."""
     PERFORMANCE_DAYS: int = 30
     """Figures of runs, and what was sent to webhooks as tests and to operators."""
     CLEAR_SESSIONS: bool = False
@@ -106,6 +106,8 @@ class ExportsSettings:
     """A run whose process has more ends with ``memory_limit``; 0: no limit. Above what a child is replaced at."""
     MEMORY_HARD_LIMIT_MB: int = 1_536
     """What a worker's child may take beyond what it has at its start; the kernel keeps it. 0: no limit."""
+    KEY_DAYS: int = 365
+    """Days that an API key lives at most."""
     METRICS_TOKEN: str = ""
     """Bearer token that opens ``/metrics``; empty: operators only (and everybody with ``DEBUG``)."""
 

@@ -20,7 +20,20 @@ from django.db.models.functions import Least, Now
 from django.http import HttpRequest
 from django.urls import reverse
 
-from exports_app import access, acts, conf, errors, lifecycle, persons, rights, services, sharing, storage
+from exports_app import (
+    access,
+    acts,
+    conf,
+    errors,
+    keys,
+    lifecycle,
+    passwords,
+    persons,
+    rights,
+    services,
+    sharing,
+    storage,
+)
 from exports_app.choices import Act, EventKind, Status, Strategy
 from exports_app.logs import log
 from exports_app.models import ExportEvent, ExportJob, ExportToken
@@ -94,7 +107,13 @@ def make_token(job: ExportJob, user: Any, *, extends: bool = True) -> Link:
         file_ends = ExportJob.objects.values_list("expires_at", flat=True).get(pk=job.pk)
         token = _signer(job.pk).sign(secrets.token_urlsafe(SECRET_BYTES))
         expires: Any = Least(Now() + TOKEN_LIFE, Value(file_ends))
-        row = ExportToken.objects.create(job=job, created_by=user, digest=_digest(token), expires_at=expires)
+        row = ExportToken.objects.create(
+            job=job,
+            created_by=user,
+            digest=_digest(token),
+            password_mark=passwords.mark_of(user),
+            expires_at=expires,
+        )
         row.refresh_from_db(fields=["expires_at"])
         acts.record(job, Act.LINK, by=user)
     log.info("export.token.made", job=str(job.pk), token_id=str(row.pk), user=user.pk)
@@ -111,7 +130,8 @@ def look_up(job_id: UUID, token: str) -> ExportToken:
     """The token, if it would fetch the file now; it is not used up.
 
     Raises ``LinkWrong`` (without asking the database where it was never signed for this export), ``LinkUsed``,
-    ``LinkWithdrawn`` (also where its maker may not fetch the file any more), ``LinkExpired``, ``Disabled``.
+    ``LinkWithdrawn`` (also where its maker may not fetch the file any more, or has another password),
+    ``LinkExpired``, ``Disabled``.
     """
     services.require_enabled()
     _check_signature(job_id, token)
@@ -191,7 +211,7 @@ def address_of(request: HttpRequest) -> str:
 
 def keep(job: ExportJob, user: Any, *, via: str, address: str, token: ExportToken | None = None) -> None:
     """Note that ``user`` fetched the file, or was sent it."""
-    data = {"person": persons.note(user, address=address), "via": via}
+    data = {"person": persons.note(user, address=address), "via": via, **keys.permit_of(user).named()}
     if token is not None:
         data["token"] = str(token.pk)
     ExportEvent.objects.create(job=job, kind=EventKind.DOWNLOADED, data=data)
@@ -265,7 +285,7 @@ def _check_right(token: Any) -> None:
     if token.is_over:
         raise errors.LinkExpired
     try:
-        if not token.created_by.is_active:
+        if not token.created_by.is_active or not passwords.fits(token.created_by, token.password_mark):
             raise errors.PermissionDenied
         get_file(token.created_by, token.job_id)
     except errors.Gone:

@@ -9,8 +9,8 @@ from typing import Any
 
 import structlog
 
-SECRETS = re.compile(r"([?&](?:token|signature|X-Amz-Signature)=)[^&\s\"']+")
-"""What opens a file by itself, as it stands in an address."""
+SECRETS = re.compile(r"([?&](?:token|signature|X-Amz-Signature)=|\bexk_)[^&\s\"']+")
+"""What opens a file by itself, as it stands in an address; and API keys."""
 
 _SHARED: list[Any] = [
     structlog.contextvars.merge_contextvars,

@@ -9,8 +9,8 @@ from typing import Any
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 from django.utils.functional import cached_property
-from knox.models import AbstractAuthToken
 
 from exports_app.choices import ACTIVE, Channel, Delivery, EventKind, Queue, Status, Strategy
 from exports_app.pipeline.parts import MAX_PARTS
@@ -297,6 +297,8 @@ class ExportToken(models.Model):
     job = models.ForeignKey(ExportJob, on_delete=models.CASCADE, related_name="tokens")
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
     digest = models.CharField(max_length=64, unique=True)
+    password_mark = models.CharField(max_length=64, blank=True, default="")
+    """Of its maker's password when it was made (``passwords``)."""
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField()
     redeemed_at = models.DateTimeField(null=True, blank=True)
@@ -403,13 +405,36 @@ class ExportCounter(models.Model):
         constraints = [models.UniqueConstraint(fields=["name", "labels"], name="export_counter_series")]
 
 
-class ApiToken(AbstractAuthToken):  # type: ignore[misc]  # knox ships no types
-    """A token of the API; only its hash is stored. A user may have several, each with a name."""
+class ApiKey(models.Model):
+    """A program's way in, as one user, for part of what they may; only the digest of its secret is stored."""
 
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="export_keys")
     name = models.CharField(max_length=100, blank=True, default="")
+    prefix = models.CharField(max_length=25)
+    """The secret's first characters, to know it by."""
+    digest = models.CharField(max_length=128, unique=True)
+    """SHA-512 of the secret, in hexadecimal."""
+    scopes = models.JSONField(default=list)
+    """Names of ``choices.Scope``."""
+    resources = models.JSONField(default=list, blank=True)
+    """Names; empty: all that its user may export."""
+    password_mark = models.CharField(max_length=64)
+    """Of the user's password when the key was made (``passwords``)."""
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    """None: of a key of before, that was made without an end."""
+    last_used_at = models.DateTimeField(null=True, blank=True)
+    """To the minute."""
+    last_used_from = models.CharField(max_length=45, blank=True, default="")
 
     class Meta:
-        verbose_name = "API token"
+        verbose_name = "API key"
+        ordering = ["-created_at", "-id"]
 
     def __str__(self) -> str:
-        return self.name or str(self.token_key)
+        return self.name or f"{self.prefix}…"
+
+    def has_expired(self, now: datetime) -> bool:
+        """Whether its time is over."""
+        return self.expires_at is not None and self.expires_at <= now

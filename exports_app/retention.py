@@ -10,11 +10,11 @@ from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
 
-from exports_app import conf, lifecycle, orphans, rights, services, sharing, webhooks
+from exports_app import api_keys, conf, lifecycle, orphans, rights, services, sharing, webhooks
 from exports_app.choices import ACTIVE, Status
 from exports_app.logs import log
 from exports_app.models import (
-    ApiToken,
+    ApiKey,
     ExportJob,
     ExportNotification,
     ExportPerformance,
@@ -55,7 +55,7 @@ def prune() -> Pruned:
     ExportNotification.objects.filter(job=None, created_at__lt=now - _days("PERFORMANCE")).delete()
     performance = ExportPerformance.objects.filter(created_at__lt=now - _days("PERFORMANCE")).delete()[0]
     tokens = ExportToken.objects.filter(expires_at__lt=now - _days("TOKEN")).delete()[0]
-    ApiToken.objects.filter(expiry__lt=now).delete()
+    api_keys.prune(now - _days("TOKEN"))
     ExportShare.objects.filter(at__lt=now - sharing.PERIOD).delete()
     webhooks.forget_former()
     webhooks.seal_again()
@@ -72,6 +72,7 @@ def _days(kind: str) -> timedelta:
 def _forget_addresses(before: datetime) -> None:
     """Where people came from is forgotten; that they were there, and who, is kept."""
     ExportPerson.objects.filter(created_at__lt=before).exclude(address="").update(address="")
+    ApiKey.objects.filter(last_used_at__lt=before).exclude(last_used_from="").update(last_used_from="")
 
 
 def _end_unrecorded() -> None:

@@ -15,8 +15,8 @@ from django.db import transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from exports_app import access, acts, conf, dispatch, erasure, errors, lifecycle, limits, locks, rights, storage
-from exports_app.choices import ACTIVE, Act, EventKind, Status, Strategy
+from exports_app import access, acts, conf, dispatch, erasure, errors, keys, lifecycle, limits, locks, rights, storage
+from exports_app.choices import ACTIVE, Act, EventKind, Scope, Status, Strategy
 from exports_app.estimates import Estimate, estimate_rows
 from exports_app.locks import Lock
 from exports_app.logs import log
@@ -83,6 +83,7 @@ def accept(user: Any, order: Order, **begun: Any) -> tuple[ExportJob, bool]:
 
     ``begun``: columns of a job that this process works on itself (``lifecycle.begun_here``); nobody is rung for.
     """
+    by_key = keys.permit_of(user).named()
     with transaction.atomic():
         locks.take(Lock.REQUESTS, user)
         if known := known_export(user, order.request, order.extras):
@@ -91,9 +92,9 @@ def accept(user: Any, order: Order, **begun: Any) -> tuple[ExportJob, bool]:
         job = _create(user, order, begun)
         _share(job, order.shared_with)
         if begun:
-            lifecycle.record_event(job.pk, EventKind.STARTED, {"attempt": 1})
+            lifecycle.record_event(job.pk, EventKind.STARTED, {"attempt": 1, **by_key})
         else:
-            lifecycle.record_event(job.pk, EventKind.QUEUED, {})
+            lifecycle.record_event(job.pk, EventKind.QUEUED, by_key)
             transaction.on_commit(lambda: _announce(job), robust=True)
     return job, True
 
@@ -209,8 +210,11 @@ def own_export(user: Any, job_id: Any) -> ExportJob:
 
 
 def _require_act(by: Any, job: ExportJob) -> None:
-    if not access.of(by).may_act(job):
+    allowed = access.of(by)
+    if not allowed.may_act(job):
         raise errors.PermissionDenied("Only its owner may change this export.")
+    if not allowed.owns(job):
+        allowed.permit.require(Scope.MANAGE)  # a key that makes exports changes no others
 
 
 def _require_share(by: Any, job: ExportJob) -> None:
@@ -224,7 +228,7 @@ def download_url(user: Any, job: ExportJob) -> str | None:
     ``user``: or their ``Access``, for a whole list.
     """
     allowed = access.of(user)
-    over = job.has_expired(timezone.now())
+    over = job.has_expired(timezone.now()) or not allowed.permit.allows(Scope.EXPORT)
     if job.status != Status.COMPLETED or over or not job.file_key or rights.refusal(allowed, job):
         return None
     if storage.is_local():
@@ -340,7 +344,7 @@ def _estimate(plan: Plan) -> Estimate:
 def _known(user: Any, key: str, digest: str) -> ExportJob | None:
     """The job that this key made. Raises ``errors.Conflict`` where it was made with another body."""
     job = ExportJob.objects.filter(owner=user, idempotency_key=key).first()
-    if job is None:
+    if job is None or not keys.permit_of(user).allows_resource(job.resource):
         return None
     if job.created_at < timezone.now() - IDEMPOTENCY_LIFE:
         ExportJob.objects.filter(pk=job.pk).update(idempotency_key=None)

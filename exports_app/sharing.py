@@ -11,6 +11,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from exports_app import access, errors, locks
+from exports_app.choices import Scope
 from exports_app.locks import Lock
 from exports_app.models import ExportJob, ExportPreset, ExportShare
 
@@ -27,10 +28,12 @@ NO_EXPORT = "There is no such export."
 def users_named(names: Sequence[str], *, by: Any) -> list[Any]:
     """Users to share something with. Raises ``errors.Invalid`` under ``shared_with`` for a name that nobody has.
 
-    Each name counts, also such a one: raises ``errors.Throttled`` where they are too many.
+    Each name counts, also such a one: raises ``errors.Throttled`` where they are too many; ``errors.PermissionDenied``
+    for an API key without the scope for it.
     """
     if not names:
         return []
+    access.of(by).permit.require(Scope.MANAGE)
     _count([name[:MAX_NAME] for name in names], by)
     model = get_user_model()
     field = model.USERNAME_FIELD
@@ -63,6 +66,8 @@ def _count(names: Sequence[str], by: Any) -> None:
 def leave_export(user: Any, job_id: Any) -> None:
     """Let go of an export that somebody shared. Raises ``errors.NotFound`` where nobody did."""
     shared = ExportJob.shared_with.through.objects.filter(user_id=user.pk, exportjob_id=job_id)
+    if resources := access.of(user).permit.resources:
+        shared = shared.filter(exportjob__resource__in=resources)
     if not shared.delete()[0]:
         raise errors.NotFound(NO_EXPORT)
 
@@ -70,5 +75,7 @@ def leave_export(user: Any, job_id: Any) -> None:
 def leave_preset(user: Any, preset_id: Any) -> None:
     """The same of a preset."""
     shared = ExportPreset.shared_with.through.objects.filter(user_id=user.pk, exportpreset_id=preset_id)
+    if resources := access.of(user).permit.resources:
+        shared = shared.filter(exportpreset__resource__in=resources)
     if not shared.delete()[0]:
         raise errors.NotFound("There is no such preset.")

@@ -7,12 +7,12 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from exports_app import errors
+from exports_app import errors, keys
 from exports_app.pipeline import formats
 from exports_app.pipeline.formats import options as option_values
 from exports_app.pipeline.types import Field, Format, Options
 from exports_app.resources import faults, registry
-from exports_app.resources.base import Resource, Sheet, User
+from exports_app.resources.base import Resource, Sheet, User, may_export
 from exports_app.resources.columns import CONTROLS
 from exports_app.resources.queries import Selected
 
@@ -30,10 +30,10 @@ def allowed_resource(name: str, user: User, moment: datetime | None = None, *, s
     that of their own export: then it is refused as forbidden.
     """
     declared = registry.get(name)
-    if declared is not None:
+    if declared is not None and keys.permit_of(user).allows_resource(declared.name):
         with faults.declared_by(declared):
             resource = declared(moment)
-            if resource.is_allowed(user):
+            if may_export(resource, user):
                 return resource
             if shown:
                 raise errors.PermissionDenied(f"You may not export {resource.get_title()}.")

@@ -10,7 +10,7 @@ from typing import Any
 
 from exports_app.models import ExportJob
 from exports_app.resources import faults, registry
-from exports_app.resources.base import Resource, User
+from exports_app.resources.base import Resource, User, may_export
 from exports_app.resources.filters import forbidden_filters
 
 
@@ -68,7 +68,7 @@ class Sight:
         return next(faults.working([declared] if declared else [], self._of), None)
 
     def _of(self, resource: Resource) -> Rights | None:
-        if not resource.is_allowed(self.user):
+        if not may_export(resource, self.user):
             return None
         return Rights(
             columns=frozenset(column.name for column in resource.visible_columns(self.user)),

@@ -6,7 +6,6 @@ A value that is missing or unsafe in production (``DEBUG`` off) stops the start,
 
 from __future__ import annotations
 
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +87,6 @@ INSTALLED_APPS = [
     "django_filters",
     "django_htmx",
     "django_structlog",
-    "knox",
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
@@ -233,10 +231,6 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 
 # API
 
-KNOX_TOKEN_MODEL = "exports_app.ApiToken"  # noqa: S105 - the name of a model
-# knox's own table would be made although its model is swapped, and nothing would ever empty it.
-MIGRATION_MODULES = {"knox": None}
-REST_KNOX = {"TOKEN_TTL": timedelta(days=365), "AUTH_HEADER_PREFIX": "Bearer", "TOKEN_PREFIX": "exp_"}
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "exports_app.api.permissions.BearerAuthentication",
@@ -291,6 +285,7 @@ for _name in (
     "ADDRESS_DAYS",
     "TOKEN_DAYS",
     "PERFORMANCE_DAYS",
+    "KEY_DAYS",
 ):
     if (_number := env.int(f"EXPORTS_{_name}", None)) is not None:
         globals()[f"EXPORTS_{_name}"] = _number

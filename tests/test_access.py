@@ -263,7 +263,8 @@ POST /api/v1/webhooks/{id}/rotate/         401 200 404 404 404 404 404
 POST /api/v1/webhooks/{id}/test/           401 202 404 404 404 404 404
 GET /exports/                              302 200 200 200 200 200 200
 GET /exports/keys/                         302 200 200 200 200 200 200
-POST /exports/keys/{key}/revoke/           302 404 404 404 404 404 404
+POST /exports/keys/sign-in/                302 302 302 302 302 302 302
+POST /exports/keys/{id}/revoke/            302 404 404 404 404 404 404
 GET /exports/new/                          302 200 200 200 200 200 200
 POST /exports/new/{name}/                  302 400 400 400 404 404 400
 POST /exports/new/{name}/preview/          302 200 200 200 404 404 200

@@ -10,9 +10,10 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
+from exports_app import api_keys
 from exports_app.choices import EventKind, Status, Strategy
 from exports_app.models import (
-    ApiToken,
+    ApiKey,
     ExportEvent,
     ExportJob,
     ExportNotification,
@@ -20,12 +21,13 @@ from exports_app.models import (
     ExportPerformance,
     ExportWebhook,
 )
+from tests.api_keys.making import make_key
 from tests.conftest import make_user
 from tests.web_pages import make_job, text
 
 JOBS = "/admin/exports_app/exportjob/"
 RUNS = "/admin/exports_app/exportperformance/"
-TOKENS = "/admin/exports_app/apitoken/"
+KEYS = "/admin/exports_app/apikey/"
 
 
 @pytest.fixture
@@ -128,7 +130,7 @@ def test_nobody_changes_rows_by_hand(operator: Client, alice: User) -> None:
     assert operator.post(f"{JOBS}{job.pk}/change/", {"status": "completed"}).status_code == 403
     assert operator.post(f"{JOBS}{job.pk}/delete/", {"post": "yes"}).status_code == 403
     assert operator.get(f"{RUNS}add/").status_code == 403
-    assert operator.get(f"{TOKENS}add/").status_code == 403
+    assert operator.get(f"{KEYS}add/").status_code == 403
 
 
 def test_exports_are_cancelled_from_the_list(operator: Client, alice: User) -> None:
@@ -183,20 +185,22 @@ def test_runs_show_how_fast_they_were(operator: Client, alice: User) -> None:
     assert "alice customers csv In the background 1,000,000 64.0 MB 2.50 400,000 11 / 20 / 41 -" in shown
 
 
-def test_tokens_are_listed_without_their_hash_and_can_be_withdrawn(operator: Client, alice: User) -> None:
-    token, secret = ApiToken.objects.create(alice, name="script")
-    page = operator.get(TOKENS)
-    assert f"{token.token_key} script alice" in text(page)
-    assert token.digest not in text(page)
+def test_keys_are_listed_without_their_digest_and_can_be_revoked(operator: Client, alice: User) -> None:
+    key, secret = api_keys.create(alice, name="script", scopes=["export", "read"], resources=["tags"])
+    page = operator.get(KEYS)
+    assert f"{secret[:8]} script alice read, export tags" in text(page)
+    assert "Revoke selected API keys" in text(page)
+    assert key.digest not in page.content.decode()
     assert secret not in page.content.decode()
-    assert operator.get(f"{TOKENS}{token.digest}/change/").status_code == 403
-    operator.post(TOKENS, {"action": "delete_selected", "_selected_action": [token.digest], "post": "yes"})
-    assert not ApiToken.objects.exists()
+    assert operator.get(f"{KEYS}{key.pk}/change/").status_code == 403
+    assert "script" in text(operator.get(KEYS, {"q": "alice"}))
+    operator.post(KEYS, {"action": "delete_selected", "_selected_action": [str(key.pk)], "post": "yes"})
+    assert not ApiKey.objects.exists()
 
 
-def test_tokens_are_withdrawn_by_who_may_delete_them_alone(observer: Client, alice: User) -> None:
-    ApiToken.objects.create(alice, name="script")
-    assert observer.get(TOKENS).status_code == 403
+def test_keys_are_revoked_by_who_may_delete_them_alone(observer: Client, alice: User) -> None:
+    make_key(alice)
+    assert observer.get(KEYS).status_code == 403
     user = User.objects.get(username="observer")
-    user.user_permissions.add(Permission.objects.get(codename="view_apitoken"))
-    assert "delete_selected" not in observer.get(TOKENS).content.decode()
+    user.user_permissions.add(Permission.objects.get(codename="view_apikey"))
+    assert "delete_selected" not in observer.get(KEYS).content.decode()

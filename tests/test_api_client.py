@@ -17,8 +17,8 @@ from django.core.management import call_command
 from django.db import connections
 
 from exports_app import lifecycle
-from exports_app.models import ApiToken
 from exportsite.handler import SiteHandler
+from tests.api_keys.making import make_key
 from workers import run
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -64,7 +64,7 @@ def test_the_client_waits_by_events_and_fetches_the_file(alice: User, site: str,
     call_command("load_samples", rows=1_200, verbosity=0)
     example = next(block for block in re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.S) if "events" in block)
     assert len(example.splitlines()) <= MOST_LINES
-    about = {"EXPORTSITE_URL": site, "EXPORTSITE_TOKEN": ApiToken.objects.create(alice)[1]}
+    about = {"EXPORTSITE_URL": site, "EXPORTSITE_TOKEN": make_key(alice)}
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", example],
         env=os.environ | about,

@@ -18,8 +18,9 @@ from django.contrib.auth.models import User
 from django.db.models.functions import Now
 
 from exports_app import lifecycle
-from exports_app.models import ApiToken, ExportJob
+from exports_app.models import ExportJob
 from exportsite.samples.models import Customer
+from tests.api_keys.making import make_key
 from tests.jobs import fill_customers
 from tests.web_server import WebServer, serve, source_connections, wait_until
 
@@ -38,7 +39,7 @@ def server(transactional_db: None) -> Iterator[WebServer]:
 
 @pytest.fixture
 def headers(alice: User) -> dict[str, str]:
-    return {"Authorization": f"Bearer {ApiToken.objects.create(alice)[1]}"}
+    return {"Authorization": f"Bearer {make_key(alice)}"}
 
 
 def download(server: WebServer, headers: dict[str, str], **body: Any) -> requests.Response:

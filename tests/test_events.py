@@ -18,8 +18,9 @@ from rest_framework.test import APIClient
 from exports_app import lifecycle, live, services
 from exports_app.api import events, hub, moments
 from exports_app.choices import EventKind, Status
-from exports_app.models import ApiToken, ExportJob
+from exports_app.models import ApiKey, ExportJob
 from exports_app.plan import Request
+from tests.api_keys.making import make_key
 from tests.event_streams import in_thread, open_stream, run
 from workers import run as worker
 
@@ -28,7 +29,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def token(alice: User) -> dict[str, str]:
-    return {"Authorization": f"Bearer {ApiToken.objects.create(alice)[1]}"}
+    return {"Authorization": f"Bearer {make_key(alice)}"}
 
 
 def make_job(owner: User, **values: Any) -> ExportJob:
@@ -221,7 +222,7 @@ def test_a_session_opens_a_stream_as_well(alice: User, client: Client) -> None:
 
 
 def withdraw_token(alice: User, job: ExportJob) -> None:
-    ApiToken.objects.all().delete()
+    ApiKey.objects.all().delete()
 
 
 def deactivate(alice: User, job: ExportJob) -> None:

@@ -12,7 +12,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from rest_framework.test import APIClient
 
 from exports_app import lifecycle, metrics
-from exports_app.models import ApiToken, ExportCounter, ExportEvent, ExportJob
+from exports_app.models import ExportCounter, ExportEvent, ExportJob
+from tests.api_keys.making import make_key
 from tests.conftest import OPERATE, make_user
 from workers import run
 
@@ -136,9 +137,9 @@ def test_the_page_is_for_operators_and_prometheus(alice: User, settings: Any, wh
     staff, operator = make_user("staff", is_staff=True), make_user("operator", permissions=OPERATE)
     header = {
         "nobody": "",
-        "a user": f"Bearer {ApiToken.objects.create(alice, name='x')[1]}",
-        "staff by token": f"Bearer {ApiToken.objects.create(staff, name='x')[1]}",
-        "operator by token": f"Bearer {ApiToken.objects.create(operator, name='x')[1]}",
+        "a user": f"Bearer {make_key(alice)}",
+        "staff by token": f"Bearer {make_key(staff)}",
+        "operator by token": f"Bearer {make_key(operator)}",
         "prometheus": "Bearer scrape-me",
         "a wrong token": "Bearer scrape-you",
     }[who]

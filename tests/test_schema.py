@@ -21,7 +21,7 @@ from schemathesis.config import SchemathesisConfig
 from schemathesis.engine import Status, events, from_schema
 
 import tests.schema_hooks  # noqa: F401 - registers itself
-from exports_app.models import ApiToken
+from tests.api_keys.making import make_key
 
 EXAMPLES = int(os.environ.get("SCHEMA_EXAMPLES", "3"))
 """Requests for each endpoint, and sequences of requests."""
@@ -38,7 +38,7 @@ def described(alice: User, bob: User, settings: Any, live_server: LiveServer) ->
     """The schema as the site serves it, with Alice's token for whoever needs one."""
     settings.EXPORTS_MAX_ACTIVE, settings.EXPORTS_RATE, settings.EXPORTS_METRICS_TOKEN = 0, "", "scrape-me"
     call_command("load_samples", rows=20, verbosity=0)
-    token = ApiToken.objects.create(alice, name="schemathesis")[1]
+    token = make_key(alice)
     with CONFIG.open("rb") as file:
         config = tomllib.load(file) | {
             "seed": 20_261_122,

@@ -53,7 +53,7 @@ def test_a_csv_export_loads_nothing_that_it_does_not_need() -> None:
 def test_the_admin_finds_nothing_wrong_with_its_classes() -> None:
     import_module(settings.ROOT_URLCONF)  # loads them, which may be too late for ``manage.py check``
     assert admin.site.check(None) == []
-    assert {model.__name__ for model in admin.site._registry} >= {"ExportJob", "ApiToken", "Customer"}
+    assert {model.__name__ for model in admin.site._registry} >= {"ExportJob", "ApiKey", "Customer"}
 
 
 @pytest.mark.parametrize(("value", "expected"), [("1", True), ("Yes", True), ("off", False), ("", True)])

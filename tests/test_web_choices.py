@@ -236,8 +236,8 @@ def test_the_list_is_narrowed_by_state_and_data(browser: Client, alice: User) ->
 
 
 def test_a_key_is_shown_once_works_and_is_revoked(browser: Client, client: Client, alice: User) -> None:
-    page = browser.post("/exports/keys/", {"name": "nightly"})
-    token = re.search(r'value="(exp_\w+)"', page.content.decode())
+    page = browser.post("/exports/keys/", {"name": "nightly", "scopes": ["read"], "password": "alice"})
+    token = re.search(r'value="(exk_\w+)"', page.content.decode())
     assert token
     api = Client(headers={"Authorization": f"Bearer {token[1]}"})
     assert api.get("/api/v1/exports/").status_code == 200
@@ -259,7 +259,7 @@ def test_a_key_needs_a_name(browser: Client) -> None:
 def test_anothers_key_cannot_be_revoked(browser: Client, bob: User) -> None:
     bob_client = Client()
     bob_client.force_login(bob)
-    page = bob_client.post("/exports/keys/", {"name": "his"})
+    page = bob_client.post("/exports/keys/", {"name": "his", "scopes": ["read"], "password": "bob"})
     action = re.search(r'action="(/exports/keys/[^"]+/revoke/)"', page.content.decode())
     assert action
     assert browser.post(action[1]).status_code == 404

@@ -23,7 +23,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from exports_app import errors, services
+from exports_app import errors, keys, services
 from exports_app.api import hub, moments
 from exports_app.api.answers import STATUS
 from exports_app.api.hub import Subscription
@@ -126,7 +126,8 @@ async def _answer(request: HttpRequest, view: EventsView, found: Mapping[str, UU
     if isinstance(opened, JsonResponse):
         return opened
     user, after = opened
-    stream = _Stream(request, view, user.pk, found.get("id"), after)
+    subscription = Subscription(user.pk, follows_new="id" not in found, permit=keys.permit_of(user))
+    stream = _Stream(request, view, subscription, found.get("id"), after)
     return StreamingHttpResponse(stream.run(), content_type="text/event-stream", headers=HEADERS)
 
 
@@ -144,10 +145,15 @@ class _Stream:
     """One client's stream."""
 
     def __init__(
-        self, request: HttpRequest, view: EventsView, user_id: Any, job_id: UUID | None, after: int | None
+        self,
+        request: HttpRequest,
+        view: EventsView,
+        subscription: Subscription,
+        job_id: UUID | None,
+        after: int | None,
     ) -> None:
         self._request, self._view, self._job_id, self._after = request, view, job_id, after
-        self._subscription = Subscription(user_id, follows_new=job_id is None)
+        self._subscription = subscription
         self._hub = hub.of_this_loop()
 
     async def run(self) -> AsyncIterator[bytes]:
@@ -179,12 +185,13 @@ class _Stream:
 
     async def _begin(self) -> None:
         """Read where the jobs stand, now that nothing behind it can be missed."""
-        user_id, job_id = self._subscription.user_id, self._job_id
+        user_id, permit, job_id = self._subscription.user_id, self._subscription.permit, self._job_id
 
         def read() -> list[tuple[moments.Moment, bool]]:
-            seen = moments.active_jobs([user_id], [job_id] if job_id else ())
+            found = moments.active_jobs([user_id], [job_id] if job_id else ())
+            seen = {id: each.by[user_id] for id, each in found.items() if each.exists_for(user_id, permit)}
             jobs = moments.read([job_id] if job_id else seen, since=0)
-            return [(each, seen.get(each.job.pk, {}).get(user_id, True)) for each in jobs]
+            return [(each, seen.get(each.job.pk, True)) for each in jobs]
 
         for moment, sees_contents in await hub.in_thread(read):
             after = self._after if job_id else None

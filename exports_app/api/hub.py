@@ -28,8 +28,9 @@ from redis.exceptions import RedisError
 
 from exports_app import live
 from exports_app.api import moments
-from exports_app.api.moments import Message, Moment, Track
+from exports_app.api.moments import Message, Moment, Seen, Track
 from exports_app.choices import Status
+from exports_app.keys import WHOLE, Permit
 from exports_app.logs import log
 
 T = TypeVar("T")
@@ -60,8 +61,9 @@ async def in_thread(read: Callable[[], T]) -> T:
 class Subscription:
     """One open stream: the jobs it follows, and what it has not sent yet."""
 
-    def __init__(self, user_id: Any, *, follows_new: bool) -> None:
+    def __init__(self, user_id: Any, *, follows_new: bool, permit: Permit = WHOLE) -> None:
         self.user_id = user_id
+        self.permit = permit
         self.follows_new = follows_new
         """Every active job that the user may see, also those to come."""
         self.began = False
@@ -253,14 +255,14 @@ class Hub:
         """Read what may have changed, and tell each stream what is new to it."""
         users = {each.user_id for each in self._subscriptions if each.follows_new}
         unknown = wanted - self._followed()
-        found: dict[UUID, dict[Any, bool]] = {}
+        found: dict[UUID, Seen] = {}
         if users and (is_due or unknown):
             found = await in_thread(lambda: moments.active_jobs(users, unknown))
         for subscription in self._subscriptions:
             if subscription.follows_new and subscription.began:
-                for job_id, seen_by in found.items():
-                    if subscription.user_id in seen_by and job_id not in subscription.tracks:
-                        subscription.tracks[job_id] = Track(sees_contents=seen_by[subscription.user_id])
+                for job_id, seen in found.items():
+                    if seen.exists_for(subscription.user_id, subscription.permit) and job_id not in subscription.tracks:
+                        subscription.tracks[job_id] = Track(sees_contents=seen.by[subscription.user_id])
                         wanted.add(job_id)
         wanted &= self._followed()
         if not wanted:

@@ -18,6 +18,7 @@ from django.utils import timezone
 from exports_app import access, progress
 from exports_app.api.serializers import iso, status_json
 from exports_app.choices import ACTIVE, FINAL, EventKind, Status
+from exports_app.keys import Permit
 from exports_app.models import ExportEvent, ExportJob
 from exports_app.visibility import state_alone
 
@@ -83,22 +84,36 @@ def read(job_ids: Iterable[UUID], *, since: int) -> list[Moment]:
     return [Moment(job=job, events=job.recent, places=places) for job in found]
 
 
-def active_jobs(user_ids: Iterable[Any], others: Iterable[UUID] = ()) -> dict[UUID, dict[Any, bool]]:
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Who sees a job."""
+
+    resource: str
+    by: dict[Any, bool]
+    """By user: whether they see the contents."""
+
+    def exists_for(self, user_id: Any, permit: Permit) -> bool:
+        """Whether this user sees it by a key, if it is one, with this permit."""
+        return user_id in self.by and permit.allows_resource(self.resource)
+
+
+def active_jobs(user_ids: Iterable[Any], others: Iterable[UUID] = ()) -> dict[UUID, Seen]:
     """Jobs that these users own or have been given to see, by user, and whether they see the contents.
 
     All that are queued or running, and of ``others`` those in any state.
     """
     users, wanted = list(user_ids), Q(status__in=ACTIVE) | Q(pk__in=list(others))
     jobs = ExportJob.objects.filter(wanted, deleted_at=None).order_by()
-    seen: dict[UUID, dict[Any, bool]] = {}
-    for job_id, user_id in jobs.filter(owner_id__in=users).values_list("pk", "owner_id"):
-        seen.setdefault(job_id, {})[user_id] = True
+    seen: dict[UUID, Seen] = {}
+    for job_id, user_id, resource in jobs.filter(owner_id__in=users).values_list("pk", "owner_id", "resource"):
+        seen.setdefault(job_id, Seen(resource, {})).by[user_id] = True
     shared: Any = list(jobs.filter(shared_with__in=users).annotate(receiver=F("shared_with")))
     receivers = get_user_model()._default_manager.filter(pk__in={job.receiver for job in shared})
     allowed = {receiver.pk: access.of(receiver) for receiver in receivers}
     for job in shared:
         if job.receiver in allowed:  # and not deleted since
-            seen.setdefault(job.pk, {})[job.receiver] = allowed[job.receiver].sees_contents(job)
+            sees = allowed[job.receiver].sees_contents(job)
+            seen.setdefault(job.pk, Seen(job.resource, {})).by[job.receiver] = sees
     return seen
 
 

@@ -4,8 +4,8 @@ A view names its own answers and refusals::
 
     @extend_schema(operation_id="exports_cancel", request=None, responses={200: JobSerializer, **refusals(409)})
 
-and gets by itself what the request can always be refused for: 401, 406, 500 and 503, 400, 413 and 415 with a body, 403
-where it changes something, 404 with a name or an id in its path; and the headers that come with them.
+and gets by itself what the request can always be refused for: 401, 403, 406, 500 and 503, 400, 413 and 415 with a body,
+404 with a name or an id in its path; the headers that come with them; and the scope that an API key needs for it.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ from rest_framework.permissions import AllowAny
 
 from exports_app.api.answers import ErrorSerializer
 from exports_app.api.negotiation import AnyAccept
+from exports_app.api.scopes import scope_of
+from exports_app.choices import Scope
 
 WITH_BODY = ("POST", "PUT", "PATCH")
-CHANGING = (*WITH_BODY, "DELETE")
 
 REFUSALS: Mapping[int, tuple[str, Mapping[str, Any]]] = {
     400: (
@@ -38,8 +39,11 @@ REFUSALS: Mapping[int, tuple[str, Mapping[str, Any]]] = {
             "errors": {"filters": {"statsu": ["Unknown filter statsu. Did you mean status?"]}},
         },
     ),
-    401: ("No token, or a wrong one.", {"code": "not_authenticated", "detail": "Invalid token."}),
-    403: ("You may not.", {"code": "column_forbidden", "detail": "You may not export the column card_number."}),
+    401: ("No API key, or a wrong one.", {"code": "not_authenticated", "detail": "Invalid token."}),
+    403: (
+        "You may not, or the API key may not: it lacks the scope (`x-key-scope`).",
+        {"code": "permission_denied", "detail": "This API key lacks the scope export, which this needs."},
+    ),
     404: ("There is none, or it is another's.", {"code": "not_found", "detail": "There is no such export."}),
     406: (
         "The Accept header leaves out the type of the answer.",
@@ -96,6 +100,10 @@ IDEMPOTENCY_KEY = OpenApiParameter(
     examples=[OpenApiExample("a UUID", value="8e03978e-40d5-43e8-bc93-6894a57f9324")],
 )
 
+KEYS = "An API key. It needs the scope that `x-key-scope` of an operation names: " + "; ".join(
+    f"`{scope}` ({said[0].lower()}{said[1:]})" for scope, said in Scope.choices
+)
+
 _REQUEST_ID = {
     "description": "Stands in every log line of this request and its export: yours, where X-Request-ID held one.",
     "schema": {"type": "string", "maxLength": 100},
@@ -119,6 +127,13 @@ def _refusal(status: int) -> OpenApiResponse:
     )
 
 
+def _patterns() -> list[Any]:
+    """The API's own paths, which import their views, which import this."""
+    from exports_app.api import urls
+
+    return urls.urlpatterns
+
+
 class ExportsSchema(AutoSchema):
     """Adds to each endpoint what every one like it may answer."""
 
@@ -131,13 +146,18 @@ class ExportsSchema(AutoSchema):
                 )
         return dict(sorted(bodies.items()))
 
+    def get_extensions(self) -> dict[str, Any]:
+        """The scope that a key needs."""
+        names = (each.name for each in _patterns() if getattr(each.callback, "cls", None) is type(self.view))
+        scope = scope_of(str(next(names, "")), self.method)
+        return super().get_extensions() | ({"x-key-scope": scope.value} if scope else {})
+
     def _usual_refusals(self) -> list[int]:
         statuses = [500, 503]
         if self.view.content_negotiation_class is not AnyAccept:
             statuses.append(406)
         if not all(isinstance(each, AllowAny) for each in self.view.get_permissions()):
-            statuses.append(401)
-            statuses += [403] * (self.method in CHANGING)
+            statuses += [401, 403]
         if self.method in WITH_BODY and self.get_request_serializer() is not None:
             statuses += [400, 413, 415]
         if "{" in self.path:
@@ -154,13 +174,13 @@ class ExportsSchema(AutoSchema):
 
 
 class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # registers itself
-    """``Authorization: Bearer <token>``."""
+    """``Authorization: Bearer <key>``."""
 
     target_class = "exports_app.api.permissions.BearerAuthentication"
     name = "token"
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
-        return {"type": "http", "scheme": "bearer"}
+        return {"type": "http", "scheme": "bearer", "bearerFormat": "exk_…", "description": KEYS}
 
 
 class MetricsScheme(BearerScheme):  # type: ignore[no-untyped-call]  # registers itself
@@ -168,6 +188,9 @@ class MetricsScheme(BearerScheme):  # type: ignore[no-untyped-call]  # registers
 
     target_class = "exports_app.api.health.MetricsToken"
     name = "metricsToken"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        return {"type": "http", "scheme": "bearer"}
 
 
 class ColumnChoiceField(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]  # registers itself

@@ -16,7 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from exports_app import access, errors, plan, request_id, services
+from exports_app import access, errors, keys, plan, request_id, services
 from exports_app.api.answers import (
     AcceptedJobSerializer,
     GoneJobSerializer,
@@ -40,7 +40,7 @@ from exports_app.choices import Status
 from exports_app.models import ExportJob
 from exports_app.pipeline.formats import FORMATS
 from exports_app.resources import faults, registry
-from exports_app.resources.base import Resource
+from exports_app.resources.base import Resource, may_export
 from exports_app.resources.spelling import spelled
 from exports_app.resources.values import value_problem
 from exports_app.sharing import leave_export
@@ -102,11 +102,11 @@ class ResourceView(APIView):
 def get_resource(user: Any, name: str) -> Resource:
     """Raises ``errors.NotFound``, also for what this user may not export."""
     declared = registry.get(registry.spelled_name(name))
-    if declared is None:
+    if declared is None or not keys.permit_of(user).allows_resource(declared.name):
         raise errors.NotFound(NO_RESOURCE)
     with faults.declared_by(declared):
         resource = declared()
-        if not resource.is_allowed(user):
+        if not may_export(resource, user):
             raise errors.NotFound(NO_RESOURCE)
     return resource
 

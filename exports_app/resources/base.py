@@ -16,6 +16,7 @@ from django.http import QueryDict
 from django.utils import timezone
 from django_filters import FilterSet
 
+from exports_app import keys
 from exports_app.resources import filtersets, meaning
 from exports_app.resources.columns import Column
 from exports_app.resources.requests import FilterRequest
@@ -203,3 +204,8 @@ def has_permission(user: User, permission: str) -> bool:
     """``user.has_perm`` for whatever kind of user the project has."""
     check = getattr(user, "has_perm", None)
     return bool(check and check(permission))
+
+
+def may_export(resource: Resource, user: User) -> bool:
+    """``is_allowed`` by the resource's own rule, within what the API key leaves that the user acts by."""
+    return keys.permit_of(user).allows_resource(resource.name) and resource.is_allowed(user)

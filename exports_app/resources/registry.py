@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from exports_app.resources import faults
-from exports_app.resources.base import Resource, User
+from exports_app.resources.base import Resource, User, may_export
 from exports_app.resources.spelling import spelled
 
 Declared = TypeVar("Declared", bound=type[Resource])
@@ -59,4 +59,4 @@ def every() -> list[type[Resource]]:
 
 def allowed(user: User) -> list[Resource]:
     """What this user may export, in the order of the names; without what is broken."""
-    return list(faults.working(every(), lambda resource: resource if resource.is_allowed(user) else None))
+    return list(faults.working(every(), lambda resource: resource if may_export(resource, user) else None))

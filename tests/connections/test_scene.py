@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 
-from exports_app.models import ApiToken
+from tests.api_keys.making import make_key
 from tests.connections.locking import Client, Told, at_once, held, sessions
 from tests.jobs import fill_customers
 from tests.web_server import serve
@@ -26,7 +26,7 @@ OTHERS = ("/health/", "/health/ready/", "/api/v1/exports/")
 @pytest.fixture
 def headers(alice: User) -> dict[str, str]:
     fill_customers(50)
-    return {"Authorization": f"Bearer {ApiToken.objects.create(alice)[1]}"}
+    return {"Authorization": f"Bearer {make_key(alice)}"}
 
 
 def asking(client: Client, number: int) -> list[Callable[[], Told]]:

@@ -22,9 +22,10 @@ from rest_framework.test import APIClient
 from exports_app import direct, lifecycle
 from exports_app.api.direct import FILE_TYPES
 from exports_app.choices import EventKind, Status
-from exports_app.models import ApiToken, ExportJob, ExportPerformance
+from exports_app.models import ExportJob, ExportPerformance
 from exports_app.pipeline.formats import FORMATS, get_format
 from exportsite.samples.models import Customer
+from tests.api_keys.making import make_key
 from tests.direct.downloading import PATH, download, ids, only_job
 from tests.jobs import fill_customers
 from workers import run
@@ -123,7 +124,7 @@ def first_column(data: bytes, format_: str) -> list[int]:
 def test_a_server_with_an_event_loop_gets_the_same_file(alice: User, small: None, rows: int) -> None:
     """Django's ASGI handler; a synchronous iterator would warn there, which is an error here."""
     fill_customers(rows)
-    headers = {"authorization": f"Bearer {ApiToken.objects.create(alice)[1]}"}
+    headers = {"authorization": f"Bearer {make_key(alice)}"}
 
     async def fetch() -> bytes:
         response: Any = await AsyncClient().post(
@@ -237,7 +238,7 @@ def test_a_token_or_a_session_with_its_csrf_token(alice: User) -> None:
     client.login(username="alice", password="alice")
     assert client.post(PATH, {"resource": "customers"}).json()["code"] == "permission_denied"
     client.logout()
-    client.credentials(HTTP_AUTHORIZATION=f"Bearer {ApiToken.objects.create(alice)[1]}")
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {make_key(alice)}")
     assert client.post(PATH, {"resource": "customers"}).status_code == 200
 
 

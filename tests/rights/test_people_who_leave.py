@@ -14,8 +14,9 @@ from django.test import Client
 from rest_framework.test import APIClient
 
 from exports_app import downloads, erasure, orphans, retention, services
-from exports_app.models import ApiToken, ExportJob, ExportPreset, ExportTombstone, ExportWebhook
+from exports_app.models import ExportJob, ExportPreset, ExportTombstone, ExportWebhook
 from exports_app.pipeline.errors import AccessDenied, StorageUnavailable
+from tests.api_keys.making import make_key
 from tests.jobs import bucket, claim, fill_customers, finish, request
 from workers.run import Run
 
@@ -63,7 +64,7 @@ def belongings(alice: User, bob: User) -> ExportJob:
     downloads.download(alice, of_bob.pk, address="203.0.113.7")
     ExportPreset.objects.create(owner=alice, name="alice's", resource="customers")
     ExportWebhook.objects.create(owner=alice, url="https://hooks.example.com/", secret=f"whsec_{'A' * 32}")
-    ApiToken.objects.create(alice, name="alice's")
+    make_key(alice, name="alice's")
     return job
 
 

@@ -50,6 +50,7 @@ def test_hostile_text_is_text_and_moves_nothing_else(page: Page, hostile_row: No
     made = page.url.removeprefix(SITE)
     page.goto(f"{SITE}/exports/keys/")
     page.fill(by("key-name"), HOSTILE)
+    page.fill(by("key-password"), "demo")
     page.click(by("key-create"))
     expect(page.locator(by("key")).first).to_contain_text(HOSTILE)
     page.set_viewport_size({"width": 390, "height": 844})

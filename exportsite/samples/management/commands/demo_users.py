@@ -9,8 +9,8 @@ from django.contrib.auth import get_permission_codename
 from django.contrib.auth.models import Permission, User
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import transaction
-from knox.models import get_token_model
 
+from exports_app import api_keys, keys
 from exportsite.samples import loading
 
 READERS = ("demo", "bob")
@@ -60,7 +60,6 @@ def _view_permissions() -> Iterable[Permission]:
 
 
 def _new_token(user: User) -> str:
-    model = get_token_model()
-    model.objects.filter(user=user, name=TOKEN_NAME).delete()
-    _, token = model.objects.create(user=user, name=TOKEN_NAME)
-    return str(token)
+    for before in api_keys.living(user).filter(name=TOKEN_NAME):
+        api_keys.revoke(user, before.pk)
+    return api_keys.create(user, name=TOKEN_NAME, scopes=keys.SCOPES)[1]
