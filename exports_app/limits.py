@@ -54,8 +54,8 @@ def _check_rate(user: Any) -> None:
 
 
 def _requests(user: Any, *, since: datetime, most: int) -> list[datetime]:
-    """When exports were asked for, or asked for again; the newest first, the ``most`` newest of each at least."""
-    jobs = ExportJob.objects.filter(owner=user)
-    new = jobs.filter(created_at__gt=since).order_by("-created_at").values_list("created_at", flat=True)
-    again = ExportEvent.objects.filter(job__in=jobs, kind=EventKind.QUEUED, data__again=True, at__gt=since)
-    return sorted([*new[:most], *again.order_by("-at").values_list("at", flat=True)[:most]], reverse=True)
+    """When exports were asked for, or asked for again: the newest first, at most ``most``."""
+    new = ExportJob.objects.filter(owner=user, created_at__gt=since).order_by("-created_at").values_list("created_at")
+    again = ExportEvent.objects.filter(job__owner=user, kind=EventKind.QUEUED, data__again=True, at__gt=since)
+    both = new[:most].union(again.order_by("-at").values_list("at")[:most], all=True)
+    return [moment for (moment,) in both.order_by("-created_at")[:most]]

@@ -7,9 +7,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection
 from django.test import Client
-from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from rest_framework.test import APIClient
 
@@ -17,6 +15,7 @@ from exports_app import progress
 from exports_app.choices import Status
 from exports_app.models import ExportJob, ExportPerformance
 from exports_app.progress import Rate
+from tests.costs import queries
 from tests.jobs import make_job
 
 FINISHED: dict[str, Any] = {"row_count": 10, "file_size": 100, "completed_at": "2026-01-01T00:00:00Z"}
@@ -124,9 +123,9 @@ def test_a_job_that_waits_for_its_next_attempt_has_no_place_until_it_is_due(alic
 
 
 def queries_of(client: Client, path: str) -> int:
-    with CaptureQueriesContext(connection) as captured:
+    with queries() as asked:
         assert client.get(path).status_code == 200
-    return len(captured)
+    return len(asked)
 
 
 @pytest.mark.parametrize(

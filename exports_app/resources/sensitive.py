@@ -41,7 +41,8 @@ def hidden_fields(user: User) -> frozenset[FieldKey]:
     """Fields behind columns of any resource that are hidden from this user; worked out once, as permissions are."""
     known: frozenset[FieldKey] | None = getattr(user, _CACHE, None)
     if known is None:
-        found = faults.working(registry.every(), lambda each: _hidden_by(each, user), asks_database=True)
+        hiding = list(faults.working(registry.every(), lambda each: each if _hidden_columns(each, user) else None))
+        found = faults.working(hiding, lambda each: _hidden_by(each, user), asks_database=True)
         known = frozenset(each for fields in found for each in fields)
         setattr(user, _CACHE, known)
     return known
@@ -52,11 +53,14 @@ def shown_fields(resource: Resource, user: User, rows: Rows) -> set[FieldKey]:
     return _behind_all(rows, resource.visible_columns(user))
 
 
-def _hidden_by(resource: Resource, user: User) -> set[FieldKey] | None:
+def _hidden_columns(resource: Resource, user: User) -> list[Column]:
     if resource.is_python():
-        return None
-    hidden = [each for each in resource.get_columns() if each.sensitive and not has_permission(user, each.sensitive)]
-    return _behind_all(resource.get_queryset(user), hidden) if hidden else None
+        return []
+    return [each for each in resource.get_columns() if each.sensitive and not has_permission(user, each.sensitive)]
+
+
+def _hidden_by(resource: Resource, user: User) -> set[FieldKey]:
+    return _behind_all(resource.get_queryset(user), _hidden_columns(resource, user))
 
 
 def _behind_all(rows: Rows, columns: Iterable[Column]) -> set[FieldKey]:

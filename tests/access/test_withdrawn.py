@@ -21,7 +21,8 @@ from exports_app.models import ExportJob
 from exports_app.pipeline.types import Progress
 from exports_app.plan import Request
 from exportsite.samples.filters import TransactionFilter
-from tests.test_access import STATES, ask, by_export, elsewhere
+from tests.access.matrix import STATES, by_export, elsewhere
+from tests.access.test_matrix import ask
 from workers import run
 
 pytestmark = pytest.mark.django_db(transaction=True)
