@@ -34,22 +34,7 @@ def check_databases(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[c
             path = f"{declared.__module__}.{declared.__qualname__}"
             hint = "See get_queryset(), .using() and DATABASE_ROUTERS."
             problems.append(checks.Error(f"{path}: {error}", hint=hint, obj=declared, id="exports.E025"))
-    return [*problems, *_zone_problems(), *_replica_problems()]
-
-
-def _zone_problems() -> Iterator[checks.CheckMessage]:
-    """Exports read in sessions of UTC; where the ORM's are of another zone, the same SQL may mean other rows."""
-    used = {alias for declared in registry.every() if (alias := _alias(declared)) is not None}
-    for alias in sorted(used & set(connections)):
-        zone = connections[alias].timezone_name
-        if connections[alias].vendor == "postgresql" and zone != "UTC":
-            yield checks.Warning(
-                f"The database {alias!r} is used in the time zone {zone}, and exports read it in UTC: rows that a day, "
-                "an hour or a moment without a zone chooses may be others than the ORM's.",
-                hint="Set USE_TZ = True and leave TIME_ZONE out of the entry in DATABASES, or compare with moments "
-                "that have a zone.",
-                id="exports.W004",
-            )
+    return [*problems, *_replica_problems()]
 
 
 def _replica_problems() -> Iterator[checks.CheckMessage]:

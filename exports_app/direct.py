@@ -24,6 +24,7 @@ from isal import isal_zlib
 
 from exports_app import conf, downloads, errors, lifecycle, live, metrics, performance, questions, services
 from exports_app.choices import Strategy
+from exports_app.counted import counts, unverified
 from exports_app.lifecycle import LeaseLost
 from exports_app.logs import log
 from exports_app.models import ExportJob
@@ -38,7 +39,7 @@ from exports_app.pipeline.sources.rows import RowSource
 from exports_app.pipeline.sources.sql import SqlSource
 from exports_app.pipeline.types import Progress, Sink
 from exports_app.pipeline.waiting import while_waiting
-from exports_app.plan import Request, counts, unverified
+from exports_app.plan import Request
 from exports_app.progress import Rate
 
 MAX_STREAMS = 16

@@ -17,12 +17,13 @@ from exports_app.connections import connect_source
 from exports_app.pipeline import formats, loop
 from exports_app.pipeline.errors import DatabaseBusy
 from exports_app.pipeline.formats.gzip import GzipEncoder
-from exports_app.pipeline.formats.stored import as_stored
+from exports_app.pipeline.formats.stored import as_stored, in_session
 from exports_app.pipeline.sources import wire
 from exports_app.pipeline.sources.chain import ChainSource, bounds_up_to
 from exports_app.pipeline.sources.counting import NO_QUERY, HasCountable, RowCounter, Uncounted, too_long
 from exports_app.pipeline.sources.finished import FinishedSource
 from exports_app.pipeline.sources.rows import RowSource
+from exports_app.pipeline.sources.session import zone_of
 from exports_app.pipeline.sources.sql import HasTypes, Query, SqlSource
 from exports_app.pipeline.types import (
     Chunk,
@@ -169,11 +170,14 @@ class Table:
         **values: Any,
     ) -> SqlSource | FinishedSource:
         make: Callable[..., SqlSource] = partial(SqlSource, connection, query, **values)
+        sent = in_session(options, zone_of(connection))
         if self.finish is None:
-            rows = self._rows(format_, options)
+            rows = self._rows(format_, sent)
             return make(rows, chunk_rows=chunk_rows, statement_timeout=statement_timeout)
         render = format_.python(self.fields, options)
-        return self.finish.open(make, render, chunk_rows=chunk_rows, statement_timeout=statement_timeout)
+        return self.finish.open(
+            make, render, timezone=sent.timezone, chunk_rows=chunk_rows, statement_timeout=statement_timeout
+        )
 
     def _rows(self, format_: Format, options: Options) -> Callable[[Sequence[int]], SqlRows]:
         return lambda types: format_.sql(as_stored(self.fields, types), options)
@@ -303,23 +307,6 @@ class Plan:
     @property
     def content_type(self) -> str:
         return formats.content_type(self.format.name, self.compression)
-
-
-def counts(plan: Plan, progress: Progress) -> dict[str, Any]:
-    """Rows of a finished file as the job's row has them: its own, and those of related tables."""
-    tables = progress.tables or (progress.rows,)
-    own, *related = (*tables, *[0] * (len(plan.tables) - len(tables)))
-    names = [table.resource.name for table in plan.tables[1:]]
-    rows = [{"resource": name, "rows": rows} for name, rows in zip(names, related, strict=True)]
-    return {"row_count": own, "sheet_rows": rows or None}
-
-
-UNVERIFIED = "The number of rows was not verified: "
-
-
-def unverified(why: str) -> str:
-    """What the owner reads where the rows were not counted."""
-    return f"{UNVERIFIED}{why}."
 
 
 def as_spelled(request: Request) -> Request:

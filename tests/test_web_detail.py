@@ -9,9 +9,9 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 
 from exports_app.choices import EventKind
+from exports_app.counted import unverified
 from exports_app.models import ExportEvent
 from exports_app.pipeline.sources.counting import NO_QUERY, too_long
-from exports_app.plan import unverified
 from tests.web_pages import controls, make_job, text
 
 

@@ -30,6 +30,7 @@ from exports_app import (
     services,
     storage,
 )
+from exports_app.counted import counts, unverified
 from exports_app.lifecycle import LeaseLost
 from exports_app.logs import log
 from exports_app.models import ExportJob
@@ -39,7 +40,7 @@ from exports_app.pipeline.parts import part_size
 from exports_app.pipeline.sources.counting import RowCounter
 from exports_app.pipeline.types import Progress, Receipt, Sink, Store, StoredPart, Upload
 from exports_app.pipeline.waiting import while_waiting
-from exports_app.plan import Plan, counts, make_plan, unverified
+from exports_app.plan import Plan, make_plan
 from exports_app.progress import Rate
 from exports_app.resources import registry
 from workers import memory, resume

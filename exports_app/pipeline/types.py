@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self, runtime_checkable
 
 Cursor = tuple[str, ...]
-"""Key of a row, each value as PostgreSQL's text under DateStyle ISO and TimeZone UTC."""
+"""Key of a row, each value as PostgreSQL's text under DateStyle ISO, moments with an offset."""
 
 
 class Kind(StrEnum):

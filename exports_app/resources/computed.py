@@ -186,7 +186,7 @@ def _seconds(text: str) -> timedelta:
 
 
 def _moment(text: str) -> datetime:
-    """As PostgreSQL prints it under ISO and UTC; a date is its first moment in UTC."""
+    """As PostgreSQL prints it under ISO, with an offset; a date is its first moment in UTC."""
     at = datetime.fromisoformat(text)
     return at.replace(tzinfo=UTC) if len(text) == len("2024-01-31") else at
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import Error
+from django.db import DataError, Error
 from psycopg import pq
 from psycopg.adapt import Transformer
 
@@ -42,15 +42,15 @@ class Stored:
     decoder: Decoder | None = None
     """None: the file has the value that PostgreSQL prints."""
 
-    @property
-    def expression(self) -> str:
+    def expression(self, timezone: str | None) -> str:
         """What PostgreSQL sends of it: its text form, or its own text for the ORM to load."""
         column = f"c{self.number}"
         if self.decoder is not None:
             return column
         if stored_kind(self.field) is Kind.DATETIME:
             return f"{column}::text"
-        return sql_text(self.field, column, Options())
+        # The texts of ranges stay as they are; those of all others are read, with whatever offsets they have.
+        return sql_text(self.field, column, Options(timezone=timezone if self.field.range_type else None))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,11 +89,20 @@ class Finish:
         return [cell.field.label for cell in self.cells if isinstance(cell, Computed) or cell.decoder is not None]
 
     def open(
-        self, make: Callable[..., SqlSource], render: RowRenderer, *, chunk_rows: int, statement_timeout: float
+        self,
+        make: Callable[..., SqlSource],
+        render: RowRenderer,
+        *,
+        timezone: str | None,
+        chunk_rows: int,
+        statement_timeout: float,
     ) -> FinishedSource:
-        """The source whose rows are finished. ``make`` gets what a ``SqlSource`` needs beside connection and query."""
+        """The source whose rows are finished. ``make`` gets what a ``SqlSource`` needs beside connection and query.
+
+        ``timezone``: of the texts that PostgreSQL has the last word on, such as ranges.
+        """
         rows = min(BATCH_ROWS, chunk_rows)
-        source = make(self._sql(), chunk_rows=rows, most_rows=BATCH_ROWS, statement_timeout=statement_timeout)
+        source = make(self._sql(timezone), chunk_rows=rows, most_rows=BATCH_ROWS, statement_timeout=statement_timeout)
         try:
             snapshot = Snapshot(self.database, source.share_snapshot(), statement_timeout=statement_timeout)
         except BaseException:
@@ -109,10 +118,10 @@ class Finish:
             stored[cell.number - 1] if isinstance(cell, Stored) and cell.decoder is None else 0 for cell in self.cells
         ]
 
-    def _sql(self) -> SqlRows:
+    def _sql(self, timezone: str | None) -> SqlRows:
         """The key for messages, then every column."""
         key = f"concat_ws(', ', {', '.join(f'k{n}' for n in range(1, self.keys + 1))})"
-        return as_records([key, *(stored.expression for stored in self.stored)])
+        return as_records([key, *(stored.expression(timezone) for stored in self.stored)])
 
 
 class Finisher:
@@ -202,8 +211,13 @@ class Finisher:
             return [None] * len(records)
         keys = [tuple(part(record) for part in self._primary_key) for record in records]
         wanted = [key if len(key) > 1 else key[0] for key in keys]
-        with _database_errors():
+        try:
             found = {each.pk: each for each in self._fetched.filter(pk__in=set(wanted))}
+        except Error as error:
+            if isinstance(error, DataError) and getattr(error.__cause__, "sqlstate", None) is None:
+                raise _unloadable(wanted, error) from error
+            with _database_errors():
+                raise
         if missing := [key for key in wanted if key not in found]:
             raise pipeline_errors.BadKey(f"{len(missing)} of {len(wanted)} rows were not found again by primary key.")
         return [found[key] for key in wanted]
@@ -305,6 +319,14 @@ def _formed(value: Any, form: Callable[[Any], Any]) -> Any:
     except MISFITS as error:
         why = _told(error)
         raise Misfit(f"the value is of the type {type(value).__name__}, and {why}") from error
+
+
+def _unloadable(keys: Sequence[Any], error: DataError) -> pipeline_errors.BadColumn:
+    """A value of one of these rows is one that psycopg has no Python value for, such as a moment before the year 1."""
+    return pipeline_errors.BadColumn(
+        f"Python cannot load all of the rows with the primary keys {keys[0]} to {keys[-1]}, which a column of this "
+        f"export needs: {error}."
+    )
 
 
 def _told(error: Exception) -> str:

@@ -14,9 +14,9 @@ from django.utils.dateparse import parse_datetime
 from exports_app import persons, progress, rights
 from exports_app.access import Access
 from exports_app.choices import ACTIVE, Status, Strategy
+from exports_app.counted import UNVERIFIED
 from exports_app.models import ExportJob
 from exports_app.pipeline.types import Options
-from exports_app.plan import UNVERIFIED
 from exports_app.resources import faults, registry
 from exports_app.resources.base import Resource
 from exports_app.resources.filters import FilterInput, describe

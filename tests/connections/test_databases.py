@@ -10,7 +10,6 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.checks import run_checks
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connections
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 
 from exports_app.estimates import estimate_rows
@@ -179,20 +178,3 @@ def test_replicas_that_cannot_be_are_told_without_their_passwords(urls: Any, pro
     assert number == "exports.E026"
     assert text.startswith(problem)
     assert "s3cret" not in text
-
-
-def test_a_database_that_is_used_in_another_zone_is_warned_of(
-    transactional_db: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    default: Any = connections["default"]
-
-    def warnings() -> list[str]:
-        default.__dict__.pop("timezone_name", None)
-        return [str(each.msg) for each in run_checks(tags=["exports"]) if each.id == "exports.W004"]
-
-    assert warnings() == []
-    with monkeypatch.context() as elsewhere:
-        elsewhere.setitem(default.settings_dict, "TIME_ZONE", "Europe/Berlin")
-        (found,) = warnings()
-    assert found.startswith("The database 'default' is used in the time zone Europe/Berlin, and exports read it in UTC")
-    assert warnings() == []

@@ -117,14 +117,15 @@ def sql_datetime(column: str, options: Options, *, naive: bool = False) -> str:
     iso = zones.sql_naive if naive else partial(zones.sql_iso, zone=zone)
     if shown is None or not has_own_dates(options):
         return iso(column)
-    utc = f"({column}::timestamptz AT TIME ZONE 'UTC')"  # has the same fraction as any zone's clock, and costs least
+    moment = zones.sql_moment(column, naive=naive)
+    utc = f"({moment} AT TIME ZONE 'UTC')"  # has the same fraction as any zone's clock, and costs least
     fraction = f"{quote(shown.decimal)} || rtrim(to_char({utc}, 'US'), '0')"
     fraction = f"CASE WHEN {utc} = date_trunc('second', {utc}) THEN '' ELSE {fraction} END"
     return zones.sql_clock(
-        column,
+        moment,
         zone,
         lambda local: f"{_sql_pattern(shown, local, clock=' HH24:MI:SS')} || {fraction}",
-        otherwise=zones.sql_naive(column) if naive else zones.sql_iso(column, None),
+        otherwise=iso(column),
     )
 
 

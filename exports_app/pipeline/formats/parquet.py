@@ -59,17 +59,20 @@ def _sql_cell(field: Field, column: str, options: Options) -> str:
     if is_list(field):
         if _is_told(field, options):
             return sql_array(field, column, options)  # whose elements are text
-        element = "{}" if field.naive else _SQL_ELEMENTS.get(field.element or Kind.TEXT, "{}")
+        forms = _ZONED_ELEMENTS if options.timezone else _SQL_ELEMENTS
+        element = "{}" if field.naive else forms.get(field.element or Kind.TEXT, "{}")
         return f"array_to_json({element.format(column)}::text[])"
     if field.kind is Kind.DATETIME and field.naive:
         return f"{column}::timestamp"
+    if field.kind is Kind.DATETIME and options.timezone:
+        return _ZONED.format(column)
     form = _SQL_FORMS.get(field.kind)
     return form.format(column) if form else sql_text(field, column, _text_options(options))
 
 
 def _text_options(options: Options) -> Options:
-    """Of the text forms, only a choice has more than one here: time zones are in the column's type."""
-    return Options(choice_labels=options.choice_labels)
+    """Of the text forms, only choices and ranges have more than one here."""
+    return Options(choice_labels=options.choice_labels, timezone=options.timezone)
 
 
 _SQL_FORMS: Mapping[Kind, str] = {
@@ -77,9 +80,15 @@ _SQL_FORMS: Mapping[Kind, str] = {
     Kind.DATETIME: "{}::timestamptz",
     Kind.BINARY: "{}",
 }
+_ZONED = "({}::timestamptz AT TIME ZONE 'UTC')::text || '+00'"
+"""A moment in a session of any zone."""
 _SQL_ELEMENTS: Mapping[Kind, str] = {
     Kind.DATETIME: "{}::timestamptz[]",
     Kind.DURATION: "CASE WHEN {0} IS NOT NULL THEN ARRAY(SELECT extract(epoch FROM e) FROM unnest({0}) AS e) END",
+}
+_ZONED_ELEMENTS: Mapping[Kind, str] = {
+    **_SQL_ELEMENTS,
+    Kind.DATETIME: f"CASE WHEN {{0}} IS NOT NULL THEN ARRAY(SELECT {_ZONED.format('e')} FROM unnest({{0}}) AS e) END",
 }
 """Arrays before the cast to ``text[]``. Elements are text in JSON, so that NaN and long numbers survive it."""
 
@@ -99,9 +108,10 @@ def _python_cell(field: Field, options: Options) -> Callable[[Any], str | None]:
     if is_list(field):
         listed = python_array(field, options) if _is_told(field, options) else _python_list(field, options)
         return lambda value: None if value is None else listed(value)
+    if field.kind is Kind.DATETIME:  # the zone is in the column's type
+        moment = python_cell(field, Options())
+        return lambda value: None if value is None else _moment(str(moment(value)), value)
     cell = python_cell(field, _text_options(options))
-    if field.kind is Kind.DATETIME:
-        return lambda value: None if value is None else _moment(str(cell(value)), value)
     if field.kind is Kind.BINARY:
         return lambda value: None if value is None else f"\\x{bytes(value).hex()}"
     return cell

@@ -19,7 +19,7 @@ from enum import IntEnum
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from exports_app.pipeline.formats import locale
+from exports_app.pipeline.formats import locale, zones
 from exports_app.pipeline.formats.labels import shown_kind
 from exports_app.pipeline.formats.scalars import float_text
 from exports_app.pipeline.formats.text import python_cell as python_text_cell
@@ -81,7 +81,8 @@ def sql_cell(field: Field, column: str, options: Options) -> SqlCell:
         return SqlCell(sql_text(field, column, options), forms)
     if field.naive:
         options = replace(options, timezone=None)  # the clock as it is, which UTC's is too
-    return make(column, sql_text(field, column, _plain(options)), options)
+    typed = zones.sql_moment(column, naive=True) if field.naive else column
+    return make(typed, sql_text(field, column, _plain(options)), options)
 
 
 def sql_forms(cells: Sequence[SqlCell]) -> str:

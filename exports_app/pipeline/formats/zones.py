@@ -1,5 +1,7 @@
 """Moments as text, in UTC or as a zone's clocks showed them. SQL and Python go by the same tables.
 
+In SQL, no zone means that the session is in UTC, whose text costs least; with a zone, UTC's too, it may be in any.
+
 A zone's offsets are written as ISO 8601 has them, in whole minutes. Before standard time (about 1900) clocks went by
 the sun and offsets have seconds; such moments are written in UTC, which is exact and which every reader takes. So are
 those within a day of either end of the calendar (years 1 to 9999), where a zone may be in a year that is none.
@@ -16,6 +18,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from exports_app.pipeline.literals import quote
 
+UTC_NAME = "UTC"
 FIRST, LAST = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, 23, 59, 59, 999_999, tzinfo=UTC)
 """The moments that every zone has a year for: no offset is longer than a day."""
 SAMPLED_YEARS = (1880, 2040)
@@ -39,22 +42,37 @@ def sql_naive(column: str) -> str:
     return f"CASE {ordinary} ELSE btrim(to_json({moment})::text, '\"') END"
 
 
+def sql_moment(column: str, *, naive: bool) -> str:
+    """A timestamp with zone; of one without that whose clock in UTC is its own, whatever the session's zone is."""
+    return f"({column}::timestamp AT TIME ZONE 'UTC')" if naive else f"{column}::timestamptz"
+
+
 def sql_iso(column: str, zone: str | None) -> str:
     """``2024-01-31T12:00:00.5+00:00``. What has no such form (infinity, BC) looks as PostgreSQL's JSON has it."""
     moment = f"{column}::timestamptz"
     utc = f"replace({moment}::text, ' ', 'T') || ':00'"
-    ordinary = f"WHEN {moment} {_CALENDAR} THEN {utc}"
+    odd = f"btrim(to_json({moment})::text, '\"')"
     if zone is not None:
+        utc, odd = _sql_utc(moment)
+    ordinary = f"WHEN {moment} {_CALENDAR} THEN {utc}"
+    if zone is not None and zone != UTC_NAME:
         local = f"({moment} AT TIME ZONE {quote(zone)})"
         text = f"replace({local}::text, ' ', 'T')"
         offset = f"CASE {_sql_offset(moment, local)} {_sql_cases(zone)} END"
         # An offset that is not in the table is NULL, and so is the text with it.
         ordinary = f"WHEN {moment} {_ZONED} THEN coalesce({text} || {offset}, {utc}) {ordinary}"
-    return f"CASE {ordinary} ELSE btrim(to_json({moment})::text, '\"') END"
+    return f"CASE {ordinary} ELSE {odd} END"
+
+
+def _sql_utc(moment: str) -> tuple[str, str]:
+    """In UTC whatever the session's zone is: an ordinary moment, and what is BC, behind the year 9999, or infinite."""
+    clock = f"({moment} AT TIME ZONE 'UTC')"
+    odd = f"regexp_replace(btrim(to_json({clock})::text, '\"'), '(\\d)( BC)?$', '\\1+00:00\\2')"
+    return f"replace({clock}::text, ' ', 'T') || '+00:00'", odd
 
 
 def sql_clock(column: str, zone: str | None, form: Callable[[str], str], otherwise: str) -> str:
-    """``form`` of the timestamp that clocks of the zone showed, UTC's where none did.
+    """``form`` of the timestamp that clocks of the zone showed, UTC's where none did, whatever the session's zone is.
 
     Where local time came twice because clocks were put back, the offset stands behind it: `` +02:00``.
     ``otherwise``: for what is outside the years 1 to 9999, and NULL. The zone is looked up as rarely as can be: that
@@ -63,7 +81,7 @@ def sql_clock(column: str, zone: str | None, form: Callable[[str], str], otherwi
     moment = f"{column}::timestamptz"
     in_utc = form(f"({moment} AT TIME ZONE 'UTC')")
     branches = f"WHEN {moment} {_CALENDAR} THEN {in_utc}"
-    if zone is not None:
+    if zone is not None and zone != UTC_NAME:
         local = f"({moment} AT TIME ZONE {quote(zone)})"
         branches = f"WHEN {moment} {_ZONED} THEN {form(local)} || {_sql_repeated(moment, zone)} {branches}"
     return f"CASE {branches} ELSE {otherwise} END"

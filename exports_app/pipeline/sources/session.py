@@ -12,17 +12,19 @@ from exports_app.pipeline.literals import quote
 
 SESSION = """
 SET LOCAL standard_conforming_strings = on; SET LOCAL client_encoding = 'UTF8'; SET LOCAL DateStyle = 'ISO, YMD';
-SET LOCAL TimeZone = 'UTC'; SET LOCAL IntervalStyle = 'postgres'; SET LOCAL extra_float_digits = 1;
+SET LOCAL TimeZone = {zone}; SET LOCAL IntervalStyle = 'postgres'; SET LOCAL extra_float_digits = 1;
 SET LOCAL bytea_output = 'hex'; SET LOCAL xmlbinary = 'base64'; SET LOCAL xmloption = 'content';
 SET LOCAL quote_all_identifiers = off; SET LOCAL array_nulls = on; SET LOCAL gin_fuzzy_search_limit = 0;
 SET LOCAL jit = off; SET LOCAL statement_timeout = {timeout};
 SET LOCAL idle_in_transaction_session_timeout = '15min';
 """
 """Texts, literals and rows must not depend on a role's or a database's settings: ``gin_fuzzy_search_limit`` leaves rows
-out. What the query itself means by them stays: ``search_path``, ``lc_monetary``, ``default_text_search_config``.
+out. What the query itself means by them stays: ``search_path``, ``lc_monetary``, ``default_text_search_config``, and
+the time zone, which is the connection's: a day, an hour or a moment without a zone is one there.
 ``jit`` costs more per chunk than it saves."""
 TRANSACTION_TIMEOUT_SINCE = 170_000
 """PostgreSQL's version from which on a transaction may have a time-out, which a slice is not to meet."""
+
 BEGINNINGS = 5
 """A table that is made anew again and again is not waited for any longer."""
 MADE_ANEW = """
@@ -80,7 +82,12 @@ def begin(
 
 def session(connection: psycopg.Connection[Any], timeout_ms: int, lock_ms: int | None = None) -> str:
     """Settings of the transaction that ``connection`` is in; None: as long a wait for a lock as the role has."""
-    settings = SESSION.format(timeout=timeout_ms)
+    settings = SESSION.format(timeout=timeout_ms, zone=quote(zone_of(connection)))
     if connection.info.server_version >= TRANSACTION_TIMEOUT_SINCE:
         settings += "SET LOCAL transaction_timeout = 0;"
     return settings if lock_ms is None else f"{settings}SET LOCAL lock_timeout = {lock_ms};"
+
+
+def zone_of(connection: psycopg.Connection[Any]) -> str:
+    """The time zone of its session: that which the ORM uses where Django's wrapper connected."""
+    return connection.info.parameter_status("TimeZone") or "UTC"
