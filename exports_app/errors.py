@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from itertools import islice
 from typing import Any, ClassVar
 
 import psycopg
@@ -14,6 +15,17 @@ DATABASE_RETRY_SECONDS = 5
 
 BUSY = frozenset({"57014", "55P03", "40001", "40P01", "25P03", "53300"})
 """Time-out or cancelled, lock not to be had, conflicts, idle for too long, no connection free."""
+
+MOST_PROBLEMS = 20
+"""Problems that one answer names."""
+SHOWN_BYTES = 600
+"""Of a sentence about one of them."""
+SHOWN_CHARACTERS = 100
+"""Of a name that does not exist; a longer one is like none that does."""
+SHOWN_NAMES = 50
+"""Names that exist, in a sentence about one that does not."""
+COMPARISONS = 1_000
+"""Of names, looking for the nearest ones; each takes some 20 µs."""
 
 FieldErrors = Mapping[str, Any]
 """Nests as the request's body does: ``{"filters": {"status": ["…"]}}``."""
@@ -214,8 +226,54 @@ def first_sentence(error: ExportError) -> str:
     return str(nested[0]) if isinstance(nested, list) and nested else str(error)
 
 
-def unknown(what: str, name: str, known: list[str]) -> str:
-    """A sentence for a name that does not exist, with the nearest one that does."""
-    near = get_close_matches(name, known, n=1)
-    hint = f" Did you mean {near[0]}?" if near else f" Valid: {', '.join(known)}." if known else ""
-    return f"Unknown {what} {name}.{hint}"
+def unknown(what: str, name: str, known: Sequence[str], *, is_near: bool = True) -> str:
+    """A sentence for a name that does not exist, with the nearest one that does unless ``is_near`` says not to look."""
+    near = get_close_matches(name, known, n=1) if is_near and len(name) <= SHOWN_CHARACTERS else []
+    if near:
+        hint = f" Did you mean {near[0]}?"
+    else:
+        more = f" and {len(known) - SHOWN_NAMES:,} more" if len(known) > SHOWN_NAMES else ""
+        hint = f" Valid: {', '.join(known[:SHOWN_NAMES])}{more}." if known else ""
+    return f"Unknown {what} {cut(name)}.{hint}"
+
+
+def unknown_names(what: str, names: Iterable[str], known: Sequence[str]) -> dict[str, list[str]]:
+    """Such a sentence for each of the names that are not known, the first ``MOST_PROBLEMS`` of them."""
+    certain = frozenset(known)
+    wrong = islice((name for name in names if name not in certain), MOST_PROBLEMS)
+    looked_for = max(1, COMPARISONS // max(1, len(known)))
+    return {name: [unknown(what, name, known, is_near=number < looked_for)] for number, name in enumerate(wrong)}
+
+
+def few(nested: Any) -> tuple[Any, bool]:
+    """Problems that nest in mappings and lists, the first ``MOST_PROBLEMS`` of them, and whether these are all."""
+    taken = _few(nested, [MOST_PROBLEMS])
+    return taken, _count(nested, MOST_PROBLEMS + 1) <= MOST_PROBLEMS
+
+
+def _few(value: Any, left: list[int]) -> Any:
+    if isinstance(value, Mapping):
+        return {cut(str(name)): _few(each, left) for name, each in value.items() if left[0] > 0}
+    if isinstance(value, list | tuple):
+        return [_few(each, left) for each in value if left[0] > 0]
+    left[0] -= 1
+    return cut(str(value), SHOWN_BYTES)
+
+
+def _count(value: Any, most: int) -> int:
+    """Problems, ``most`` at most."""
+    if not isinstance(value, Mapping | list | tuple):
+        return 1
+    found = 0
+    for each in value.values() if isinstance(value, Mapping) else value:
+        found += _count(each, most - found)
+        if found >= most:
+            break
+    return found
+
+
+def cut(text: str, most: int = 100) -> str:
+    """The text, or so many bytes of it."""
+    if 4 * len(text) <= most or len(raw := text.encode("utf-8", "replace")) <= most:
+        return text
+    return raw[:most].decode("utf-8", "ignore") + "…"

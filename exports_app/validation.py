@@ -19,6 +19,8 @@ from exports_app.resources.queries import Selected
 COMPRESSIONS = ("gzip",)
 MAX_IDS = 10_000
 """Primary keys that one request may name."""
+MAX_COLUMNS = 1_000
+"""Columns that one request may name."""
 MAX_LABEL = 200
 """Characters of a header."""
 
@@ -51,7 +53,7 @@ def parse_parameters(resource: Resource, given: Mapping[str, Any]) -> dict[str, 
         return {}
     serializer = declared(data=dict(given))
     known = sorted(serializer.fields)
-    wrong: dict[str, Any] = {name: [errors.unknown("parameter", name, known)] for name in given if name not in known}
+    wrong: dict[str, Any] = {**errors.unknown_names("parameter", given, known)}
     if not serializer.is_valid():
         wrong |= serializer.errors
     if wrong:
@@ -62,14 +64,12 @@ def parse_parameters(resource: Resource, given: Mapping[str, Any]) -> dict[str, 
 def parse_options(format_: Format, given: Mapping[str, Any]) -> Options:
     """Typed options. Raises ``errors.Invalid`` for names and values that the format does not know."""
     known_somewhere = {field.name for field in fields(Options)}
-    wrong: dict[str, list[str]] = {}
-    for name, value in given.items():
-        if name not in format_.options:
-            known = sorted(format_.options)
-            where = "option" if name not in known_somewhere else f"option for {format_.name}"
-            wrong[name] = [errors.unknown(where, name, known)]
-        elif problem := option_values.problem(name, value):
-            wrong[name] = [problem]
+    known = sorted(format_.options)
+    foreign = [name for name in given if name in known_somewhere]
+    wrong = errors.unknown_names(f"option for {format_.name}", foreign, known)
+    wrong |= errors.unknown_names("option", (name for name in given if name not in known_somewhere), known)
+    problems = {name: option_values.problem(name, value) for name, value in given.items() if name in format_.options}
+    wrong |= {name: [problem] for name, problem in problems.items() if problem}
     if wrong:
         raise errors.Invalid("The options are not valid.", errors={"options": wrong})
     return Options(**given)
@@ -124,13 +124,17 @@ def select_columns(
         return [Selected(column=column) for column in visible.values()]
     hidden = {column.name for column in resource.get_columns()} - visible.keys()
     chosen: dict[str, Selected] = {}
+    names = [each if isinstance(each, str) else each["name"] for each in wanted]
+    unknown = errors.unknown_names("column", names, list(visible))
     problems: list[str] = []
     for each in wanted:
+        if len(problems) >= errors.MOST_PROBLEMS:
+            break
         name, label = (each, None) if isinstance(each, str) else (each["name"], each.get("label"))
         if shown and name in hidden:
             raise errors.ColumnForbidden(f"You may not export the column {name}.", errors={"columns": [name]})
         if name not in visible:
-            problems.append(errors.unknown("column", name, list(visible)))
+            problems += unknown.get(name, [])
         elif name in chosen:
             problems.append(f"The column {name} is named twice.")
         elif label is not None and CONTROLS.search(label):

@@ -12,6 +12,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "exportsite.settings")
 django.setup(set_prefix=False)
 
 from exports_app import dispatch, storage  # noqa: E402 - needs the settings
+from exportsite.bodies import BoundedBodies  # noqa: E402 - as above
 from exportsite.handler import SiteHandler  # noqa: E402 - as above
 from exportsite.streams import StreamWithoutThread  # noqa: E402 - as above
 
@@ -23,4 +24,4 @@ dispatch.prepare()
 gc.collect()
 gc.freeze()
 
-application = StreamWithoutThread(SiteHandler())
+application = BoundedBodies(StreamWithoutThread(SiteHandler()))

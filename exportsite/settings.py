@@ -72,7 +72,7 @@ CONTENT_SECURITY_POLICY = {
         "frame-ancestors": ["'none'"],
     }
 }
-DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576  # bytes; no request of ours comes near
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576  # bytes of forms; exportsite.bodies bounds all others
 
 # Applications
 

@@ -41,8 +41,6 @@ ESTIMATE = {
 class EstimateRequestSerializer(ExportRequestSerializer):
     """Body of ``POST resources/{name}/estimate/``: that of ``POST exports/``, its ``resource`` left out or the same."""
 
-    resource = serializers.CharField(max_length=100, required=False)
-
     def validate_resource(self, value: str) -> str:
         """The path says it already."""
         if registry.spelled_name(value) != self.context["resource"]:

@@ -61,6 +61,8 @@ def _of_database(exc: Exception) -> Exception:
     return exc
 
 
+MOST_DETAIL = 2_000
+"""Bytes of the sentence that an answer begins with."""
 AWAY = (OperationalError, InterfaceError, psycopg.OperationalError, psycopg.InterfaceError)
 BUG = "Something went wrong here, and an operator has to look. Give them the X-Request-ID of this answer."
 
@@ -74,9 +76,11 @@ _HTTP_CODES = {
 
 
 def _response(status: int, code: str, detail: str, nested: Any, retry_after: float | None) -> Response:
-    body: dict[str, Any] = {"code": code, "detail": detail}
+    body: dict[str, Any] = {"code": code, "detail": errors.cut(detail, MOST_DETAIL)}
     if nested:
-        body["errors"] = nested
+        body["errors"], is_whole = errors.few(nested)
+        if not is_whole:
+            body["detail"] += f" Only the first {errors.MOST_PROBLEMS} problems are named."
     response = Response(body, status=status)
     if retry_after:
         response["Retry-After"] = str(int(retry_after))

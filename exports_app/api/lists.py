@@ -108,4 +108,4 @@ def answer_rows(
 def unknown_names(request: Request, names: Iterable[str]) -> dict[str, Any]:
     """What is wrong with which parameter of the query: those that are neither among ``names`` nor of a page."""
     known = [*names, "cursor", Pages.page_size_query_param]
-    return {name: [errors.unknown("filter", name, known)] for name in request.query_params if name not in known}
+    return dict(errors.unknown_names("filter", request.query_params, known))

@@ -14,27 +14,27 @@ from rest_framework.views import APIView
 
 from exports_app import presets
 from exports_app.api.answers import Answer, PageSerializer
+from exports_app.api.fields import MAX_OBJECT_BYTES, BoundedList, BoundedObject
 from exports_app.api.lists import PAGE_PARAMETERS, Pages, answer_rows
 from exports_app.api.schema import refusals
-from exports_app.api.serializers import BodySerializer, ColumnChoice
+from exports_app.api.serializers import ColumnChoice, StrictSerializer
 from exports_app.sharing import MAX_SHARED, leave_preset
+from exports_app.validation import MAX_COLUMNS
 
 
-class PresetSerializer(BodySerializer):
+class PresetSerializer(StrictSerializer):
     """A request with a name. ``name`` and ``resource`` are needed."""
 
     id = serializers.UUIDField(read_only=True)
     name = serializers.CharField(max_length=100)
     resource = serializers.CharField(max_length=100)
-    columns = serializers.ListField(child=ColumnChoice(), required=False, allow_null=True, max_length=1_000)
-    filters = serializers.DictField(required=False)
+    columns = BoundedList(child=ColumnChoice(), required=False, allow_null=True, max_length=MAX_COLUMNS)
+    filters = BoundedObject(required=False)
     format = serializers.CharField(max_length=20, required=False)
     compression = serializers.CharField(max_length=10, required=False, allow_null=True)
-    options = serializers.DictField(required=False)
-    parameters = serializers.DictField(required=False)
-    shared_with = serializers.ListField(
-        child=serializers.CharField(max_length=200), required=False, max_length=MAX_SHARED
-    )
+    options = BoundedObject(required=False)
+    parameters = BoundedObject(required=False)
+    shared_with = BoundedList(child=serializers.CharField(max_length=200), required=False, max_length=MAX_SHARED)
     owner = serializers.CharField(read_only=True)
 
 
@@ -67,6 +67,8 @@ class PresetPages(Pages):
 class PresetListView(APIView):
     """My presets and those shared with me; a new one by POST."""
 
+    max_body_bytes = MAX_OBJECT_BYTES
+
     @extend_schema(
         operation_id="presets_list", parameters=PAGE_PARAMETERS, responses={200: PresetPageSerializer, **refusals(400)}
     )
@@ -88,6 +90,8 @@ class PresetListView(APIView):
 
 class PresetView(APIView):
     """One preset. Only its owner changes or deletes it."""
+
+    max_body_bytes = MAX_OBJECT_BYTES
 
     @extend_schema(operation_id="presets_retrieve", responses={200: PresetAnswerSerializer})
     def get(self, request: Request, id: UUID) -> Response:

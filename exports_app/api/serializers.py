@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -13,6 +12,7 @@ from rest_framework import serializers
 
 from exports_app import access, acts, conf, errors, persons, presets, progress, services
 from exports_app.access import Access
+from exports_app.api.fields import MAX_OBJECT_BYTES, Anything, BoundedList, BoundedObject, ShortText
 from exports_app.models import ExportJob
 from exports_app.persons import Who
 from exports_app.pipeline.formats import FORMATS
@@ -21,7 +21,7 @@ from exports_app.resources.base import Resource, User
 from exports_app.resources.filters import allowed_filters
 from exports_app.resources.queries import fields_of
 from exports_app.sharing import MAX_SHARED
-from exports_app.validation import MAX_IDS, MAX_LABEL
+from exports_app.validation import MAX_COLUMNS, MAX_IDS, MAX_LABEL
 
 
 class ColumnChoice(serializers.Field[Any, Any, Any, Any]):
@@ -34,7 +34,7 @@ class ColumnChoice(serializers.Field[Any, Any, Any, Any]):
             raise serializers.ValidationError('Give a name, or {"name": …, "label": …}.')
         unknown = set(data) - {"name", "label"}
         if unknown:
-            raise serializers.ValidationError(f"Unknown field {min(unknown)}. Valid: name, label.")
+            raise serializers.ValidationError(errors.unknown("field", str(min(unknown)), ["name", "label"]))
         label = data.get("label")
         if label is not None and (not isinstance(label, str) or len(label) > MAX_LABEL):
             raise serializers.ValidationError(f"The label must be a text of {MAX_LABEL} characters at most.")
@@ -50,7 +50,8 @@ class StrictSerializer(serializers.Serializer[Any]):
     def to_internal_value(self, data: Any) -> Any:
         if not isinstance(data, Mapping):
             raise serializers.ValidationError({"body": ["Give a JSON object."]})
-        unknown = [name for name in data if name not in self.fields]
+        known = set(self.fields)
+        unknown = [name for name in data if name not in known]
         try:
             value = super().to_internal_value(data)
         except serializers.ValidationError as error:
@@ -60,7 +61,7 @@ class StrictSerializer(serializers.Serializer[Any]):
         return value
 
     def _unknown(self, names: list[str]) -> dict[str, list[str]]:
-        return {name: [errors.unknown("field", name, sorted(self.fields))] for name in names}
+        return errors.unknown_names("field", names, sorted(self.fields))
 
 
 class NotifySerializer(StrictSerializer):
@@ -68,45 +69,29 @@ class NotifySerializer(StrictSerializer):
     webhooks = serializers.BooleanField(default=False)
 
 
-class BodySerializer(StrictSerializer):
-    """A whole body, refused where it holds text that the database cannot store."""
-
-    def to_internal_value(self, data: Any) -> Any:
-        wrong = _unstorable(data)
-        if wrong is not None:
-            raise serializers.ValidationError(
-                {wrong: ["The text holds a NUL character or half a surrogate pair, which no database stores."]}
-            )
-        return super().to_internal_value(data)
-
-
-class ExportRequestSerializer(BodySerializer):
+class ExportRequestSerializer(StrictSerializer):
     """Body of ``POST exports/``. Only ``resource`` is needed, or a ``preset``, whose fields the body's override."""
 
     preset = serializers.UUIDField(required=False, allow_null=True)
-    resource = serializers.CharField(max_length=100, required=False, help_text="Needed where no preset is named.")
-    format = serializers.CharField(max_length=20, default="csv")
-    compression = serializers.CharField(max_length=10, required=False, allow_null=True)
-    columns = serializers.ListField(child=ColumnChoice(), required=False, allow_null=True, max_length=1_000)
-    filters = serializers.DictField(required=False, default=dict)
-    ids = serializers.ListField(
-        child=serializers.JSONField(), required=False, allow_null=True, max_length=MAX_IDS, min_length=1
-    )
+    resource = ShortText(max_length=100, required=False, help_text="Needed where no preset is named.")
+    format = ShortText(max_length=20, default="csv")
+    compression = ShortText(max_length=10, required=False, allow_null=True)
+    columns = BoundedList(child=ColumnChoice(), required=False, allow_null=True, max_length=MAX_COLUMNS)
+    filters = BoundedObject(required=False, default=dict)
+    ids = BoundedList(child=Anything(), required=False, allow_null=True, max_length=MAX_IDS, min_length=1)
     limit = serializers.IntegerField(
         required=False, allow_null=True, min_value=1, max_value=2**62, help_text="Rows of the resource itself."
     )
-    sheets = serializers.ListField(
-        child=serializers.CharField(max_length=100),
+    sheets = BoundedList(
+        child=ShortText(max_length=100),
         required=False,
         allow_null=True,
         max_length=100,
         help_text="Related tables that the file shall hold, by resource; [] for none. Left out: all.",
     )
-    parameters = serializers.DictField(required=False, default=dict)
-    options = serializers.DictField(required=False, default=dict)
-    shared_with = serializers.ListField(
-        child=serializers.CharField(max_length=200), required=False, default=list, max_length=MAX_SHARED
-    )
+    parameters = BoundedObject(required=False, default=dict, max_bytes=MAX_OBJECT_BYTES)
+    options = BoundedObject(required=False, default=dict)
+    shared_with = BoundedList(child=ShortText(max_length=200), required=False, default=list, max_length=MAX_SHARED)
     notify = NotifySerializer(required=False, default=dict)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
@@ -135,10 +120,10 @@ class ExportRequestSerializer(BodySerializer):
         )
 
 
-class ReasonSerializer(BodySerializer):
+class ReasonSerializer(StrictSerializer):
     """Body of an act on an export; on another's, its owner reads why."""
 
-    reason = serializers.CharField(max_length=acts.MAX_REASON, required=False, allow_blank=True, default="")
+    reason = ShortText(max_length=acts.MAX_REASON, required=False, allow_blank=True, default="")
 
 
 def job_json(job: ExportJob, user: Any) -> dict[str, Any]:
@@ -242,19 +227,6 @@ def resource_json(resource: Resource, user: User) -> dict[str, Any]:
         "parameters": _parameters_json(resource),
         "limits": {"max_rows": resource.max_rows, "max_active": conf.settings.MAX_ACTIVE},
     }
-
-
-def _unstorable(data: Any) -> str | None:
-    """Name of the first field of a body in which a text stands that PostgreSQL cannot store."""
-    for name, value in data.items() if isinstance(data, Mapping) else ():
-        try:
-            text = json.dumps(value, ensure_ascii=False)
-            text.encode()
-        except UnicodeEncodeError:
-            return str(name).encode("ascii", "backslashreplace").decode()
-        if "\\u0000" in text.replace("\\\\", ""):
-            return str(name)
-    return None
 
 
 def _parameters_json(resource: Resource) -> list[dict[str, Any]]:

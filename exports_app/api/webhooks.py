@@ -13,19 +13,20 @@ from rest_framework.views import APIView
 
 from exports_app import webhooks
 from exports_app.api.answers import Answer, PageSerializer
+from exports_app.api.fields import MAX_OBJECT_BYTES, BoundedList
 from exports_app.api.lists import PAGE_PARAMETERS, answer_page
 from exports_app.api.schema import refusals
-from exports_app.api.serializers import BodySerializer, iso
+from exports_app.api.serializers import StrictSerializer, iso
 from exports_app.choices import Delivery, WebhookEvent
 from exports_app.models import ExportNotification, ExportWebhook
 
 
-class WebhookSerializer(BodySerializer):
+class WebhookSerializer(StrictSerializer):
     """An address to be told at. Only ``url`` is needed; ``events`` are all where none are named."""
 
     id = serializers.UUIDField(read_only=True)
     url = serializers.URLField(max_length=2_000, help_text="Begins with https:// and leads to a public address.")
-    events = serializers.ListField(
+    events = BoundedList(
         child=serializers.ChoiceField(choices=WebhookEvent.choices), required=False, allow_empty=False, max_length=10
     )
     active = serializers.BooleanField(required=False)
@@ -80,6 +81,8 @@ class DeliveryPageSerializer(PageSerializer):
 class WebhookListView(APIView):
     """My webhooks; a new one by POST."""
 
+    max_body_bytes = MAX_OBJECT_BYTES
+
     @extend_schema(
         operation_id="webhooks_list",
         parameters=PAGE_PARAMETERS,
@@ -102,6 +105,8 @@ class WebhookListView(APIView):
 
 class WebhookView(APIView):
     """One webhook."""
+
+    max_body_bytes = MAX_OBJECT_BYTES
 
     @extend_schema(operation_id="webhooks_retrieve", responses={200: WebhookAnswerSerializer})
     def get(self, request: Request, id: UUID) -> Response:

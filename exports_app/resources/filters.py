@@ -21,6 +21,10 @@ from exports_app.resources.base import Resource, User
 from exports_app.resources.requests import FilterRequest
 from exports_app.resources.values import is_storable, value_problem
 
+MAX_VALUES = 10_000
+"""Of one filter."""
+MEANT_VALUES = 100
+"""Of one filter, of which each is looked for among choices that are written otherwise."""
 TRUE, FALSE = ("true", "1"), ("false", "0")
 KINDS: tuple[tuple[tuple[type[forms.Field], ...], str], ...] = (
     ((forms.ChoiceField,), "choice"),
@@ -120,7 +124,7 @@ def check(
     if not given and (resource.filterset_class is None or not filtersets.takes_defaults(resource.filterset_class)):
         return QueryDict()
     inputs = {each.name: each for each in _inputs(resource, user, rows) if each.name not in hidden}
-    wrong = {name: [_unknown(resource, name, sorted(inputs))] for name in given if name not in inputs}
+    wrong = _unknown(resource, [name for name in given if name not in inputs], sorted(inputs))
     data = QueryDict(mutable=True)
     for name, value in given.items():
         if name not in inputs or value is None:
@@ -128,7 +132,8 @@ def check(
         if problem := _shape_problem(inputs[name], value):
             wrong[name] = [problem]
         else:
-            _put(data, inputs[name], [_text(each) for each in (value if isinstance(value, list) else [value])])
+            texts = [_text(each) for each in (value if isinstance(value, list) else [value])]
+            _put(data, inputs[name], list(dict.fromkeys(texts)))
     if not wrong and resource.filterset_class is not None and not resource.is_python():
         rows = resource.get_queryset(user) if rows is None else rows
         wrong = _form_problems(resource, user, data, inputs, rows)
@@ -192,18 +197,23 @@ def _kind(field: forms.Field) -> str:
 # The values
 
 
-def _unknown(resource: Resource, name: str, known: list[str]) -> str:
-    declared = resource.filterset_class.base_filters.get(name) if resource.filterset_class else None
-    if isinstance(declared, df.OrderingFilter):
-        return f"{name} sorts, and is no filter: the rows of a file stand in the order of its key. Leave it out."
-    if resource.is_python():
-        return f"Unknown filter {name}. This data is chosen by parameters."
-    return errors.unknown("filter", name, known)
+def _unknown(resource: Resource, names: list[str], known: list[str]) -> dict[str, list[str]]:
+    wrong = errors.unknown_names("filter", names, known)
+    declared = resource.filterset_class.base_filters if resource.filterset_class else {}
+    for name in wrong:
+        if isinstance(declared.get(name), df.OrderingFilter):
+            why = "is no filter: the rows of a file stand in the order of its key. Leave it out."
+            wrong[name] = [f"{name} sorts, and {why}"]
+        elif resource.is_python():
+            wrong[name] = [f"Unknown filter {errors.cut(name)}. This data is chosen by parameters."]
+    return wrong
 
 
 def _shape_problem(known: _Input, value: Any) -> str | None:
     if isinstance(value, list) and not known.multiple:
         return "Give one value, not a list."
+    if isinstance(value, list) and len(value) > MAX_VALUES:
+        return f"Give {MAX_VALUES:,} values at most; these are {len(value):,}."
     values = value if isinstance(value, list) else [value]
     if any(isinstance(each, dict | list) or each is None for each in values):
         return "Give a text, a number, true or false, or a list of them."
@@ -241,6 +251,8 @@ def _form_problems(
         if name not in found or not offers.is_choice(known.field):
             continue
         before = _texts(data, known)
+        if len(before) > MEANT_VALUES:
+            continue
         texts, problem = _meant(known, before)
         if problem is not None:
             unmeant[name] = [problem]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import django_filters as df
@@ -29,6 +30,7 @@ def bind(filterset_class: type[Any], *, queryset: Rows, request: FilterRequest, 
             _take_own_values(filter_, queryset)
         elif isinstance(filter_, df.ModelChoiceFilter | df.ModelMultipleChoiceFilter):
             _take_keys(filter_, queryset.model)
+            _look_up_at_once(filter_.field)
         elif isinstance(filter_, df.DateRangeFilter) and filter_.filters is df.DateRangeFilter.filters:
             filter_.filters = _ranges(moment)  # type: ignore[assignment]  # the stubs are wrong
     return filterset
@@ -105,6 +107,39 @@ def _take_own_values(filter_: df.Filter, queryset: Rows) -> None:
 
 
 # Rows in place of values
+
+
+def _look_up_at_once(field: forms.Field) -> None:
+    """Django makes a query for each value, only to see whether the key's type takes it: 0.1 ms each."""
+    own: Any = forms.ModelMultipleChoiceField
+    if isinstance(field, own) and type(field)._check_values is own._check_values:
+        field._check_values = partial(_rows_of, field)
+
+
+def _rows_of(field: Any, values: Iterable[Any]) -> Rows:
+    """The rows with these keys. Raises ``ValidationError`` as Django does, for a value that none has."""
+
+    def no(code: str, **parameters: Any) -> ValidationError:
+        return ValidationError(field.error_messages[code], code=code, params=parameters)
+
+    try:
+        given = frozenset(values)
+    except TypeError:
+        raise no("invalid_list") from None
+    name = field.to_field_name or "pk"
+    meta = field.queryset.model._meta
+    key = meta.get_field(name) if field.to_field_name else meta.pk
+    for value in given:
+        try:
+            key.get_prep_value(value)
+        except (ValueError, TypeError, ValidationError):
+            raise no("invalid_pk_value", pk=value) from None
+    rows: Rows = field.queryset.filter(**{f"{name}__in": given})
+    found = {str(getattr(row, name)) for row in rows}
+    for value in given:
+        if str(value) not in found:
+            raise no("invalid_choice", value=value)
+    return rows
 
 
 class _KeysFilter:

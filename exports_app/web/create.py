@@ -27,6 +27,8 @@ from exports_app.web.forms import PRESET_NAME, ExportForm
 from exports_app.web.pages import page, posted_text
 from exports_app.web.preview import Preview
 
+MAX_VALUE = 65_536
+"""Characters of one value of the form, the list of ids apart; a refused form shows what was typed."""
 MOST_PRESETS = 5
 """Offered above the form; all of them stand on the page before it."""
 
@@ -131,7 +133,10 @@ def _card(resource: Resource, user: Any) -> dict[str, Any]:
 
 
 def _form(resource: Resource, request: HttpRequest, data: Any = None, start: Request | None = None) -> ExportForm:
-    """Raises ``errors.BadQuery`` where the resource cannot be described."""
+    """Raises ``errors.BadQuery`` where the resource cannot be described, ``errors.Invalid`` for an overlong value."""
+    for name, values in data.lists() if data else ():
+        if name != "ids" and any(len(value) > MAX_VALUE for value in values):
+            raise errors.Invalid(f"A value of {errors.cut(name)} has more than {MAX_VALUE:,} characters. Shorten it.")
     with faults.declared_by(resource):
         return ExportForm(resource, request.user, data, start=start)
 
