@@ -8,8 +8,9 @@ from __future__ import annotations
 import select
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +45,8 @@ _turn = threading.Lock()
 """Whoever takes places takes all of them before the next one does: four with one each would all wait for a second."""
 _lock = threading.Lock()
 _idle: list[_Idle] = []
+Watch = Callable[[psycopg.Connection[Any]], AbstractContextManager[Any]]
+_watch: ContextVar[Watch] = ContextVar("exports_question_watch", default=nullcontext)
 _open = 0
 """Connections that are kept, idle or not: ``AT_ONCE`` at most."""
 
@@ -58,20 +61,30 @@ def ask(alias: str, *, own: bool = False, beside: int = 0) -> Iterator[psycopg.C
     free, and ``OperationalError``, psycopg's or Django's.
     """
     require_postgresql(alias)
-    _leave_pool()
+    leave_pool()
     _take_places(1 + beside)
     try:
         if _has_pool():
-            with _kept(alias) as connection, _room(beside):
+            with _kept(alias) as connection, _room(beside), _watch.get()(connection):
                 yield connection
         elif own or not _can_lend(alias):
-            with connect_source(alias, connect_timeout=CONNECT_SECONDS) as connection:
+            with connect_source(alias, connect_timeout=CONNECT_SECONDS) as connection, _watch.get()(connection):
                 yield connection
         else:
-            with _lent(alias) as connection:
+            with _lent(alias) as connection, _watch.get()(connection):
                 yield connection
     finally:
         _places.release(1 + beside)
+
+
+@contextmanager
+def watched_by(watch: Watch) -> Iterator[None]:
+    """While it lasts, ``watch`` has each connection that this context asks by."""
+    token = _watch.set(watch)
+    try:
+        yield
+    finally:
+        _watch.reset(token)
 
 
 def close_idle() -> None:
@@ -105,7 +118,7 @@ def _has_pool() -> bool:
     return bool(connections[DEFAULT_DB_ALIAS].settings_dict["OPTIONS"].get("pool"))
 
 
-def _leave_pool() -> None:
+def leave_pool() -> None:
     """Whoever waits for a source keeps no connection of the pool from others."""
     for django in connections.all(initialized_only=True):
         is_used = django.in_atomic_block or not django.autocommit

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_serializer
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema, extend_schema_serializer
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from exports_app import errors, plan, previews, services
+from exports_app import asking, errors, plan, previews, services
 from exports_app.api.answers import Answer
 from exports_app.api.schema import refusals
 from exports_app.api.serializers import ExportRequestSerializer
@@ -89,21 +89,34 @@ class EstimateSerializer(Answer):
     preview = PreviewSerializer(allow_null=True)
 
 
+PAGE = "X-Export-Page"
+MAX_PAGE = 64
+PAGE_HEADER = OpenApiParameter(
+    PAGE,
+    {"type": "string", "maxLength": MAX_PAGE},
+    OpenApiParameter.HEADER,
+    description="Whatever tells one open page from others: a newer question of the same page ends the older, with 409.",
+)
+
+
 class EstimateView(APIView):
     """Rows, size, strategy, warnings and the first rows of an export that nobody has asked for yet."""
 
     @extend_schema(
         operation_id="resources_estimate",
         request=EstimateRequestSerializer,
-        responses={200: EstimateSerializer, **refusals(422)},
+        responses={200: EstimateSerializer, **refusals(409, 422, 429)},
+        parameters=[PAGE_HEADER],
     )
     def post(self, request: Request, name: str) -> Response:
         services.require_enabled()
         context = {"resource": get_resource(request.user, name).name}
         body = EstimateRequestSerializer(data=request.data, context=context)
         body.is_valid(raise_exception=True)
-        planned = plan.make_plan(body.to_request(request.user), request.user)
-        return Response(forecast_json(previews.forecast(planned)))
+        with asking.turn(request.user, request.headers.get(PAGE, "")[:MAX_PAGE]):
+            planned = plan.make_plan(body.to_request(request.user), request.user)
+            forecast = previews.forecast(planned)
+        return Response(forecast_json(forecast))
 
 
 def forecast_json(forecast: previews.Forecast) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from babel import Locale
 from django.contrib import messages
@@ -13,7 +13,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from exports_app import access, attachments, direct, downloads, errors, presets, request_id, services
+from exports_app import access, asking, attachments, direct, downloads, errors, presets, request_id, services
 from exports_app.choices import Strategy
 from exports_app.plan import Request
 from exports_app.resources import faults, registry
@@ -27,6 +27,8 @@ from exports_app.web.forms import PRESET_NAME, ExportForm
 from exports_app.web.pages import page, posted_text
 from exports_app.web.preview import Preview
 
+PAGE = "X-Export-Page"
+MAX_PAGE = 64
 MAX_VALUE = 65_536
 """Characters of one value of the form, the list of ids apart; a refused form shows what was typed."""
 MOST_PRESETS = 5
@@ -67,7 +69,11 @@ def create(request: HttpRequest, name: str) -> HttpResponseBase:
 def preview(request: HttpRequest, name: str) -> HttpResponse:
     """What the form as it stands comes to, for its refresh."""
     form = _form(_resource(request.user, name), request, request.POST)
-    return render(request, "exports/_preview.html", {"preview": Preview.of(request.user, form)})
+    try:
+        found = Preview.of(request.user, form, request.headers.get(PAGE, "")[:MAX_PAGE])
+    except (errors.Throttled, asking.Superseded) as error:  # the page asks again, or has done so
+        return HttpResponse(status=error.status, headers={"Retry-After": str(error.retry_after or 1)})
+    return render(request, "exports/_preview.html", {"preview": found})
 
 
 @page
@@ -196,6 +202,7 @@ def _show(
     mine.sort(key=lambda preset: preset.pk != applied)
     context: dict[str, Any] = {
         "form": form,
+        "page_id": uuid4().hex,
         "resource": resource,
         "preview": preview,
         "presets": mine[:MOST_PRESETS],

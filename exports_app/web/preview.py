@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from exports_app import errors
+from exports_app import asking, errors
 from exports_app.choices import Strategy
 from exports_app.estimates import Estimate
 from exports_app.pipeline.formats.reading import Written
@@ -46,13 +46,19 @@ class Preview:
     cells: list[list[Cell]] = field(default_factory=list)
 
     @classmethod
-    def of(cls, user: Any, form: ExportForm) -> Self:
-        """Of the form as it stands, whether or not it is ready to be sent."""
+    def of(cls, user: Any, form: ExportForm, page: str = "") -> Self:
+        """Of the form as it stands on a ``page``, whether or not it is ready to be sent.
+
+        Raises ``errors.Throttled`` and ``asking.Superseded``.
+        """
         if not form.is_valid():
             return cls(problems=list(_form_problems(form)))
         try:
-            plan = make_plan(form.to_request(), user)
-            found = forecast(plan)
+            with asking.turn(user, page):
+                plan = make_plan(form.to_request(), user)
+                found = forecast(plan)
+        except (errors.Throttled, asking.Superseded):
+            raise
         except errors.ExportError as error:
             form.add_refusal(error)
             return cls(problems=list(_form_problems(form)))

@@ -141,7 +141,8 @@ def test_they_do_so_of_chunks_that_djangos_asgi_handler_has_kept(settings: Any) 
     async def ask() -> int:
         headers = [(b"host", b"localhost"), (b"content-type", b"text/plain"), (b"transfer-encoding", b"chunked")]
         scope = {"type": "http", "method": "POST", "path": "/exports/", "query_string": b"", "headers": headers}
-        site: Any = ApplicationCommunicator(ASGIHandler(), scope)
+        communicator: Any = ApplicationCommunicator
+        site = communicator(ASGIHandler(), scope)
         for more in (True, False):
             await site.send_input({"type": "http.request", "body": b"x" * MOST_BYTES, "more_body": more})
         status: int = (await site.receive_output(10))["status"]

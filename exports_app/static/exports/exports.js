@@ -105,7 +105,10 @@ function setAway(away) {
 }
 document.addEventListener("htmx:sseError", () => setAway(true));
 document.addEventListener("htmx:sseOpen", () => { if (setAway(false)) window.htmx.trigger("#exports, #export", "refresh"); });
-document.addEventListener("htmx:responseError", () => setAway(true));
+const ASKED_TOO_OFTEN = [409, 429]; // by the page itself, which asks again
+document.addEventListener("htmx:responseError", (event) => {
+  if (!ASKED_TOO_OFTEN.includes(event.detail.xhr.status)) setAway(true);
+});
 document.addEventListener("htmx:afterSwap", () => setAway(false));
 
 // A page that refreshes itself says so once per change of state, in its title and to screen readers.

@@ -124,6 +124,13 @@ if (zones && Intl.supportedValuesOf) {
   });
 }
 
+// Too many previews at once are no error: this one is asked for again in a moment.
+document.addEventListener("htmx:responseError", (event) => {
+  if (event.target.id !== "preview" || event.detail.xhr.status !== 429) return;
+  const seconds = Number(event.detail.xhr.getResponseHeader("Retry-After")) || 1;
+  setTimeout(() => window.htmx.trigger("#preview", "again"), seconds * 1000);
+});
+
 // The button says what it will do once the preview knows.
 document.addEventListener("htmx:afterSwap", (event) => {
   if (event.target.id !== "preview") return;
