@@ -41,9 +41,12 @@ from exports_app.pipeline.types import Progress, Sink
 from exports_app.pipeline.waiting import while_waiting
 from exports_app.plan import Request
 from exports_app.progress import Rate
+from exports_app.slots import Slots
 
 MAX_STREAMS = 16
 """Of one process at once: each holds a thread, a connection to the source and a few MiB."""
+USER_STREAMS = 2
+"""Of these, of one user."""
 STREAMS_RETRY_SECONDS = 5
 SPOOL_BYTES = 8 * conf.MIB
 """A built file is in memory up to here, then in a temporary file."""
@@ -55,7 +58,7 @@ RENEW_SECONDS = 1.0
 OPENING_STATEMENTS = 4
 """What a source asks before the first row; each within the statement time-out, and nobody renews meanwhile."""
 
-_places = threading.BoundedSemaphore(MAX_STREAMS)
+_places = Slots(MAX_STREAMS, USER_STREAMS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,14 +125,9 @@ def _prove(spool: BinaryIO, progress: Progress) -> None:
 
 def _stream(user: Any, order: services.Order, address: str) -> Answer:
     """The file as a thread makes it; what goes wrong before the first byte is raised here."""
-    if not _places.acquire(blocking=False):
-        raise errors.Unavailable(
-            f"This server sends {MAX_STREAMS} downloads at the moment. Try again in a few seconds, "
-            "or ask for an export and fetch its file.",
-            retry_after=STREAMS_RETRY_SECONDS,
-        )
+    _places.take(user.pk, what="downloads", retry_after=STREAMS_RETRY_SECONDS)
     with ExitStack() as undo:
-        undo.callback(_places.release)
+        undo.callback(_places.give_back, user.pk)
         job, new = services.accept(user, order, strategy=Strategy.STREAM, **_begun_here(order))
         if not new:
             return _not_again(job)
@@ -171,7 +169,7 @@ class _Stream(threading.Thread):
 
     def _make(self) -> None:
         with ExitStack() as after:  # whatever happens, the reader learns that it is over
-            after.callback(_places.release)
+            after.callback(_places.give_back, self._making.job.owner_id)
             after.callback(lambda: self._pipe.end(whole=self._making.is_done))
             after.callback(connections.close_all)
             try:

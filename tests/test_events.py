@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from types import SimpleNamespace
 from typing import Any
 
@@ -281,7 +282,7 @@ def test_many_streams_read_the_rows_together_and_hold_no_connection(
 
     async def main() -> None:
         async with asyncio.TaskGroup() as group:
-            ready = [asyncio.Event() for _ in range(30)]
+            ready = [asyncio.Event() for _ in range(20)]
             told: list[str] = []
 
             async def follow(number: int) -> None:
@@ -290,14 +291,36 @@ def test_many_streams_read_the_rows_together_and_hold_no_connection(
                     ready[number].set()
                     told.append((await stream.rest())[-1].status)
 
-            for number in range(30):
+            for number in range(20):
                 group.create_task(follow(number))
             for each in ready:
                 await each.wait()
             monkeypatch.setattr(moments, "read", counted)
             await in_thread(lambda: lifecycle.cancel(job.pk))
-        assert told == ["cancelled"] * 30
+        assert told == ["cancelled"] * 20
         assert sum(reads) <= 5  # not one per stream
+
+    run(main)
+
+
+def test_one_user_opens_twenty_streams_and_others_theirs(alice: User, bob: User, token: dict[str, str]) -> None:
+    job = make_job(alice)
+    job.shared_with.add(bob)
+    bobs = {"Authorization": f"Bearer {make_key(bob)}"}
+
+    async def main() -> None:
+        async with AsyncExitStack() as streams:
+            for _ in range(20):
+                stream = await streams.enter_async_context(open_stream(path_of(job), token))
+                await stream.next()
+            async with open_stream("/api/v1/exports/events/", token) as refused:
+                await refused.until(lambda each: each.ended)
+            assert (refused.status, refused.headers["retry-after"]) == (429, "30")
+            assert json.loads(refused.body)["detail"].startswith("You have 20 event streams open")
+            async with open_stream(path_of(job), bobs) as other:
+                assert (await other.next()).type == "snapshot"
+        async with open_stream(path_of(job), token) as again:
+            assert (await again.next()).type == "snapshot"
 
     run(main)
 

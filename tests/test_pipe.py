@@ -149,6 +149,34 @@ def test_a_reader_that_takes_nothing_is_given_up() -> None:
     assert isinstance(maker.raised, ReaderStalled)
 
 
+def test_a_reader_that_takes_less_than_sixteen_kibibytes_a_second_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipe, "SPEED_SECONDS", 0.5)
+    sink = PipeSink()
+    maker = Maker(sink, put(1, b"x" * 1_000_000), *[put(n, b"x" * 100) for n in range(2, 1_000)], complete)
+    pieces = sink.read()
+    for _ in range(16):
+        next(pieces)
+
+    def take_slowly() -> None:
+        for _ in pieces:
+            time.sleep(0.02)  # 100 bytes each: 5 KB a second
+
+    with pytest.raises(Cut):
+        take_slowly()
+    maker.join(5)
+    assert isinstance(maker.raised, ReaderStalled)
+
+
+def test_a_reader_that_waits_for_the_maker_is_not_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipe, "SPEED_SECONDS", 0.1)
+    sink = PipeSink()
+    slow = [step for n in range(1, 21) for step in (put(n, b"x"), lambda _: time.sleep(0.02))]
+    maker = Maker(sink, *slow, complete)
+    assert b"".join(sink.read()) == b"x" * 20
+    maker.join()
+    assert maker.raised is None
+
+
 def test_while_the_reader_is_slow_the_maker_looks_whether_it_shall_stop() -> None:
     sink = PipeSink()
     raised: list[BaseException] = []

@@ -52,7 +52,7 @@ STREAM: dict[Any, OpenApiResponse] = {
         description="Server-sent events. Each `data` is `type`, `at` and the fields of the status object.",
         examples=[OpenApiExample("progress", value=EXAMPLE, response_only=True)],
     ),
-    **refusals(400),
+    **refusals(400, 429),
 }
 
 
@@ -127,6 +127,11 @@ async def _answer(request: HttpRequest, view: EventsView, found: Mapping[str, UU
         return opened
     user, after = opened
     subscription = Subscription(user.pk, follows_new="id" not in found, permit=keys.permit_of(user))
+    try:
+        hub.of_this_loop().open(subscription)
+    except errors.Throttled as error:
+        refusal = error
+        return await hub.in_thread(lambda: view.refuse(request, refusal))
     stream = _Stream(request, view, subscription, found.get("id"), after)
     return StreamingHttpResponse(stream.run(), content_type="text/event-stream", headers=HEADERS)
 

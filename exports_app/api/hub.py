@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from types import FrameType
 from typing import Any, TypeVar
 from uuid import UUID
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 import redis.asyncio
 from django.conf import settings
@@ -26,7 +26,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from exports_app import live
+from exports_app import errors, live
 from exports_app.api import moments
 from exports_app.api.moments import Message, Moment, Seen, Track
 from exports_app.choices import Status
@@ -42,6 +42,9 @@ CONNECT_SECONDS = 1.0
 SILENCE_SECONDS = 5.0
 """A Redis that says nothing for so long is asked whether it is there."""
 THREADS = 4
+USER_STREAMS = 20
+"""Of one user, in one process."""
+STREAM_RETRY_SECONDS = 30
 
 _pool = ThreadPoolExecutor(THREADS, thread_name_prefix="events")
 
@@ -103,6 +106,8 @@ class Hub:
 
     def __init__(self) -> None:
         self._subscriptions: set[Subscription] = set()
+        self._opened: WeakSet[Subscription] = WeakSet()
+        """Those of answers that exist, whether or not they were begun to be sent."""
         self._jobs: dict[UUID, Moment] = {}
         """What was read last of each followed job."""
         self._dirty: set[UUID] = set()
@@ -112,6 +117,16 @@ class Hub:
         self.hears_redis = False
         self._hears_signal = False
         self._tasks: list[asyncio.Task[None]] = []
+
+    def open(self, subscription: Subscription) -> None:
+        """Take a place for it, for as long as it exists. Raises ``errors.Throttled``."""
+        mine = sum(each.user_id == subscription.user_id and not each.ended for each in self._opened)
+        if mine >= USER_STREAMS:
+            raise errors.Throttled(
+                f"You have {USER_STREAMS} event streams open, which is all that is allowed at once. Close one of them.",
+                retry_after=STREAM_RETRY_SECONDS,
+            )
+        self._opened.add(subscription)
 
     async def join(self, subscription: Subscription) -> None:
         """From now on nothing that happens is missed: what is read after this is the beginning."""

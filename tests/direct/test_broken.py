@@ -18,6 +18,7 @@ from exports_app.models import ExportPerformance
 from exports_app.pipeline.errors import DatabaseUnavailable, FormatLimit
 from exports_app.pipeline.sinks.pipe import Cut
 from exports_app.resources import Column, Resource, register, registry
+from exports_app.slots import Slots
 from exportsite.samples.models import Customer
 from tests.direct.downloading import PATH, await_streams, download, ids, only_job
 from tests.jobs import fill_customers
@@ -202,7 +203,7 @@ def test_a_cancelled_stream_breaks_off(
 def test_a_server_sends_so_many_streams_at_once(
     api: APIClient, endless: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(direct, "_places", threading.BoundedSemaphore(1))
+    monkeypatch.setattr(direct, "_places", Slots(1, 2))
     first = api.post(PATH, {"resource": "endless"})
     refused = api.post(PATH, {"resource": "endless"})
     assert (refused.status_code, refused.json()["code"], refused["Retry-After"]) == (503, "unavailable", "5")
@@ -214,10 +215,30 @@ def test_a_server_sends_so_many_streams_at_once(
     await_streams()
 
 
+def test_one_user_is_sent_two_streams_at_once_and_others_theirs(
+    api: APIClient, endless: threading.Event, bob: User
+) -> None:
+    two = [api.post(PATH, {"resource": "endless"}) for _ in range(2)]
+    refused = api.post(PATH, {"resource": "endless"})
+    assert (refused.status_code, refused.json()["code"], refused["Retry-After"]) == (429, "throttled", "5")
+    assert refused.json()["detail"].startswith("You have 2 downloads under way, which is all that is allowed at once.")
+    other = APIClient()
+    other.force_authenticate(bob)
+    two.append(other.post(PATH, {"resource": "endless"}))
+    assert [each.status_code for each in two] == [200, 200, 200]
+    for each in two:
+        each.close()
+    await_streams()
+    again = api.post(PATH, {"resource": "endless"})
+    assert again.status_code == 200
+    again.close()
+    await_streams()
+
+
 def test_a_refused_stream_gives_its_place_back(
     api: APIClient, endless: threading.Event, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(direct, "_places", threading.BoundedSemaphore(1))
+    monkeypatch.setattr(direct, "_places", Slots(1, 2))
     settings.EXPORTS_RATE = "1/day"
     first = api.post(PATH, {"resource": "endless"})
     first.close()

@@ -18,6 +18,10 @@ PIECES = 16
 """On their way at once, so that 1 MiB waits for a slow client, and the one who makes more waits with it."""
 SEND_SECONDS = 30.0
 """A client that takes not one piece in this time is given up, since a snapshot of the database waits with it."""
+LEAST_SPEED = 16_384
+"""Bytes a second, of a client that is waited for; a slower one fetches the file of an export, which waits for it."""
+SPEED_SECONDS = 30.0
+"""Of waiting for a client, over which its speed is taken."""
 
 
 class ReaderGone(Exception):
@@ -45,6 +49,10 @@ class PipeSink(DirectSink):
         self._pieces: deque[bytes] = deque()
         self._unsent = 0
         self._send_seconds = send_seconds
+        self._waited = 0.0
+        """Seconds that the client was waited for, since its speed was looked at last."""
+        self._taken = 0
+        """Bytes that it took in the meantime."""
         self._over = self._whole = self._left = False
         self._wake_reader: Callable[[], object] | None = None
 
@@ -79,7 +87,8 @@ class PipeSink(DirectSink):
             self._tell()
 
     def _wait_until(self, ready: Callable[[], bool]) -> None:
-        ends = time.monotonic() + self._send_seconds
+        began = time.monotonic()
+        ends = began + self._send_seconds
         while not ready():
             with self._changed:
                 self._changed.wait_for(lambda: ready() or self._left, waiting.POLL_SECONDS)
@@ -87,7 +96,17 @@ class PipeSink(DirectSink):
             waiting.look()
             if time.monotonic() > ends:
                 raise ReaderStalled
+        self._require_speed(time.monotonic() - began)
         self.check()
+
+    def _require_speed(self, waited: float) -> None:
+        """Raises ``ReaderStalled`` where what was waited for came too slowly."""
+        self._waited += waited
+        if self._waited < SPEED_SECONDS:
+            return
+        if self._taken < LEAST_SPEED * self._waited:
+            raise ReaderStalled
+        self._waited, self._taken = 0.0, 0
 
     # For who reads
 
@@ -113,7 +132,7 @@ class PipeSink(DirectSink):
                 if piece is None:
                     return
                 yield piece
-                self._sent()
+                self._sent(len(piece))
         finally:
             self.leave()
 
@@ -131,7 +150,7 @@ class PipeSink(DirectSink):
                 if piece is None:
                     return
                 yield piece
-                self._sent()
+                self._sent(len(piece))
         finally:
             self._wake_reader = None
             self.leave()
@@ -145,9 +164,10 @@ class PipeSink(DirectSink):
                 raise Cut
             return None
 
-    def _sent(self) -> None:
+    def _sent(self, size: int) -> None:
         with self._changed:
             self._unsent -= 1
+            self._taken += size
             self._changed.notify_all()
 
     def _tell(self) -> None:
