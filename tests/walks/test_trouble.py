@@ -106,3 +106,29 @@ def test_a_link_whose_time_is_over_says_so(link: str, stranger: Page) -> None:
     expect(stranger.locator(by("error"))).to_have_text("This link has expired")
     expect(stranger.locator(by("sign-in"))).to_be_visible()
     assert barriers(stranger) == []
+
+
+def test_a_preview_that_must_wait_comes_without_an_error(context: BrowserContext) -> None:
+    """Other tabs of the same user ask for more previews at once than are answered."""
+    page = context.new_page()
+    refused: list[int] = []
+    page.on("response", lambda answer: refused.append(answer.status) if answer.status == 429 else None)
+    sign_in(page)
+    page.goto(f"{SITE}/exports/new/transactions/")
+    expect(page.locator(by("preview-table"))).to_be_visible()
+    page.evaluate(
+        """() => {
+          const token = document.querySelector("[name=csrfmiddlewaretoken]").value;
+          const ask = () => fetch("/exports/new/transactions/preview/", {
+            method: "POST", headers: {"HX-Request": "true", "X-CSRFToken": token},
+            body: new URLSearchParams(new FormData(document.getElementById("new"))),
+          });
+          for (let n = 0; n < 12; n += 1) ask();
+          window.htmx.trigger("#preview", "again");
+        }"""
+    )
+    expect(page.locator(by("preview-table"))).to_be_visible()
+    page.fill(by("limit"), "7")
+    expect(page.locator(by("preview-rows"))).to_have_text("7 rows", timeout=10_000)
+    expect(page.locator(by("reconnecting"))).to_be_hidden()
+    assert 429 in refused
