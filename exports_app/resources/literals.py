@@ -4,13 +4,32 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
 from django.db import connections
 
+CLOCK = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|(\b(?:STATEMENT_TIMESTAMP\(\)|CURRENT_TIMESTAMP\b))""")
+"""What Django's ``Now()`` and ``TransactionNow()`` are in SQL; what is quoted is told apart from them."""
+_moment: ContextVar[datetime | None] = ContextVar("exports_clock", default=None)
 Octets = bytes | bytearray | memoryview | psycopg.Binary
+
+
+@contextmanager
+def clock_stands(moment: datetime) -> Iterator[None]:
+    """Within, ``Now()`` means this moment: a statement is asked several times, by several connections.
+
+    Otherwise rows that a filter lets go of meanwhile would be in some answers, and not in others.
+    """
+    token = _moment.set(moment)
+    try:
+        yield
+    finally:
+        _moment.reset(token)
 
 
 def literal(alias: str, statement: str, parameters: Sequence[Any]) -> str:
@@ -20,6 +39,9 @@ def literal(alias: str, statement: str, parameters: Sequence[Any]) -> str:
     that of the session which reads; bytes of an array it escapes wrongly where that is off. So it gets names of them,
     which stand for expressions that no setting changes.
     """
+    if (moment := _moment.get()) is not None:
+        stands = f"'{moment.astimezone(UTC).isoformat()}'::timestamptz"
+        statement = CLOCK.sub(lambda found: stands if found[1] else found[0], statement)
     name, expressions = secrets.token_hex(16), list[str]()
     given: list[Any] = []
     for parameter in parameters:

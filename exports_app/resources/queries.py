@@ -24,6 +24,7 @@ from exports_app.resources.converters import Decoder, decoder, finished_sql, orm
 from exports_app.resources.databases import beside
 from exports_app.resources.filters import check, forbidden_filters
 from exports_app.resources.keys import is_unique_key as is_unique_key
+from exports_app.resources.literals import clock_stands
 from exports_app.resources.requests import FilterRequest
 from exports_app.resources.timeouts import short_question
 
@@ -137,6 +138,11 @@ def compile_columns(
     Raises ``ImproperlyConfigured`` for columns that would change which rows there are.
     """
     require_postgresql(queryset.db)
+    with clock_stands(resource.moment):
+        return _compile(resource, queryset, selected, whole)
+
+
+def _compile(resource: Resource, queryset: Rows, selected: Sequence[Selected], whole: Rows | None) -> Compiled:
     computed = {_name(each.column): each.column.expression for each in selected if each.column.is_computed}
     paths = [_name(each.column) for each in selected]
     key = resource.key_paths()
