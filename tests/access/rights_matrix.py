@@ -1,0 +1,2 @@
+DONE = SEEN = ""
+def rows(x): return []
