@@ -92,6 +92,12 @@ class Access:
         shared = list(self._shares().values_list("exportjob_id", flat=True))
         return jobs.filter(self._own() | Q(pk__in=shared, deleted_at=None) if shared else self._own())
 
+    def with_contents(self, jobs: QuerySet[ExportJob]) -> QuerySet[ExportJob]:
+        """Those of them whose contents are shown: only they are found by what they hold."""
+        if self.is_operator:
+            return jobs
+        return jobs.filter(Q(owner=self.user) | Q(resource__in=[each.name for each in registry.allowed(self.user)]))
+
     def may_act(self, job: ExportJob) -> bool:
         """Whether they may cancel, retry and delete it, end its links and see who fetched it."""
         return self.owns(job) or self.may_operate
