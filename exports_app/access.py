@@ -92,6 +92,10 @@ class Access:
         shared = list(self._shares().values_list("exportjob_id", flat=True))
         return jobs.filter(self._own() | Q(pk__in=shared, deleted_at=None) if shared else self._own())
 
+    def removed(self) -> QuerySet[ExportJob]:
+        """Those that were deleted and are on record without what they asked for; operators find them in the admin."""
+        return _jobs().filter(deleted_at__isnull=False) if self.is_operator else _jobs().none()
+
     def with_contents(self, jobs: QuerySet[ExportJob]) -> QuerySet[ExportJob]:
         """Those of them whose contents are shown: only they are found by what they hold."""
         if self.is_operator:
