@@ -97,11 +97,14 @@ def answer_to(cookies: Any, line: str, path: str, body: Any = None, headers: dic
     method = line.split()[0].lower()
     given: dict[str, Any] = {} if method in ("get", "delete") else {"data": body or {}}
     streams = path.endswith("/events/")  # opened only: nobody reads to an end that may never come
-    person: Any = (AsyncClient if streams else Client)(headers=headers)
+    person: Any = AsyncClient() if streams else Client()
     person.cookies = copy(cookies)
     send = getattr(person, method)
     with transaction.atomic():
-        answer = async_to_sync(send)(path) if streams else send(path, **given, content_type="application/json")
+        if streams:
+            answer = async_to_sync(send)(path, headers=headers)
+        else:
+            answer = send(path, **given, content_type="application/json", headers=headers)
         transaction.set_rollback(True)
     if path.startswith(API):
         assert answer["Cache-Control"] == "no-store", line

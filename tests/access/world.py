@@ -31,6 +31,8 @@ SHEET, SHEET_COLUMN = "auth.view_permission", "auth.change_permission"
 DATA = (MAIN, MAIN_COLUMN, SHEET, SHEET_COLUMN)
 VIEW, CHANGE, OPEN = "view_exportjob", "change_exportjob", "download_others"
 TRACE, UNLIMITED = "view_error_trace", "unlimited"
+FORMATS = ("csv", "xlsx")
+"""Of one table, and of two."""
 TRACEBACK = "Traceback of row 4711"
 OPERATORS: Any = import_module("exportsite.migrations.0001_export_operators")
 
@@ -60,42 +62,57 @@ def declared() -> Iterator[None]:
 
 
 @dataclass
-class Person:
-    """Somebody, as their requests come, and the export and preset that they ask for."""
+class Visit:
+    """What somebody's requests are about: an export, a preset of the same request, a link that they made in time."""
 
     job: ExportJob
     preset: ExportPreset
+    link: str = ""
+    """Its token; empty: they never could make one."""
+
+
+@dataclass
+class Person:
+    """Somebody, as their requests come."""
+
+    visits: dict[str, Visit]
+    """By format."""
     cookies: SimpleCookie = field(default_factory=SimpleCookie)
     headers: dict[str, str] | None = None
-    link: str = ""
-    """The token of a link that they made while they could; empty: they never could."""
 
 
 @dataclass
 class Owned:
-    """What an owner has."""
+    """What an owner has, by format."""
 
     user: User
-    job: ExportJob
-    preset: ExportPreset
+    jobs: dict[str, ExportJob]
+    presets: dict[str, ExportPreset]
+
+    def visits(self, link_to: Callable[[ExportJob], str]) -> dict[str, Visit]:
+        return {each: Visit(job, self.presets[each], link_to(job)) for each, job in self.jobs.items()}
 
 
 class World:
-    """The people of ``CAST``, made one by one, and the exports of this format that they come to."""
+    """What everybody of ``CAST`` comes to, if they have nothing of their own."""
 
-    def __init__(self, format: str) -> None:
-        self.format = format
+    def __init__(self) -> None:
         Group.objects.create(name="Readers").permissions.set(Permission.objects.filter(codename="view_tag"))
         OPERATORS.make_group(apps, None)
         self.first = self.owned("owner")
 
     def owned(self, name: str) -> Owned:
-        """An owner with all rights, their export and a preset of the same request."""
+        """An owner with all rights, their exports, and presets of the same requests."""
         user = person(name, DATA)
-        job = finish(user, resource="groups", format=self.format)
-        ExportJob.objects.filter(pk=job.pk).update(error_trace=TRACEBACK)
-        asked = {"resource": "groups", "format": self.format, "columns": ["id", "name"]}
-        return Owned(user, job, ExportPreset.objects.create(owner=user, name="mine", **asked))
+        jobs = {each: finish(user, resource="groups", format=each) for each in FORMATS}
+        ExportJob.objects.filter(owner=user).update(error_trace=TRACEBACK)
+        presets = {
+            each: ExportPreset.objects.create(
+                owner=user, name=each, resource="groups", format=each, columns=["id", "name"]
+            )
+            for each in FORMATS
+        }
+        return Owned(user, jobs, presets)
 
 
 Loss: TypeAlias = Callable[[User], object]
@@ -137,14 +154,16 @@ def revoked(user: User) -> None:
 
 
 def left(user: User) -> None:
-    sharing.leave_export(user, user.shared_export_jobs.get().pk)
-    sharing.leave_preset(user, user.shared_export_presets.get().pk)
+    for job in user.shared_export_jobs.all():
+        sharing.leave_export(user, job.pk)
+    for preset in user.shared_export_presets.all():
+        sharing.leave_preset(user, preset.pk)
 
 
 def unshared(user: User) -> None:
-    job, preset = user.shared_export_jobs.get(), user.shared_export_presets.get()
-    services.unshare_export(job, user.username, by=job.owner)
-    preset.shared_with.remove(user)
+    for job in user.shared_export_jobs.all():
+        services.unshare_export(job, user.username, by=job.owner)
+    user.shared_export_presets.clear()
 
 
 # How they come to be
@@ -165,8 +184,13 @@ def key(*scopes: str, of: Collection[str] = (), loss: Loss = nothing) -> Made:
 
     def make(world: World, name: str) -> Person:
         has = world.first if loss is nothing else world.owned(name)
-        secret = make_key(has.user, *scopes, resources=of)
-        made = Person(has.job, has.preset, headers={"Authorization": f"Bearer {secret}"}, link=link_of(has.user, has))
+        headers = {"Authorization": f"Bearer {make_key(has.user, *scopes, resources=of)}"}
+
+        def link_to(job: ExportJob) -> str:
+            given = Client().post(f"/api/v1/exports/{job.pk}/token/", headers=headers).json()
+            return str(given.get("token", ""))
+
+        made = Person(has.visits(link_to), headers=headers)
         loss(has.user)
         return made
 
@@ -179,8 +203,8 @@ def receiver(loss: Loss = nothing, owners: Loss = nothing) -> Made:
     def make(world: World, name: str) -> Person:
         has = world.first if owners is nothing else world.owned(f"owner of {name}")
         user = person(name, DATA)
-        has.job.shared_with.add(user)
-        has.preset.shared_with.add(user)
+        user.shared_export_jobs.set(has.jobs.values())
+        user.shared_export_presets.set(has.presets.values())
         made = signed_in(user, has, loss)
         owners(has.user)
         return made
@@ -203,23 +227,28 @@ def another(
 
 def nobody(world: World, name: str) -> Person:
     """Who has not signed in, but was given a link by the owner."""
-    return Person(world.first.job, world.first.preset, link=link_of(world.first.user, world.first))
+    return Person(world.first.visits(link_by(world.first.user)))
 
 
 def signed_in(user: User, has: Owned, loss: Loss) -> Person:
     """In a browser."""
     client = Client()
     client.force_login(user)
-    made = Person(has.job, has.preset, cookies=client.cookies, link=link_of(user, has))
+    made = Person(has.visits(link_by(user)), cookies=client.cookies)
     loss(user)
     return made
 
 
-def link_of(user: User, has: Owned) -> str:
-    try:
-        return downloads.make_token(has.job, User.objects.get(pk=user.pk)).token
-    except errors.ExportError:
-        return ""
+def link_by(user: User) -> Callable[[ExportJob], str]:
+    """Links by this user, where they may."""
+
+    def link_to(job: ExportJob) -> str:
+        try:
+            return downloads.make_token(job, User.objects.get(pk=user.pk)).token
+        except errors.ExportError:
+            return ""
+
+    return link_to
 
 
 def person(name: str, permissions: Collection[str], **values: Any) -> User:
@@ -284,4 +313,4 @@ CAST: dict[str, Made] = {
     "ex-member": another(is_staff=True, group=OPERATORS.GROUP, loss=no_member),
     "superuser": another(is_staff=True, is_superuser=True),
 }
-"""Everybody, by what they have or had. Operators are staff, so that the admin's doors say what permissions do."""
+"""Everybody, by what they have or had. Operators are staff, so that the doors of the admin say what permissions do."""
