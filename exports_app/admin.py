@@ -241,7 +241,7 @@ class ExportJobAdmin(ReadOnly, JobAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ExportJob]:
         allowed = access.of(request.user)
-        return super().get_queryset(request) & (allowed.exports() | allowed.removed())
+        return super().get_queryset(request) & (_plain(allowed.exports()) | _plain(allowed.removed()))
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[ExportJob], search_term: str
@@ -303,7 +303,7 @@ class ExportPerformanceAdmin(ReadOnly, PerformanceAdmin):
     show_full_result_count = False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ExportPerformance]:
-        return super().get_queryset(request) & access.of(request.user).performance()
+        return super().get_queryset(request) & _plain(access.of(request.user).performance())
 
     @admin.display(description="Rows", ordering="rows")
     def rows_written(self, run: ExportPerformance) -> str:
@@ -372,6 +372,14 @@ class ApiKeyAdmin(Unchangeable, KeyAdmin):
     def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """The list, but no page of one key: that would show its digest."""
         return obj is None and super().has_view_permission(request)
+
+
+def _plain(rows: QuerySet[Any]) -> QuerySet[Any]:
+    """The same rows as a query that others combine with, however a project's ``Access`` finds them."""
+    found: QuerySet[Any] = rows
+    if rows.query.distinct or rows.query.combinator:
+        found = rows.model._default_manager.filter(pk__in=rows.values("pk"))
+    return found
 
 
 def _rounded(value: float | None) -> str:

@@ -244,6 +244,9 @@ def test_a_project_with_rules_of_its_own_has_them_in_the_admin_too(
     client.force_login(make_user("near", is_staff=True, permissions=("view_exportjob", "change_exportjob")))
     assert found(client, "") == {str(near.pk)}
     assert [client.get(f"{JOBS}{job.pk}/change/").status_code for job in (near, far)] == [200, 302]
+    for owner, resource in ((alice, "customers"), (bob, "trades")):
+        ExportPerformance.objects.create(owner=owner, resource=resource, format="csv", rows=1, bytes=1, seconds=1)
+    assert re.findall(r'class="field-resource">(\w+)<', client.get(RUNS).content.decode()) == ["customers"]
 
 
 def test_keys_are_listed_to_who_may_view_them_alone(client: Client, alice: User) -> None:

@@ -23,13 +23,13 @@ class OperatorsOfOneDomain(Access):
     """Operators see those of their own tenant alone."""
 
     def exports(self) -> QuerySet[ExportJob]:
-        return super().exports().filter(owner__email__endswith=self._domain())
+        return super().exports().filter(owner__email__endswith=self._domain()).distinct()
 
     def removed(self) -> QuerySet[ExportJob]:
         return super().removed().filter(owner__email__endswith=self._domain())
 
     def performance(self) -> QuerySet[ExportPerformance]:
-        return super().performance().filter(owner__email__endswith=self._domain())
+        return super().performance().filter(owner__email__endswith=self._domain()).distinct()
 
     def _domain(self) -> str:
         return f"@{self.user.email.rpartition('@')[2]}"
