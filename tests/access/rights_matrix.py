@@ -84,63 +84,63 @@ superuser                      all   named all    2      200    all   404    yes
 """
 
 CSV_DONE = """
-                               file  page  token link  old   share unshare leave cancel use   drop  delete
-owner                          file  file  201   201   file  302   302     404   409    202:1 404   204
-owner without main             403   403   403   403   403   302   302     404   409    400   404   204
-owner without main column      403   403   403   403   403   302   302     404   409    403   404   204
-owner without sheet            file  file  201   201   file  302   302     404   409    202:1 404   204
-owner without sheet column     file  file  201   201   file  302   302     404   409    202:1 404   204
-owner switched off             401   302   401   302   403   302   302     401   401    401   401   401
-owner deleted                  401   302   401   302   410   302   302     401   401    401   401   401
-key: read                      403   -     403   -     -     -     -       403   403    403   403   403
-key: export                    file  -     201   -     file  -     -       403   409    202:1 403   403
-key: manage                    403   -     403   -     -     -     -       404   403    403   404   204
-key: read, export              file  -     201   -     file  -     -       403   409    202:1 403   403
-key: read, manage              403   -     403   -     -     -     -       404   403    403   404   204
-key: export, manage            file  -     201   -     file  -     -       404   409    202:1 404   204
-key: all                       file  -     201   -     file  -     -       404   409    202:1 404   204
-key of main alone              file  -     201   -     file  -     -       404   409    202:1 404   204
-key of main and sheet          file  -     201   -     file  -     -       404   409    202:1 404   204
-key of other data              404   -     404   -     -     -     -       404   404    400   404   404
-key expired                    401   -     401   -     file  -     -       401   401    401   401   401
-key revoked                    401   -     401   -     file  -     -       401   401    401   401   401
-key, new password              401   -     401   -     403   -     -       401   401    401   401   401
-key, user without main         403   -     403   -     403   -     -       404   409    400   404   204
-key, user without sheet        file  -     201   -     file  -     -       404   409    202:1 404   204
-key, user switched off         401   -     401   -     403   -     -       401   401    401   401   401
-key, user deleted              401   -     401   -     410   -     -       401   401    401   401   401
-receiver                       file  file  201   201   file  403   403     204   403    202:1 204   403
-receiver without main          403   403   403   403   403   403   403     204   403    400   204   403
-receiver without main column   403   403   403   403   403   403   403     204   403    403   204   403
-receiver without sheet         file  file  201   201   file  403   403     204   403    202:1 204   403
-receiver without sheet column  file  file  201   201   file  403   403     204   403    202:1 204   403
-receiver switched off          401   302   401   302   403   302   302     401   401    401   401   401
-receiver, owner lacks main     403   403   403   403   403   403   403     204   403    202:1 204   403
-receiver, owner lacks sheet    file  file  201   201   file  403   403     204   403    202:1 204   403
-receiver, owner lacks column   file  file  201   201   file  403   403     204   403    202:1 204   403
-receiver, owner off            403   403   403   403   403   403   403     204   403    202:1 204   403
-receiver, owner deleted        404   404   404   404   410   404   404     404   404    400   404   404
-ex-receiver, unshared          404   404   404   404   403   404   404     404   404    400   404   404
-ex-receiver, left              404   404   404   404   403   404   404     404   404    400   404   404
-stranger                       404   404   404   404   -     404   404     404   404    400   404   404
-nobody                         401   302   401   302   file  302   302     401   401    401   401   401
-staff                          404   404   404   404   -     404   404     404   404    400   404   404
-ex-staff                       403   403   403   403   -     403   403     404   409    400   404   204
-view                           403   403   403   403   -     403   403     404   403    400   404   403
-change                         404   404   404   404   -     404   404     404   404    400   404   404
-download                       404   404   404   404   -     404   404     404   404    400   404   404
-trace                          404   404   404   404   -     404   404     404   404    400   404   404
-unlimited                      404   404   404   404   -     404   404     404   404    400   404   404
-view, change                   403   403   403   403   -     403   403     404   409    400   404   204
-view, download                 403   403   403   403   -     403   403     404   403    400   404   403
-view, trace                    403   403   403   403   -     403   403     404   403    400   404   403
-view, download, data           file  file  201   201   file  403   403     404   403    400   404   403
-view, download, main           file  file  201   201   file  403   403     404   403    400   404   403
-download taken away            403   403   403   403   403   403   403     404   403    400   404   403
-view taken away                404   404   404   404   403   404   404     404   404    400   404   404
-member                         403   403   403   403   -     403   403     404   409    400   404   204
-ex-member                      404   404   404   404   -     404   404     404   404    400   404   404
-superuser                      file  file  201   201   file  403   403     404   409    400   404   204
+                               file  page  token link  old   share unshare leave use   drop  delete
+owner                          file  file  201   201   file  302   302     404   202:1 404   204
+owner without main             403   403   403   403   403   302   302     404   400   404   204
+owner without main column      403   403   403   403   403   302   302     404   403   404   204
+owner without sheet            file  file  201   201   file  302   302     404   202:1 404   204
+owner without sheet column     file  file  201   201   file  302   302     404   202:1 404   204
+owner switched off             401   302   401   302   403   302   302     401   401   401   401
+owner deleted                  401   302   401   302   410   302   302     401   401   401   401
+key: read                      403   -     403   -     -     -     -       403   403   403   403
+key: export                    file  -     201   -     file  -     -       403   202:1 403   403
+key: manage                    403   -     403   -     -     -     -       404   403   404   204
+key: read, export              file  -     201   -     file  -     -       403   202:1 403   403
+key: read, manage              403   -     403   -     -     -     -       404   403   404   204
+key: export, manage            file  -     201   -     file  -     -       404   202:1 404   204
+key: all                       file  -     201   -     file  -     -       404   202:1 404   204
+key of main alone              file  -     201   -     file  -     -       404   202:1 404   204
+key of main and sheet          file  -     201   -     file  -     -       404   202:1 404   204
+key of other data              404   -     404   -     -     -     -       404   400   404   404
+key expired                    401   -     401   -     file  -     -       401   401   401   401
+key revoked                    401   -     401   -     file  -     -       401   401   401   401
+key, new password              401   -     401   -     403   -     -       401   401   401   401
+key, user without main         403   -     403   -     403   -     -       404   400   404   204
+key, user without sheet        file  -     201   -     file  -     -       404   202:1 404   204
+key, user switched off         401   -     401   -     403   -     -       401   401   401   401
+key, user deleted              401   -     401   -     410   -     -       401   401   401   401
+receiver                       file  file  201   201   file  403   403     204   202:1 204   403
+receiver without main          403   403   403   403   403   403   403     204   400   204   403
+receiver without main column   403   403   403   403   403   403   403     204   403   204   403
+receiver without sheet         file  file  201   201   file  403   403     204   202:1 204   403
+receiver without sheet column  file  file  201   201   file  403   403     204   202:1 204   403
+receiver switched off          401   302   401   302   403   302   302     401   401   401   401
+receiver, owner lacks main     403   403   403   403   403   403   403     204   202:1 204   403
+receiver, owner lacks sheet    file  file  201   201   file  403   403     204   202:1 204   403
+receiver, owner lacks column   file  file  201   201   file  403   403     204   202:1 204   403
+receiver, owner off            403   403   403   403   403   403   403     204   202:1 204   403
+receiver, owner deleted        404   404   404   404   410   404   404     404   400   404   404
+ex-receiver, unshared          404   404   404   404   403   404   404     404   400   404   404
+ex-receiver, left              404   404   404   404   403   404   404     404   400   404   404
+stranger                       404   404   404   404   -     404   404     404   400   404   404
+nobody                         401   302   401   302   file  302   302     401   401   401   401
+staff                          404   404   404   404   -     404   404     404   400   404   404
+ex-staff                       403   403   403   403   -     403   403     404   400   404   204
+view                           403   403   403   403   -     403   403     404   400   404   403
+change                         404   404   404   404   -     404   404     404   400   404   404
+download                       404   404   404   404   -     404   404     404   400   404   404
+trace                          404   404   404   404   -     404   404     404   400   404   404
+unlimited                      404   404   404   404   -     404   404     404   400   404   404
+view, change                   403   403   403   403   -     403   403     404   400   404   204
+view, download                 403   403   403   403   -     403   403     404   400   404   403
+view, trace                    403   403   403   403   -     403   403     404   400   404   403
+view, download, data           file  file  201   201   file  403   403     404   400   404   403
+view, download, main           file  file  201   201   file  403   403     404   400   404   403
+download taken away            403   403   403   403   403   403   403     404   400   404   403
+view taken away                404   404   404   404   403   404   404     404   400   404   404
+member                         403   403   403   403   -     403   403     404   400   404   204
+ex-member                      404   404   404   404   -     404   404     404   400   404   404
+superuser                      file  file  201   201   file  403   403     404   400   404   204
 """
 
 XLSX_SEEN = """
@@ -204,63 +204,63 @@ superuser                      all   named all    10     200    all   404    yes
 """
 
 XLSX_DONE = """
-                               file  page  token link  old   share unshare leave cancel use   drop  delete
-owner                          file  file  201   201   file  302   302     404   409    202:2 404   204
-owner without main             403   403   403   403   403   302   302     404   409    400   404   204
-owner without main column      403   403   403   403   403   302   302     404   409    403   404   204
-owner without sheet            403   403   403   403   403   302   302     404   409    202:1 404   204
-owner without sheet column     403   403   403   403   403   302   302     404   409    202:2 404   204
-owner switched off             401   302   401   302   403   302   302     401   401    401   401   401
-owner deleted                  401   302   401   302   410   302   302     401   401    401   401   401
-key: read                      403   -     403   -     -     -     -       403   403    403   403   403
-key: export                    file  -     201   -     file  -     -       403   409    202:2 403   403
-key: manage                    403   -     403   -     -     -     -       404   403    403   404   204
-key: read, export              file  -     201   -     file  -     -       403   409    202:2 403   403
-key: read, manage              403   -     403   -     -     -     -       404   403    403   404   204
-key: export, manage            file  -     201   -     file  -     -       404   409    202:2 404   204
-key: all                       file  -     201   -     file  -     -       404   409    202:2 404   204
-key of main alone              403   -     403   -     -     -     -       404   409    202:1 404   204
-key of main and sheet          file  -     201   -     file  -     -       404   409    202:2 404   204
-key of other data              404   -     404   -     -     -     -       404   404    400   404   404
-key expired                    401   -     401   -     file  -     -       401   401    401   401   401
-key revoked                    401   -     401   -     file  -     -       401   401    401   401   401
-key, new password              401   -     401   -     403   -     -       401   401    401   401   401
-key, user without main         403   -     403   -     403   -     -       404   409    400   404   204
-key, user without sheet        403   -     403   -     403   -     -       404   409    202:1 404   204
-key, user switched off         401   -     401   -     403   -     -       401   401    401   401   401
-key, user deleted              401   -     401   -     410   -     -       401   401    401   401   401
-receiver                       file  file  201   201   file  403   403     204   403    202:2 204   403
-receiver without main          403   403   403   403   403   403   403     204   403    400   204   403
-receiver without main column   403   403   403   403   403   403   403     204   403    403   204   403
-receiver without sheet         403   403   403   403   403   403   403     204   403    202:1 204   403
-receiver without sheet column  403   403   403   403   403   403   403     204   403    202:2 204   403
-receiver switched off          401   302   401   302   403   302   302     401   401    401   401   401
-receiver, owner lacks main     403   403   403   403   403   403   403     204   403    202:2 204   403
-receiver, owner lacks sheet    403   403   403   403   403   403   403     204   403    202:2 204   403
-receiver, owner lacks column   403   403   403   403   403   403   403     204   403    202:2 204   403
-receiver, owner off            403   403   403   403   403   403   403     204   403    202:2 204   403
-receiver, owner deleted        404   404   404   404   410   404   404     404   404    400   404   404
-ex-receiver, unshared          404   404   404   404   403   404   404     404   404    400   404   404
-ex-receiver, left              404   404   404   404   403   404   404     404   404    400   404   404
-stranger                       404   404   404   404   -     404   404     404   404    400   404   404
-nobody                         401   302   401   302   file  302   302     401   401    401   401   401
-staff                          404   404   404   404   -     404   404     404   404    400   404   404
-ex-staff                       403   403   403   403   -     403   403     404   409    400   404   204
-view                           403   403   403   403   -     403   403     404   403    400   404   403
-change                         404   404   404   404   -     404   404     404   404    400   404   404
-download                       404   404   404   404   -     404   404     404   404    400   404   404
-trace                          404   404   404   404   -     404   404     404   404    400   404   404
-unlimited                      404   404   404   404   -     404   404     404   404    400   404   404
-view, change                   403   403   403   403   -     403   403     404   409    400   404   204
-view, download                 403   403   403   403   -     403   403     404   403    400   404   403
-view, trace                    403   403   403   403   -     403   403     404   403    400   404   403
-view, download, data           file  file  201   201   file  403   403     404   403    400   404   403
-view, download, main           403   403   403   403   -     403   403     404   403    400   404   403
-download taken away            403   403   403   403   403   403   403     404   403    400   404   403
-view taken away                404   404   404   404   403   404   404     404   404    400   404   404
-member                         403   403   403   403   -     403   403     404   409    400   404   204
-ex-member                      404   404   404   404   -     404   404     404   404    400   404   404
-superuser                      file  file  201   201   file  403   403     404   409    400   404   204
+                               file  page  token link  old   share unshare leave use   drop  delete
+owner                          file  file  201   201   file  302   302     404   202:2 404   204
+owner without main             403   403   403   403   403   302   302     404   400   404   204
+owner without main column      403   403   403   403   403   302   302     404   403   404   204
+owner without sheet            403   403   403   403   403   302   302     404   202:1 404   204
+owner without sheet column     403   403   403   403   403   302   302     404   202:2 404   204
+owner switched off             401   302   401   302   403   302   302     401   401   401   401
+owner deleted                  401   302   401   302   410   302   302     401   401   401   401
+key: read                      403   -     403   -     -     -     -       403   403   403   403
+key: export                    file  -     201   -     file  -     -       403   202:2 403   403
+key: manage                    403   -     403   -     -     -     -       404   403   404   204
+key: read, export              file  -     201   -     file  -     -       403   202:2 403   403
+key: read, manage              403   -     403   -     -     -     -       404   403   404   204
+key: export, manage            file  -     201   -     file  -     -       404   202:2 404   204
+key: all                       file  -     201   -     file  -     -       404   202:2 404   204
+key of main alone              403   -     403   -     -     -     -       404   202:1 404   204
+key of main and sheet          file  -     201   -     file  -     -       404   202:2 404   204
+key of other data              404   -     404   -     -     -     -       404   400   404   404
+key expired                    401   -     401   -     file  -     -       401   401   401   401
+key revoked                    401   -     401   -     file  -     -       401   401   401   401
+key, new password              401   -     401   -     403   -     -       401   401   401   401
+key, user without main         403   -     403   -     403   -     -       404   400   404   204
+key, user without sheet        403   -     403   -     403   -     -       404   202:1 404   204
+key, user switched off         401   -     401   -     403   -     -       401   401   401   401
+key, user deleted              401   -     401   -     410   -     -       401   401   401   401
+receiver                       file  file  201   201   file  403   403     204   202:2 204   403
+receiver without main          403   403   403   403   403   403   403     204   400   204   403
+receiver without main column   403   403   403   403   403   403   403     204   403   204   403
+receiver without sheet         403   403   403   403   403   403   403     204   202:1 204   403
+receiver without sheet column  403   403   403   403   403   403   403     204   202:2 204   403
+receiver switched off          401   302   401   302   403   302   302     401   401   401   401
+receiver, owner lacks main     403   403   403   403   403   403   403     204   202:2 204   403
+receiver, owner lacks sheet    403   403   403   403   403   403   403     204   202:2 204   403
+receiver, owner lacks column   403   403   403   403   403   403   403     204   202:2 204   403
+receiver, owner off            403   403   403   403   403   403   403     204   202:2 204   403
+receiver, owner deleted        404   404   404   404   410   404   404     404   400   404   404
+ex-receiver, unshared          404   404   404   404   403   404   404     404   400   404   404
+ex-receiver, left              404   404   404   404   403   404   404     404   400   404   404
+stranger                       404   404   404   404   -     404   404     404   400   404   404
+nobody                         401   302   401   302   file  302   302     401   401   401   401
+staff                          404   404   404   404   -     404   404     404   400   404   404
+ex-staff                       403   403   403   403   -     403   403     404   400   404   204
+view                           403   403   403   403   -     403   403     404   400   404   403
+change                         404   404   404   404   -     404   404     404   400   404   404
+download                       404   404   404   404   -     404   404     404   400   404   404
+trace                          404   404   404   404   -     404   404     404   400   404   404
+unlimited                      404   404   404   404   -     404   404     404   400   404   404
+view, change                   403   403   403   403   -     403   403     404   400   404   204
+view, download                 403   403   403   403   -     403   403     404   400   404   403
+view, trace                    403   403   403   403   -     403   403     404   400   404   403
+view, download, data           file  file  201   201   file  403   403     404   400   404   403
+view, download, main           403   403   403   403   -     403   403     404   400   404   403
+download taken away            403   403   403   403   403   403   403     404   400   404   403
+view taken away                404   404   404   404   403   404   404     404   400   404   404
+member                         403   403   403   403   -     403   403     404   400   404   204
+ex-member                      404   404   404   404   -     404   404     404   400   404   404
+superuser                      file  file  201   201   file  403   403     404   400   404   204
 """
 
 TABLES = {"csv": (CSV_SEEN, CSV_DONE), "xlsx": (XLSX_SEEN, XLSX_DONE)}

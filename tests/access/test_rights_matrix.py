@@ -134,7 +134,6 @@ ACTS: dict[str, tuple[str, Any]] = {
     "share": ("POST /exports/{job}/share/", {"username": "superuser"}),
     "unshare": ("POST /exports/{job}/unshare/", {"username": "receiver"}),
     "leave": ("POST /api/v1/exports/{job}/leave/", None),
-    "cancel": ("POST /api/v1/exports/{job}/cancel/", None),
     "use": ("POST /api/v1/exports/", None),
     "drop": ("POST /api/v1/presets/{preset}/leave/", None),
     "delete": ("DELETE /api/v1/exports/{job}/", None),

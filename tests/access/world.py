@@ -146,11 +146,17 @@ def another_password(user: User) -> None:
 
 
 def expired(user: User) -> None:
-    ApiKey.objects.filter(user=user).update(expires_at=timezone.now() - timedelta(minutes=1))
+    """Their newest key is."""
+    newest = ApiKey.objects.filter(user=user).latest("created_at")
+    ApiKey.objects.filter(pk=newest.pk).update(expires_at=timezone.now() - timedelta(minutes=1))
 
 
 def revoked(user: User) -> None:
-    ApiKey.objects.filter(user=user).delete()
+    ApiKey.objects.filter(user=user).latest("created_at").delete()
+
+
+HURTS_NO_OTHER = (nothing, expired, revoked)
+"""Losses of somebody whose exports others come to as well."""
 
 
 def left(user: User) -> None:
@@ -173,7 +179,7 @@ def owner(loss: Loss = nothing) -> Made:
     """Who asked for the export."""
 
     def make(world: World, name: str) -> Person:
-        has = world.first if loss is nothing else world.owned(name)
+        has = world.first if loss in HURTS_NO_OTHER else world.owned(name)
         return signed_in(has.user, has, loss)
 
     return make
@@ -183,7 +189,7 @@ def key(*scopes: str, of: Collection[str] = (), loss: Loss = nothing) -> Made:
     """A program of the owner's; without scopes it has all."""
 
     def make(world: World, name: str) -> Person:
-        has = world.first if loss is nothing else world.owned(name)
+        has = world.first if loss in HURTS_NO_OTHER else world.owned(name)
         headers = {"Authorization": f"Bearer {make_key(has.user, *scopes, resources=of)}"}
 
         def link_to(job: ExportJob) -> str:
