@@ -18,7 +18,7 @@ from exports_app.keys import Permit
 from exports_app.models import ExportJob, ExportPerformance, ExportPreset, ExportWebhook
 from exports_app.resources import registry
 from exports_app.resources.base import has_permission
-from exports_app.visibility import Sight, state_alone
+from exports_app.visibility import STATE, WHOLE, Sight, View
 
 VIEW: Final = "exports_app.view_exportjob"
 CHANGE: Final = "exports_app.change_exportjob"
@@ -92,6 +92,16 @@ class Access:
         shared = list(self._shares().values_list("exportjob_id", flat=True))
         return jobs.filter(self._own() | Q(pk__in=shared, deleted_at=None) if shared else self._own())
 
+    def removed(self) -> QuerySet[ExportJob]:
+        """Those that were deleted and are on record without what they asked for; operators find them in the admin."""
+        return _jobs().filter(deleted_at__isnull=False) if self.is_operator else _jobs().none()
+
+    def with_contents(self, jobs: QuerySet[ExportJob]) -> QuerySet[ExportJob]:
+        """Those of them whose contents are shown: only they are found by what they hold."""
+        if self.is_operator:
+            return jobs
+        return jobs.filter(Q(owner=self.user) | Q(resource__in=[each.name for each in registry.allowed(self.user)]))
+
     def may_act(self, job: ExportJob) -> bool:
         """Whether they may cancel, retry and delete it, end its links and see who fetched it."""
         return self.owns(job) or self.may_operate
@@ -108,9 +118,19 @@ class Access:
         """Whether more than its state is shown: what it has, how much, under which names."""
         return self.owns(job) or self.is_operator or self.sight.rights(job.resource) is not None
 
+    def view(self, job: ExportJob) -> View:
+        """How much of it they are shown. Of a table that they may not export, receivers are told nothing."""
+        if not self.sees_contents(job):
+            return STATE
+        names = [name for name, _ in job.contents()]
+        if self.owns(job) or self.is_operator:
+            return WHOLE.without(self.permit.outside(names))
+        hidden = frozenset(each for each in names if self.sight.rights(each) is None)
+        return View(details=self.sight.may_read(job), hidden=hidden)
+
     def shown(self, job: ExportJob) -> ExportJob:
-        """The export as they see it: itself, or its state alone."""
-        return job if self.sees_contents(job) else state_alone(job)
+        """The export as they see it: itself, a part of it, or its state alone."""
+        return self.view(job).of(job)
 
     def owns(self, owned: ExportJob | ExportPreset | ExportWebhook) -> bool:
         """Whether it is their own."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.contrib import admin, messages
-from django.contrib.auth import get_user_model
+from django.contrib.auth import get_permission_codename, get_user_model
 from django.db.models import Model, Q, QuerySet, Window
 from django.db.models.functions import RowNumber
 from django.http import HttpRequest
@@ -112,9 +112,18 @@ class Unchangeable:
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
 
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """By that permission alone: where nothing can be changed, ``change`` opens nothing."""
+        options: Any = self.opts  # type: ignore[attr-defined]  # of the admin class beside this one
+        codename = get_permission_codename("view", options)
+        return bool(request.user.has_perm(f"{options.app_label}.{codename}"))
+
 
 class ReadOnly(Unchangeable):
-    """To look at alone."""
+    """To look at alone, for operators."""
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return access.of(request.user).is_operator
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Not by themselves; but with their user, where that page asks."""
@@ -230,6 +239,10 @@ class ExportJobAdmin(ReadOnly, JobAdmin):
     def trace(self, job: ExportJob) -> str:
         return format_html("<pre>{}</pre>", job.error_trace) if job.error_trace else NOTHING
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ExportJob]:
+        allowed = access.of(request.user)
+        return super().get_queryset(request) & (_plain(allowed.exports()) | _plain(allowed.removed()))
+
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[ExportJob], search_term: str
     ) -> tuple[QuerySet[ExportJob], bool]:
@@ -244,7 +257,7 @@ class ExportJobAdmin(ReadOnly, JobAdmin):
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
         """Whether this operator may change what happens to exports."""
-        return request.user.has_perm("exports_app.change_exportjob")
+        return access.of(request.user).may_operate
 
     @admin.action(description="Cancel", permissions=["operate"])
     def cancel(self, request: HttpRequest, queryset: QuerySet[ExportJob]) -> None:
@@ -288,6 +301,9 @@ class ExportPerformanceAdmin(ReadOnly, PerformanceAdmin):
     list_filter = ("format", "strategy", "created_at", "resource")
     list_select_related = ("owner",)
     show_full_result_count = False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ExportPerformance]:
+        return super().get_queryset(request) & _plain(access.of(request.user).performance())
 
     @admin.display(description="Rows", ordering="rows")
     def rows_written(self, run: ExportPerformance) -> str:
@@ -353,9 +369,17 @@ class ApiKeyAdmin(Unchangeable, KeyAdmin):
             actions["delete_selected"] = (*delete[:2], "Revoke selected API keys")
         return actions
 
-    def has_view_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """The list, but no page of one key: that would show its digest."""
         return obj is None and super().has_view_permission(request)
+
+
+def _plain(rows: QuerySet[Any]) -> QuerySet[Any]:
+    """The same rows as a query that others combine with, however a project's ``Access`` finds them."""
+    found: QuerySet[Any] = rows
+    if rows.query.distinct or rows.query.combinator:
+        found = rows.model._default_manager.filter(pk__in=rows.values("pk"))
+    return found
 
 
 def _rounded(value: float | None) -> str:

@@ -6,7 +6,7 @@ sees it: resources, access, services. Everybody else has the whole of it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -34,6 +34,10 @@ class Permit:
     def allows_resource(self, name: str) -> bool:
         """Whether this data exists for the key."""
         return not self.resources or name in self.resources
+
+    def outside(self, names: Iterable[str]) -> frozenset[str]:
+        """Those of the resources that do not exist for the key."""
+        return frozenset(each for each in names if not self.allows_resource(each))
 
     def require(self, scope: Scope) -> None:
         """Raises ``errors.PermissionDenied``, which names the scope that is missing."""

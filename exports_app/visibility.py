@@ -1,12 +1,12 @@
-"""What somebody may see of a stored request and its file: no column that is hidden from them, no filter on one."""
+"""What somebody may see of a stored request and its file: no table, column or filter that is hidden from them."""
 
 from __future__ import annotations
 
 import copy
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 from exports_app.models import ExportJob
 from exports_app.resources import faults, registry
@@ -84,6 +84,44 @@ def stored_rights(resource: Resource, user: User) -> dict[str, Any] | None:
 
 def _name(column: str | Mapping[str, str]) -> str:
     return column if isinstance(column, str) else column["name"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """How much of an export somebody is shown, whatever state it is in."""
+
+    contents: bool = True
+    """Otherwise its state alone."""
+    details: bool = True
+    """Also what may name any column, value or key of its file: why it failed, and where its reading began anew."""
+    hidden: frozenset[str] = frozenset()
+    """Related tables of its file that do not exist for them."""
+
+    def of(self, job: ExportJob) -> ExportJob:
+        """The export as it is shown: itself, or a copy that is not for saving."""
+        if not self.contents:
+            return state_alone(job)
+        return job if self.details else _part_alone(job, self.hidden)
+
+    def without(self, tables: frozenset[str]) -> View:
+        """The same, where these do not exist either."""
+        return replace(self, details=False, hidden=self.hidden | tables) if tables else self
+
+
+WHOLE: Final = View()
+STATE: Final = View(contents=False, details=False)
+
+
+def _part_alone(job: ExportJob, hidden: frozenset[str]) -> ExportJob:
+    shown = copy.copy(job)
+    shown.error_detail, shown.error_trace, shown.snapshots = "", "", []
+    if hidden:
+        sheets = [each for each in job.sheet_rows or () if each["resource"] not in hidden]
+        own = job.row_count if job.row_count is not None else job.estimated_rows
+        shown.sheet_rows = sheets or None
+        shown.rows_done = min(job.rows_done, (own or 0) + sum(each["rows"] for each in sheets))
+        shown.rows_per_second = None
+    return shown
 
 
 def state_alone(job: ExportJob) -> ExportJob:

@@ -204,3 +204,53 @@ def test_keys_are_revoked_by_who_may_delete_them_alone(observer: Client, alice: 
     user = User.objects.get(username="observer")
     user.user_permissions.add(Permission.objects.get(codename="view_apikey"))
     assert "delete_selected" not in observer.get(KEYS).content.decode()
+
+
+SINGLE = """
+view_exportjob                           200 200 200
+change_exportjob                         403 403 403
+delete_exportjob                         403 403 403
+change_exportjob change_exportperformance  403 403 403
+view_exportperformance                   403 403 403
+download_others view_error_trace unlimited  403 403 403
+"""
+"""Permissions of ``exports_app``, and what staff who have them get: the list, one export, the runs."""
+
+
+@pytest.mark.parametrize("line", SINGLE.strip().splitlines(), ids=lambda line: line.split("  ")[0].strip())
+def test_the_admin_asks_for_what_operators_need_everywhere(client: Client, alice: User, line: str) -> None:
+    words = line.split()
+    job = make_job(alice, Status.COMPLETED)
+    client.force_login(make_user("one", is_staff=True, permissions=tuple(words[:-3])))
+    paths = (JOBS, f"{JOBS}{job.pk}/change/", RUNS)
+    assert [str(client.get(path).status_code) for path in paths] == words[-3:]
+
+
+def test_who_sees_exports_sees_their_events_parts_and_notices(observer: Client, alice: User) -> None:
+    job = make_job(alice, Status.COMPLETED)
+    ExportEvent.objects.create(job=job, kind=EventKind.QUEUED, data={})
+    shown = text(observer.get(f"{JOBS}{job.pk}/change/"))
+    assert "Events (the last 100)" in shown
+    assert "Mails and webhooks" in shown
+    assert "Parts (the last 100)" in shown
+
+
+def test_a_project_with_rules_of_its_own_has_them_in_the_admin_too(
+    client: Client, alice: User, bob: User, settings: Any
+) -> None:
+    settings.EXPORTS_ACCESS = "tests.rights.tenants.OperatorsOfOneDomain"
+    User.objects.filter(pk=bob.pk).update(email="bob@elsewhere.example")
+    near, far = make_job(alice), make_job(bob)
+    client.force_login(make_user("near", is_staff=True, permissions=("view_exportjob", "change_exportjob")))
+    assert found(client, "") == {str(near.pk)}
+    assert [client.get(f"{JOBS}{job.pk}/change/").status_code for job in (near, far)] == [200, 302]
+    for owner, resource in ((alice, "customers"), (bob, "trades")):
+        ExportPerformance.objects.create(owner=owner, resource=resource, format="csv", rows=1, bytes=1, seconds=1)
+    assert re.findall(r'class="field-resource">(\w+)<', client.get(RUNS).content.decode()) == ["customers"]
+
+
+def test_keys_are_listed_to_who_may_view_them_alone(client: Client, alice: User) -> None:
+    make_key(alice)
+    for codename, status in (("view_apikey", 200), ("change_apikey", 403), ("add_apikey", 403)):
+        client.force_login(make_user(codename, is_staff=True, permissions=(codename,)))
+        assert client.get(KEYS).status_code == status

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -23,11 +23,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from exports_app import errors, keys, services
+from exports_app import access, errors, keys, services
 from exports_app.api import hub, moments
 from exports_app.api.answers import STATUS
 from exports_app.api.hub import Subscription
 from exports_app.api.schema import refusals
+from exports_app.visibility import View
 
 COMMENT_SECONDS = 15.0
 """Proxies end connections that say nothing for long."""
@@ -132,7 +133,7 @@ async def _answer(request: HttpRequest, view: EventsView, found: Mapping[str, UU
     except errors.Throttled as error:
         refusal = error
         return await hub.in_thread(lambda: view.refuse(request, refusal))
-    stream = _Stream(request, view, subscription, found.get("id"), after)
+    stream = _Stream(request, view, user, subscription, found.get("id"), after)
     return StreamingHttpResponse(stream.run(), content_type="text/event-stream", headers=HEADERS)
 
 
@@ -153,12 +154,13 @@ class _Stream:
         self,
         request: HttpRequest,
         view: EventsView,
+        user: Any,
         subscription: Subscription,
         job_id: UUID | None,
         after: int | None,
     ) -> None:
         self._request, self._view, self._job_id, self._after = request, view, job_id, after
-        self._subscription = subscription
+        self._user, self._subscription = user, subscription
         self._hub = hub.of_this_loop()
 
     async def run(self) -> AsyncIterator[bytes]:
@@ -190,33 +192,43 @@ class _Stream:
 
     async def _begin(self) -> None:
         """Read where the jobs stand, now that nothing behind it can be missed."""
-        user_id, permit, job_id = self._subscription.user_id, self._subscription.permit, self._job_id
+        job_id = self._job_id
 
-        def read() -> list[tuple[moments.Moment, bool]]:
-            found = moments.active_jobs([user_id], [job_id] if job_id else ())
-            seen = {id: each.by[user_id] for id, each in found.items() if each.exists_for(user_id, permit)}
-            jobs = moments.read([job_id] if job_id else seen, since=0)
-            return [(each, seen.get(each.job.pk, True)) for each in jobs]
+        def read() -> list[tuple[moments.Moment, View]]:
+            seen = self._views(self._user)
+            return [(each, seen[each.job.pk]) for each in moments.read(seen, since=0)]
 
-        for moment, sees_contents in await hub.in_thread(read):
+        for moment, view in await hub.in_thread(read):
             after = self._after if job_id else None
-            self._hub.follow(self._subscription, moment, after=after, sees_contents=sees_contents)
+            self._hub.follow(self._subscription, moment, after=after, view=view)
         self._subscription.began = True
         if job_id and job_id not in self._subscription.tracks:
             self._subscription.end()  # deleted since it was asked for
 
+    def _views(self, user: Any, others: Iterable[UUID] = ()) -> dict[UUID, View]:
+        """How much this user sees now of what the stream tells; ``others``: of these too, if they still exist."""
+        if self._job_id:
+            try:
+                job = services.get_export(user, self._job_id)
+            except errors.NotFound:
+                return {}  # deleted since it was asked for
+            return {job.pk: access.of(user).view(job)}
+        permit, found = keys.permit_of(user), moments.active_jobs([user.pk], others)
+        return {id: each.view_for(user.pk, permit) for id, each in found.items() if each.exists_for(user.pk, permit)}
+
     async def _may_go_on(self) -> bool:
-        """Ask again who this is and what they may see. A database that is away says nothing about that."""
+        """Ask again who this is and whether they still see what they are told. A database that is away says nothing."""
+        told = {id: track.view for id, track in self._subscription.tracks.items()}
 
         def look() -> bool:
             try:
                 found = {"id": self._job_id} if self._job_id else {}
-                self._view.admit(_anew(self._request), **found)
+                seen = self._views(self._view.admit(_anew(self._request), **found), told)
+                return all(seen.get(id) == view for id, view in told.items())
             except (DatabaseError, InterfaceError):
                 return True
             except REFUSED:
                 return False
-            return True
 
         return await hub.in_thread(look)
 

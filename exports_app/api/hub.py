@@ -32,6 +32,7 @@ from exports_app.api.moments import Message, Moment, Seen, Track
 from exports_app.choices import Status
 from exports_app.keys import WHOLE, Permit
 from exports_app.logs import log
+from exports_app.visibility import View
 
 T = TypeVar("T")
 TICK_SECONDS = 2.0
@@ -138,11 +139,9 @@ class Hub:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._tried.wait(), CONNECT_SECONDS * 2)
 
-    def follow(
-        self, subscription: Subscription, moment: Moment, *, after: int | None, sees_contents: bool = True
-    ) -> None:
+    def follow(self, subscription: Subscription, moment: Moment, *, after: int | None, view: View) -> None:
         """Tell the stream of a job: where it stood at ``moment``, what was stored since ``after``, all that comes."""
-        job_id, track = moment.job.pk, Track(sees_contents=sees_contents)
+        job_id, track = moment.job.pk, Track(view=view)
         subscription.tracks[job_id] = track
         self._keep_ahead(moment)
         subscription.put(job_id, track.snapshot(moment, after=after))
@@ -277,7 +276,8 @@ class Hub:
             if subscription.follows_new and subscription.began:
                 for job_id, seen in found.items():
                     if seen.exists_for(subscription.user_id, subscription.permit) and job_id not in subscription.tracks:
-                        subscription.tracks[job_id] = Track(sees_contents=seen.by[subscription.user_id])
+                        view = seen.view_for(subscription.user_id, subscription.permit)
+                        subscription.tracks[job_id] = Track(view=view)
                         wanted.add(job_id)
         wanted &= self._followed()
         if not wanted:

@@ -20,7 +20,7 @@ from exports_app.api.serializers import iso, status_json
 from exports_app.choices import ACTIVE, FINAL, EventKind, Status
 from exports_app.keys import Permit
 from exports_app.models import ExportEvent, ExportJob
-from exports_app.visibility import state_alone
+from exports_app.visibility import WHOLE, View
 
 STATUS_AFTER: dict[str, Status] = {
     EventKind.QUEUED: Status.QUEUED,
@@ -88,41 +88,50 @@ def read(job_ids: Iterable[UUID], *, since: int) -> list[Moment]:
 class Seen:
     """Who sees a job."""
 
-    resource: str
-    by: dict[Any, bool]
-    """By user: whether they see the contents."""
+    tables: list[str]
+    """Its resource, and those of the related tables of its file."""
+    by: dict[Any, View]
+    """By user: how much of it."""
 
     def exists_for(self, user_id: Any, permit: Permit) -> bool:
         """Whether this user sees it by a key, if it is one, with this permit."""
-        return user_id in self.by and permit.allows_resource(self.resource)
+        return user_id in self.by and permit.allows_resource(self.tables[0])
+
+    def view_for(self, user_id: Any, permit: Permit) -> View:
+        """How much of it that user sees, so."""
+        return self.by[user_id].without(permit.outside(self.tables))
 
 
 def active_jobs(user_ids: Iterable[Any], others: Iterable[UUID] = ()) -> dict[UUID, Seen]:
-    """Jobs that these users own or have been given to see, by user, and whether they see the contents.
+    """Jobs that these users own or have been given to see, by user, and how much they see of them.
 
     All that are queued or running, and of ``others`` those in any state.
     """
     users, wanted = list(user_ids), Q(status__in=ACTIVE) | Q(pk__in=list(others))
     jobs = ExportJob.objects.filter(wanted, deleted_at=None).order_by()
     seen: dict[UUID, Seen] = {}
-    for job_id, user_id, resource in jobs.filter(owner_id__in=users).values_list("pk", "owner_id", "resource"):
-        seen.setdefault(job_id, Seen(resource, {})).by[user_id] = True
+    for job in jobs.filter(owner_id__in=users).only("owner_id", "resource", "tables", "columns"):
+        seen[job.pk] = Seen(_tables(job), {job.owner_id: WHOLE})
     shared: Any = list(jobs.filter(shared_with__in=users).annotate(receiver=F("shared_with")))
     receivers = get_user_model()._default_manager.filter(pk__in={job.receiver for job in shared})
     allowed = {receiver.pk: access.of(receiver) for receiver in receivers}
     for job in shared:
         if job.receiver in allowed:  # and not deleted since
-            sees = allowed[job.receiver].sees_contents(job)
-            seen.setdefault(job.pk, Seen(job.resource, {})).by[job.receiver] = sees
+            view = allowed[job.receiver].view(job)
+            seen.setdefault(job.pk, Seen(_tables(job), {})).by[job.receiver] = view
     return seen
+
+
+def _tables(job: ExportJob) -> list[str]:
+    return [job.resource, *(name for name, _ in job.contents()[1:])]
 
 
 @dataclass(slots=True)
 class Track:
     """What one client has been told of one job."""
 
-    sees_contents: bool = True
-    """Otherwise it is told the state alone."""
+    view: View = WHOLE
+    """How much of it the client is told."""
     last_id: int = 0
     """Of the last stored event that it was told."""
     shown: dict[str, Any] = field(default_factory=dict)
@@ -133,7 +142,7 @@ class Track:
         """Where the job stands, and behind that the stored events since ``after``, if the client named one."""
         known = max((event["id"] for event in moment.events), default=0)
         missed = [] if after is None else [event for event in moment.events if event["id"] > after]
-        self.shown = status_json(self._seen(moment.job), moment.places)
+        self.shown = status_json(self.view.of(moment.job), moment.places)
         # A client that is cut off amid what it missed comes back for the rest of it, not for what follows.
         yield _message("snapshot", self.shown, number=None if missed else known or None)
         self.last_id = after if after is not None and missed else known
@@ -141,7 +150,7 @@ class Track:
 
     def news(self, moment: Moment) -> Iterator[Message]:
         """What the client does not know yet: stored events one by one, else the progress; ``done`` at the end."""
-        job = self._seen(moment.job)
+        job = self.view.of(moment.job)
         news = [event for event in moment.events if event["id"] > self.last_id]
         if not self.shown:
             news = news[-1:]  # a job that came up behind the beginning of the stream: only where it stands
@@ -159,9 +168,6 @@ class Track:
         elif self.is_done or status != self.shown:
             yield _message("done" if self.is_done else "progress", status, number=self.last_id or None)
         self.shown = status
-
-    def _seen(self, job: ExportJob) -> ExportJob:
-        return job if self.sees_contents else state_alone(job)
 
 
 def _type(event: dict[str, Any]) -> str:

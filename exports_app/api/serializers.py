@@ -161,7 +161,7 @@ def _job_json(whole: ExportJob, allowed: Access, places: progress.Places, who: W
         "file_name": job.file_name,
         "crc32": job.crc32 or None,
         "rows_verified": job.rows_verified,
-        "sheets": job.sheet_rows or [],
+        "sheets": [each for each in job.sheet_rows or () if allowed.sight.rights(each["resource"])],
         "snapshots": job.snapshots,
         "download_url": url,
         "download_url_expires_at": iso(timezone.now() + services.LINK_LIFE) if url else None,

@@ -17,6 +17,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from exports_app import access, errors, keys, plan, request_id, services
+from exports_app.access import Access
 from exports_app.api.answers import (
     AcceptedJobSerializer,
     GoneJobSerializer,
@@ -50,6 +51,8 @@ NO_RESOURCE = "There is no such data, or you may not export it."
 ACCEPTED = "The export was accepted. GET links.self says how far it is, and where the file is once it is completed."
 
 MOMENTS = ("created_after", "created_before")
+HELD = ("resource", "request_id")
+"""Query parameters that ask for what is shown with the contents of an export alone."""
 
 
 class ExportFilter(df.FilterSet):
@@ -145,7 +148,7 @@ class ExportListView(APIView):
         operation_id="exports_list", parameters=LIST_PARAMETERS, responses={200: JobPageSerializer, **refusals(400)}
     )
     def get(self, request: Request) -> Response:
-        jobs = _filtered(request, access.of(request.user).listed(everybodys=True))
+        jobs = _filtered(request, access.of(request.user))
         pages = Pages()
         page = pages.paginate_queryset(jobs, request, view=self) or []
         return pages.get_paginated_response(jobs_json(page, request.user))
@@ -224,7 +227,10 @@ def _again(request: Request, job: ExportJob) -> Response:
     return Response(job_json(services.get_export(request.user, job.pk), request.user))
 
 
-def _filtered(request: Request, jobs: QuerySet[ExportJob]) -> QuerySet[ExportJob]:
+def _filtered(request: Request, allowed: Access) -> QuerySet[ExportJob]:
+    jobs = allowed.listed(everybodys=True)
+    if any(request.query_params.get(name) for name in HELD):
+        jobs = allowed.with_contents(jobs)
     wrong = unknown_names(request, ExportFilter.base_filters)
     wrong |= {name: ["Enter a date and a time."] for name in MOMENTS if request.query_params.get(name) == ""}
     filters = ExportFilter(data=_as_spelled(request.query_params), queryset=jobs)

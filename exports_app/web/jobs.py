@@ -68,14 +68,15 @@ class JobView:
         places: progress.Places | None = None,
     ) -> None:
         """``allowed``, ``places``: those of a whole list, so that its length costs little."""
-        self.job = job = allowed.shown(whole)
+        self.view = allowed.view(whole)
+        self.job = job = self.view.of(whole)
         self.id = job.pk
         self.now = now or timezone.now()
         self._user, self._sight = allowed.user, allowed.sight
         self.is_mine = allowed.owns(job)
         self.may_change = allowed.may_act(job) and job.removal is None
         self.may_share = allowed.may_share(job) and job.removal is None
-        self.is_concealed = job is not whole
+        self.is_concealed = not self.view.contents
         self.progress = progress.of(job, progress.places([job]) if places is None else places)
         self.status: str = Status.EXPIRED if job.has_expired(self.now) else job.status
         self.is_active = self.status in ACTIVE

@@ -48,7 +48,8 @@ def _exports(request: HttpRequest) -> dict[str, Any]:
     status = request.GET.get("status", "")
     status = status if status in Status.values else ""
     resource = request.GET.get("resource", "")
-    resource = resource if registry.get(resource) else ""
+    resources = _resources(allowed, resource)
+    resource = resource if any(is_chosen for _, _, is_chosen in resources) else ""
     jobs = _narrowed(allowed.listed(everybodys=everybody), status, resource)
     found = Paginator(jobs, PAGE_SIZE).get_page(request.GET.get("page"))
     now, places = timezone.now(), progress.places(found)
@@ -62,7 +63,7 @@ def _exports(request: HttpRequest) -> dict[str, Any]:
         "everybody": everybody,
         "narrowed": bool(status or resource),
         "statuses": [(value, label, value == status) for value, label in Status.choices],
-        "resources": _resources(allowed, resource),
+        "resources": resources,
         "query": query,
         "here": f"{reverse('exports:home')}?{query}{found.number}",
         "refresh": f"{reverse('exports:rows')}?{query}{found.number}",

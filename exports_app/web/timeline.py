@@ -8,7 +8,7 @@ from typing import Any
 
 from exports_app import persons
 from exports_app.choices import Act, EventKind
-from exports_app.models import ExportJob
+from exports_app.models import ExportEvent, ExportJob
 from exports_app.persons import Who
 from exports_app.web import words
 
@@ -37,13 +37,18 @@ class Moment:
     tone: str
 
 
-def timeline(job: ExportJob) -> list[Moment]:
-    """The newest events, oldest first; downloads have a list of their own."""
+def timeline(job: ExportJob, *, details: bool) -> list[Moment]:
+    """The newest events, oldest first; downloads have a list of their own. ``details``: why it was interrupted."""
     newest = job.events.exclude(kind=EventKind.DOWNLOADED).order_by("-id")[:MOST]
     return [
-        Moment(event.at, *_words(EventKind(event.kind), event.data, who), TONES.get(EventKind(event.kind), ""))
+        _moment(event, event.data if details else {**event.data, "detail": ""}, who)
         for event, who in persons.of_events(list(newest)[::-1])
     ]
+
+
+def _moment(event: ExportEvent, data: dict[str, Any], who: Who) -> Moment:
+    kind = EventKind(event.kind)
+    return Moment(event.at, *_words(kind, data, who), TONES.get(kind, ""))
 
 
 def _words(kind: EventKind, data: dict[str, Any], who: Who) -> tuple[str, str]:

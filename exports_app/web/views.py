@@ -80,6 +80,6 @@ def _export(request: HttpRequest, id: UUID) -> dict[str, Any]:
         "export": view,
         "is_live": view.is_active,
         "fetched": fetched,
-        "moments": [] if view.is_concealed else timeline(view.job),
+        "moments": [] if view.is_concealed else timeline(view.job, details=view.view.details),
         "here": reverse("exports:detail", args=[id]),
     }

@@ -87,20 +87,28 @@ def jobs(people: dict[str, User]) -> dict[str, ExportJob]:
 
 
 def ask(client: Client, line: str, path: str) -> int:
-    """The status of the answer, which no cache keeps if it is the API's; nothing that the request did stays."""
+    """The status of the answer; nothing that the request did stays."""
+    status: int = answer_to(client.cookies, line, path, BODIES.get(line, {})).status_code
+    return status
+
+
+def answer_to(cookies: Any, line: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Any:
+    """The answer, which no cache keeps if it is the API's; nothing that the request did stays."""
     method = line.split()[0].lower()
-    body: dict[str, Any] = {} if method in ("get", "delete") else {"data": BODIES.get(line, {})}
+    given: dict[str, Any] = {} if method in ("get", "delete") else {"data": body or {}}
     streams = path.endswith("/events/")  # opened only: nobody reads to an end that may never come
-    person = AsyncClient() if streams else Client()
-    person.cookies = copy(client.cookies)
+    person: Any = AsyncClient() if streams else Client()
+    person.cookies = copy(cookies)
     send = getattr(person, method)
     with transaction.atomic():
-        answer = async_to_sync(send)(path) if streams else send(path, **body, content_type="application/json")
+        if streams:
+            answer = async_to_sync(send)(path, headers=headers)
+        else:
+            answer = send(path, **given, content_type="application/json", headers=headers)
         transaction.set_rollback(True)
     if path.startswith(API):
         assert answer["Cache-Control"] == "no-store", line
-    status: int = answer.status_code
-    return status
+    return answer
 
 
 def patterns(resolver: URLResolver = get_resolver(), prefix: str = "/") -> Iterator[tuple[str, Any]]:  # noqa: B008

@@ -1,11 +1,11 @@
-"""A project's own rules: who shares a mail domain sees one another's exports."""
+"""Rules of a project's own, by the domain of a user's mail address."""
 
 from __future__ import annotations
 
 from django.db.models import Q, QuerySet
 
 from exports_app.access import Access
-from exports_app.models import ExportJob
+from exports_app.models import ExportJob, ExportPerformance
 
 
 class SameMailDomain(Access):
@@ -17,3 +17,19 @@ class SameMailDomain(Access):
         return ExportJob.objects.select_related("owner").filter(
             Q(pk__in=super().exports().values("pk")) | Q(pk__in=tenant.values("pk"))
         )
+
+
+class OperatorsOfOneDomain(Access):
+    """Operators see those of their own tenant alone."""
+
+    def exports(self) -> QuerySet[ExportJob]:
+        return super().exports().filter(owner__email__endswith=self._domain()).distinct()
+
+    def removed(self) -> QuerySet[ExportJob]:
+        return super().removed().filter(owner__email__endswith=self._domain())
+
+    def performance(self) -> QuerySet[ExportPerformance]:
+        return super().performance().filter(owner__email__endswith=self._domain()).distinct()
+
+    def _domain(self) -> str:
+        return f"@{self.user.email.rpartition('@')[2]}"
