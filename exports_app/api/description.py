@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.auth.views import redirect_to_login
-from django.http import HttpResponseBase
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.exceptions import NotAuthenticated
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
 
 from exports_app import conf
 
@@ -22,11 +23,11 @@ class MayReadSchema(IsAuthenticated):
         return conf.settings.PUBLIC_SCHEMA or super().has_permission(request, view)
 
 
-class _Unstored:
+class _Unstored(APIView):
     """No cache keeps what the next person may not see."""
 
-    def finalize_response(self, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        response: HttpResponseBase = super().finalize_response(*args, **kwargs)  # type: ignore[misc]  # a view's
+    def finalize_response(self, *args: Any, **kwargs: Any) -> Response:
+        response = super().finalize_response(*args, **kwargs)
         response["Cache-Control"] = "no-store"
         return response
 
