@@ -23,10 +23,9 @@ def tell_exceptions(logger: Any, name: str, event: Event) -> Event:
     With ``DEBUG`` they are shown: who reads the log at a desk is who wrote the code.
     """
     everything = django_settings.DEBUG
-    if given := event.pop("exc_info", None):
-        error = _exception(given)
-        if error is not None:
-            event["exception"] = trace(error, everything=everything)
+    if (given := event.pop("exc_info", None)) and (error := _exception(given)) is not None:
+        event["exception"] = trace(error, everything=everything)
+        event["event"] = _retold(event.get("event"), error, everything)
     for key, value in event.items():
         if isinstance(value, BaseException):
             event[key] = said(value, everything=everything)
@@ -42,6 +41,19 @@ def hide_secrets(logger: Any, name: str, event: Event) -> Event:
 
 
 UNTOUCHED = frozenset({"_record", "_from_structlog", "level", "logger", "timestamp"})
+
+
+def _retold(sentence: Any, error: BaseException, everything: bool) -> Any:
+    """The event's own sentence, where it repeats what the exception says, as Celery's do."""
+    if isinstance(sentence, str):
+        for text in (repr(error), str(error)):
+            if len(text) >= SHORTEST:
+                sentence = sentence.replace(text, said(error, everything=everything))
+    return sentence
+
+
+SHORTEST = 4
+"""Characters of a text that is looked for; shorter ones are part of other words."""
 
 
 def _exception(given: Any) -> BaseException | None:

@@ -44,10 +44,7 @@ UNDEFINED: Final = ("42P01", "42703", "42883", "42704", "3F000")
 _TEXT = re.compile(r"""(?<!\w)[EeBbXxNn]?["'«„“\u2018](?:.*["'»“”\u2019]|.*)""", re.DOTALL)
 _NUMBER = re.compile(r"(?<![\w$])[+-]?\d[\w.:+-]*")
 _REASON = re.compile(r"(:\s).*", re.DOTALL)
-_CONNECTION = re.compile(
-    r"""((?:server at|for user|(?<!for )user|database|role|host(?: name)?)\ )(["'])([\w.:\-/]*)\2|"[^"]*"|'[^']*'""",
-    re.VERBOSE,
-)
+_CONNECTION = re.compile(r"""((?:server at|user|database|role|host|host name) )(["'])[\w.:/-]*\2|"[^"]*"|'[^']*'""")
 
 
 def trace(error: BaseException, *, everything: bool) -> str:
@@ -60,10 +57,13 @@ def trace(error: BaseException, *, everything: bool) -> str:
 
 def said(error: BaseException, *, everything: bool = False) -> str:
     """The exception in one line: its type, and its sentence where that may be shown."""
-    kind = type(error)
-    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    sentence = " ".join(_sentence(error, everything).split())
-    return f"{name}: {sentence}" if sentence else name
+    what = sentence(error, everything=everything)
+    return f"{_name(error)}: {what}" if what else _name(error)
+
+
+def sentence(error: BaseException, *, everything: bool = False) -> str:
+    """What it says, in one line; empty where that may hold anything."""
+    return " ".join(_sentence(error, everything).split())
 
 
 def _blocks(error: BaseException, everything: bool, seen: set[int]) -> Iterator[str]:
@@ -84,51 +84,51 @@ def _blocks(error: BaseException, everything: bool, seen: set[int]) -> Iterator[
 
 
 def _sentence(error: BaseException, everything: bool) -> str:
-    if isinstance(error, psycopg.Error | DjangoDatabaseError):
-        return _of_database(error)
-    if everything or isinstance(error, ExportError | PipelineError):
-        return mask(str(error))
-    if f"{type(error).__module__}.{type(error).__qualname__}" in CLIENTS:
+    known = error.__cause__ if isinstance(error, DjangoDatabaseError) else error
+    if isinstance(known, psycopg.Error):
+        return mask(_of_server(known) if known.sqlstate else _of_client(known))
+    if everything or isinstance(error, ExportError | PipelineError) or _name(error) in CLIENTS:
         return mask(str(error))
     if isinstance(error, OSError) and error.errno is not None:
         return f"[Errno {error.errno}] {os.strerror(error.errno)}"
     return ""
 
 
-def _of_database(error: Exception) -> str:
+def _name(error: BaseException) -> str:
+    kind = type(error)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _of_server(error: psycopg.Error) -> str:
     """Severity, SQLSTATE, the sentence with its literals masked, and the names that PostgreSQL gives apart.
 
     Never its DETAIL, CONTEXT, HINT and LINE, which hold rows, and the query.
     """
-    known = error if isinstance(error, psycopg.Error) else error.__cause__
-    if not isinstance(known, psycopg.Error) or known.sqlstate is None:
-        return _of_client(mask(str(error)).partition("\n")[0])
-    diag = known.diag
-    if diag.source_function == RAISED:
-        sentence = MASK
-    elif known.sqlstate in UNDEFINED and diag.statement_position:
-        sentence = diag.message_primary or ""
-    else:
-        sentence = _literals(diag.message_primary or "", ends=known.sqlstate.startswith(DATA))
-    names = {
-        "schema": diag.schema_name, "table": diag.table_name, "column": diag.column_name,
-        "type": diag.datatype_name, "constraint": diag.constraint_name,
-    }  # fmt: skip
-    about = (
-        "" if diag.source_function == RAISED else ", ".join(f"{what} {name}" for what, name in names.items() if name)
-    )
+    diag, state = error.diag, error.sqlstate or ""
     severity = diag.severity_nonlocalized or diag.severity or "ERROR"
-    return mask(f"{severity} {known.sqlstate}: {sentence}{f' ({about})' if about else ''}")
+    if diag.source_function == RAISED:
+        return f"{severity} {state}: {MASK}"
+    sentence = diag.message_primary or ""
+    if not (state in UNDEFINED and diag.statement_position):
+        sentence = _literals(_REASON.sub(rf"\g<1>{MASK}", sentence) if state.startswith(DATA) else sentence)
+    names = {
+        "schema": diag.schema_name,
+        "table": diag.table_name,
+        "column": diag.column_name,
+        "type": diag.datatype_name,
+        "constraint": diag.constraint_name,
+    }
+    about = ", ".join(f"{what} {name}" for what, name in names.items() if name)
+    return f"{severity} {state}: {sentence}{f' ({about})' if about else ''}"
 
 
-def _literals(sentence: str, *, ends: bool) -> str:
-    if ends:
-        sentence = _REASON.sub(rf"\g<1>{MASK}", sentence)
-    return _NUMBER.sub(MASK, _TEXT.sub(MASK, sentence))
-
-
-def _of_client(sentence: str) -> str:
+def _of_client(error: psycopg.Error) -> str:
     """What the client's library says: of a connection that failed, where to and as whom; of a value, nothing."""
-    if "connect" in sentence or "resolve" in sentence:
-        return _CONNECTION.sub(lambda found: found[0] if found[1] else MASK, sentence)
-    return _literals(sentence, ends=False)
+    sentence = str(error).partition("\n")[0]
+    if isinstance(error, psycopg.OperationalError):
+        return _CONNECTION.sub(lambda found: found[0] if found[1] else MASK, mask(sentence))
+    return _literals(mask(sentence))
+
+
+def _literals(sentence: str) -> str:
+    return _NUMBER.sub(MASK, _TEXT.sub(MASK, sentence))

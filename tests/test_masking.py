@@ -8,6 +8,7 @@ import logging
 import time
 from typing import Any
 
+import django.db
 import pytest
 import structlog
 
@@ -156,6 +157,25 @@ def test_an_argument_of_a_plain_record_is_logged_without_its_secret(
     message: str, arguments: tuple[Any, ...], shown: str
 ) -> None:
     assert logged(message, *arguments) == shown
+
+
+@pytest.mark.parametrize("text", ["s3cret", "duplicate key\nDETAIL:  Key (email)=(s3cret) already exists."])
+@pytest.mark.parametrize("kind", [ValueError, django.db.IntegrityError])
+def test_a_plain_record_of_an_exception_shows_its_type_and_frames_alone(
+    formatter: logging.Formatter, kind: type[Exception], text: str
+) -> None:
+    try:
+        raise kind(text)
+    except Exception as error:
+        context = {"name": "sweep", "exc": repr(error)}  # as Celery logs what a task raised
+        record = logging.LogRecord("celery", 40, __file__, 1, "%(name)s: %(exc)s: it failed", (context,), None)
+        record.exc_info = (type(error), error, error.__traceback__)
+    line = formatter.format(record)
+    assert "sweep: " in line
+    assert ": it failed" in line
+    assert kind.__qualname__ in line
+    assert "test_a_plain_record" in line
+    assert "s3cret" not in line
 
 
 def test_values_that_are_no_texts_stay_what_they_are() -> None:
