@@ -62,8 +62,9 @@ RULES: Final = (
     ),
     # what a header says, to the end of its line
     _rule(
-        "authorization cookie api-key",
-        rf"((?:authorization|cookie|api-key){_SPACE}*{_COLON}{_SPACE}*)(?:(?!{_END}|\\[nr])[^\r\n\"'])+",
+        "authorization cookie api-key token signature secret",
+        rf"((?:(?:authorization|cookie){_SPACE}*(?:{_COLON}|{_EQUALS})|(?:-(?:token|signature|secret)|api-key|csrftoken)"
+        rf"{_SPACE}*{_COLON}){_SPACE}*)(?:(?!{_END}|\\[nr])[^\r\n\"'])+",
     ),
     # "name": "value", also as JSON in JSON, as Python's dicts and pairs, and percent-encoded
     _rule(

@@ -53,7 +53,11 @@ headers
     Authorization: Token s3cret                        -> Authorization: ***
     AUTHORIZATION: BEARER S3CRET                       -> AUTHORIZATION: ***
     Authorization%3A%20Bearer%20s3cret                 -> Authorization%3A%20***
+    authorization=Token s3cret                         -> authorization=***
     X-Api-Key: s3cret                                  -> X-Api-Key: ***
+    X-CSRFToken: s3cret                                -> X-CSRFToken: ***
+    x-auth-token: s3cret                               -> x-auth-token: ***
+    webhook-signature: v1,s3cret v1,s1gned             -> webhook-signature: ***
     Cookie: sessionid=s3cret; csrftoken=s3cret         -> Cookie: ***
     sent Bearer s3cret42 to it                         -> sent Bearer *** to it
     sent token 9944b09199c62bcf9418 to it              -> sent token *** to it
