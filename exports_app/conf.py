@@ -110,6 +110,8 @@ class ExportsSettings:
     """Days that an API key lives at most."""
     METRICS_TOKEN: str = ""
     """Bearer token that opens ``/metrics``; empty: operators only (and everybody with ``DEBUG``)."""
+    PUBLIC_SCHEMA: bool = False
+    """Everybody may read the API's schema and its page; otherwise people who signed in."""
 
     WEBHOOK_ALLOW_PRIVATE: bool = False
     """Webhooks may lead to private addresses and to http://; with DEBUG alone."""

@@ -12,7 +12,6 @@ import socket
 import tempfile
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from typing import Any, BinaryIO, cast
 from django.db import InterfaceError, OperationalError, connections, transaction
 from isal import isal_zlib
 
-from exports_app import conf, downloads, errors, lifecycle, live, metrics, performance, questions, services
+from exports_app import conf, downloads, errors, lifecycle, live, metrics, performance, questions, services, traces
 from exports_app.choices import Strategy
 from exports_app.counted import counts, unverified
 from exports_app.lifecycle import LeaseLost
@@ -291,7 +290,7 @@ class Making:
         return [unverified(self._counter.why)] if self._counter and self._counter.why else []
 
     def _fail(self, error: PipelineError) -> None:
-        trace = "".join(traceback.format_exception(error))
+        trace = traces.trace(error, everything=True)  # shown to exports_app.view_error_trace alone
         self._settle(lambda: lifecycle.fail(self.job, code=error.code, detail=str(error), trace=trace))
         if type(error) is PipelineError:
             log.error("export.job.crashed", **self.job.names(), exc_info=error)

@@ -303,6 +303,7 @@ if EXPORTS_WEBHOOK_ALLOW_PRIVATE and not DEBUG:
     raise ImproperlyConfigured("EXPORTS_WEBHOOK_ALLOW_PRIVATE is set: webhooks would reach into your own network.")
 
 EXPORTS_METRICS_TOKEN = env.str("EXPORTS_METRICS_TOKEN", "")
+EXPORTS_PUBLIC_SCHEMA = env.bool("EXPORTS_PUBLIC_SCHEMA", False)
 EXPORTS_CLEAR_SESSIONS = True
 
 # Mail

@@ -6,9 +6,8 @@ from django.contrib import admin
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import include, path
 from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
-from rest_framework.negotiation import DefaultContentNegotiation
 
+from exports_app.api.description import DocsView, SchemaView
 from exports_app.api.health import HealthView, MetricsView, ReadyView
 from exportsite.signin.forms import AdminSignInForm, SignInForm
 
@@ -26,8 +25,8 @@ urlpatterns = [
     path("logout/", LogoutView.as_view(), name="logout"),
     path("exports/", include("exports_app.web.urls")),
     path("api/v1/", include("exports_app.api.urls")),
-    path("api/schema/", SpectacularAPIView.as_view(content_negotiation_class=DefaultContentNegotiation), name="schema"),
-    path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema", template_name="docs.html"), name="docs"),
+    path("api/schema/", SchemaView.as_view(), name="schema"),
+    path("api/docs/", DocsView.as_view(), name="docs"),
     path("health/", HealthView.as_view(), name="health"),
     path("health/ready/", ReadyView.as_view(), name="ready"),
     path("metrics", MetricsView.as_view(), name="metrics"),

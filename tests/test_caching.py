@@ -46,6 +46,13 @@ def test_an_address_that_is_none_is_not_kept_under_wsgi_or_asgi(client: Client, 
         assert (answer.status_code, answer["Cache-Control"]) == (404, "no-store")
 
 
-@pytest.mark.parametrize("path", ["/api/schema/", "/api/docs/", "/health/"])
-def test_what_is_the_same_for_everybody_says_nothing(client: Client, path: str) -> None:
-    assert "Cache-Control" not in client.get(path)
+def test_what_is_the_same_for_everybody_says_nothing(client: Client) -> None:
+    assert "Cache-Control" not in client.get("/health/")
+
+
+@pytest.mark.parametrize("path", ["/api/schema/", "/api/docs/"])
+def test_what_is_for_people_who_signed_in_is_not_kept(client: Client, alice: User, path: str) -> None:
+    refused = client.get(path)
+    client.force_login(alice)
+    shown = client.get(path)
+    assert (refused["Cache-Control"], shown["Cache-Control"]) == ("no-store", "no-store")

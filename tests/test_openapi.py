@@ -7,10 +7,13 @@ from io import StringIO
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.core.management import call_command
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.validation import validate_schema
 from rest_framework.test import APIClient
+
+from tests.api_keys.making import make_key
 
 WITH_BODIES_OF_THEIR_OWN = {("/api/v1/exports/{id}/", "410"), ("/health/ready/", "503")}
 
@@ -83,8 +86,35 @@ def test_no_body_is_free_where_it_could_be_typed(schema: dict[str, Any]) -> None
 
 
 @pytest.mark.django_db
-def test_the_page_of_the_schema_needs_no_other_host() -> None:
-    page = APIClient().get("/api/docs/")
+def test_the_schema_and_its_page_are_for_people_who_signed_in(alice: User) -> None:
+    nobody, browser = APIClient(), APIClient()
+    browser.force_login(alice)
+    refused = nobody.get("/api/schema/")
+    assert refused.status_code == 401
+    assert b"/api/v1/" not in refused.content
+    led_away = nobody.get("/api/docs/")
+    assert (led_away.status_code, led_away["Location"]) == (302, "/login/?next=/api/docs/")
+    assert [browser.get(path).status_code for path in ("/api/schema/", "/api/docs/")] == [200, 200]
+
+
+@pytest.mark.django_db
+def test_a_key_opens_the_schema_and_a_wrong_one_does_not(alice: User) -> None:
+    assert APIClient(headers={"Authorization": f"Bearer {make_key(alice)}"}).get("/api/schema/").status_code == 200
+    for path in ("/api/schema/", "/api/docs/"):
+        assert APIClient(headers={"Authorization": "Bearer exk_wrong"}).get(path).status_code == 401, path
+
+
+@pytest.mark.django_db
+def test_a_setting_opens_the_schema_and_its_page_to_everybody(settings: Any) -> None:
+    settings.EXPORTS_PUBLIC_SCHEMA = True
+    assert [APIClient().get(path).status_code for path in ("/api/schema/", "/api/docs/")] == [200, 200]
+
+
+@pytest.mark.django_db
+def test_the_page_of_the_schema_needs_no_other_host(alice: User) -> None:
+    browser = APIClient()
+    browser.force_login(alice)
+    page = browser.get("/api/docs/")
     assert page.status_code == 200
     assert b"https://" not in page.content
     assert b"/static/drf_spectacular_sidecar/swagger-ui-dist/swagger-ui-bundle.js" in page.content

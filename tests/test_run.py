@@ -55,7 +55,7 @@ def test_a_file_of_many_parts_agrees_with_everything_the_job_says(alice: User, s
     digests = b"".join(hashlib.md5(data[part.offset : part.offset + part.size]).digest() for part in parts)
     assert len(parts) >= 2
     assert head["ETag"].strip('"') == f"{hashlib.md5(digests).hexdigest()}-{len(parts)}" == job.etag
-    assert head["Metadata"] == {"write-token": job.write_token}
+    assert head["Metadata"] == {"write-mark": job.upload().mark}
     assert (len(data), head["ContentLength"]) == (job.file_size, job.file_size)
     assert f"{zlib.crc32(data):08x}" == job.crc32
     assert job.row_count == 150_000

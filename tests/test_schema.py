@@ -47,7 +47,11 @@ def described(alice: User, bob: User, settings: Any, live_server: LiveServer) ->
             "generation": {"max-examples": EXAMPLES},
             "phases": {"coverage": {"enabled": EXAMPLES > 50}},  # thousands of requests by itself
         }
-    return schemathesis.openapi.from_url(f"{live_server.url}/api/schema/", config=SchemathesisConfig.from_dict(config))
+    return schemathesis.openapi.from_url(
+        f"{live_server.url}/api/schema/",
+        config=SchemathesisConfig.from_dict(config),
+        headers={"Authorization": f"Bearer {token}"},
+    )
 
 
 def test_no_answer_is_an_error_or_off_the_schema(described: Any) -> None:

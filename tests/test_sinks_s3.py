@@ -48,7 +48,7 @@ def test_the_object_says_what_it_is_and_whose(bucket: Bucket) -> None:
         head = bucket.client.head_object(Bucket=bucket.name, Key=upload.key)
         assert head["ContentType"] == "text/csv"
         assert not head.get("ContentEncoding")
-        assert head["Metadata"] == {"write-token": upload.token}
+        assert head["Metadata"] == {"write-mark": upload.mark}
         bucket.store.discard(upload)
 
 
@@ -289,7 +289,7 @@ def test_further_parameters_reach_the_object(bucket: Bucket) -> None:
     complete(sink, THREE)
     head = bucket.client.head_object(Bucket=bucket.name, Key=upload.key)
     assert head["CacheControl"] == "no-store"
-    assert head["Metadata"] == {"a": "b", "write-token": upload.token}
+    assert head["Metadata"] == {"a": "b", "write-mark": upload.mark}
 
 
 def test_the_client_tries_a_part_again(bucket: Bucket) -> None:

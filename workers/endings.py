@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-import traceback
 from collections.abc import Callable
 from typing import TypeVar
 
 from django.db import InterfaceError, OperationalError, connection
 
-from exports_app import conf, lifecycle, storage
+from exports_app import conf, lifecycle, storage, traces
 from exports_app.choices import Status
 from exports_app.lifecycle import LeaseLost
 from exports_app.logs import log
@@ -100,7 +99,7 @@ class Endings:
         return self.job.failures
 
     def _fail(self, error: PipelineError) -> None:
-        trace = "".join(traceback.format_exception(error))
+        trace = traces.trace(error, everything=True)  # shown to exports_app.view_error_trace alone
         lifecycle.fail(self.job, code=error.code, detail=str(error), trace=trace)
         self.job.status = Status.FAILED
         log.warning("export.job.failed", code=error.code)

@@ -14,7 +14,7 @@ from rest_framework import exceptions as drf
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
-from exports_app import errors
+from exports_app import errors, traces
 from exports_app.logs import log
 
 _CODES: tuple[tuple[type[Exception], type[errors.ExportError]], ...] = (
@@ -53,7 +53,7 @@ def handle(exc: Exception, context: dict[str, Any]) -> Response:
 def _of_database(exc: Exception) -> Exception:
     """What the site's own database answered; a value that it cannot take is a request that is not valid."""
     if isinstance(exc, DataError | psycopg.DataError | OverflowError):
-        log.warning("export.api.value_refused", error=str(exc).partition("\n")[0])
+        log.warning("export.api.value_refused", error=traces.said(exc))
         return errors.Invalid("The database cannot take a value of this request.")
     if isinstance(exc, AWAY):
         log.error("export.api.database_away", exc_info=exc)

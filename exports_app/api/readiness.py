@@ -11,7 +11,7 @@ from typing import Any
 
 from django.db import connection, connections
 
-from exports_app import presence, storage
+from exports_app import presence, storage, traces
 from exports_app.choices import Queue
 from exports_app.connections import connect_source, source_url
 from exports_app.logs import log
@@ -102,6 +102,7 @@ def _run(name: str, check: Callable[[], None]) -> dict[str, Any]:
         check()
         ok = True
     except Exception as error:  # whatever the client of the service raises
-        log.warning("export.ready.missing", what=name, error=type(error).__name__, detail=str(error)[:200])
+        detail = str(error) if isinstance(error, Missing) else traces.said(error)
+        log.warning("export.ready.missing", what=name, error=type(error).__name__, detail=detail[:300])
         ok = False
     return {"ok": ok, "ms": round((time.monotonic() - began) * 1000, 1)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -255,9 +256,14 @@ class Upload:
     key: str
     """Name of the object; no two uploads share one."""
     token: str
-    """Random; stands in the object's metadata and proves whose it is."""
+    """Random, and told to nobody; whoever has it knows the upload again by its ``mark``."""
     id: str | None = None
     """The store's name for the open multipart upload, once there is one."""
+
+    @property
+    def mark(self) -> str:
+        """What stands in the object's metadata, which everybody who downloads it sees: a digest that gives no token."""
+        return hmac.digest(self.token.encode(), self.key.encode(), "sha256").hex()
 
 
 class Sink(Protocol):

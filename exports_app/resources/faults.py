@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import TypeVar
@@ -67,8 +68,9 @@ def _caught(resource: Resource | type[Resource]) -> Iterator[None]:
         yield
     except (errors.ExportError, PipelineError, MemoryError, *AWAY):
         raise
-    except ImproperlyConfigured as error:  # which names the class and the way out
-        raise errors.Misdeclared(str(error)) from error
+    except ImproperlyConfigured as error:
+        # Ours names the class and the way out; a project's own may name anything.
+        raise (errors.Misdeclared(str(error)) if _is_ours(error) else errors.BadResource()) from error
     except DjangoPermissionDenied as error:
         raise errors.PermissionDenied() from error
     except Http404 as error:
@@ -77,6 +79,12 @@ def _caught(resource: Resource | type[Resource]) -> Iterator[None]:
         raise errors.BadQuery() from error
     except Exception as error:
         raise errors.BadResource() from error
+
+
+def _is_ours(error: BaseException) -> bool:
+    """Whether it was raised by a line of the engine."""
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0] == __name__.partition(".")[0]
 
 
 def _log(event: str, resource: Resource | type[Resource], error: BaseException) -> None:

@@ -26,6 +26,7 @@ from exports_app.resources.computed import MISFITS, Misfit, as_kind, from_text, 
 from exports_app.resources.converters import Decoder
 from exports_app.resources.queries import Compiled, Rows, Selected, compile_columns
 from exports_app.resources.snapshots import Snapshot
+from exports_app.traces import sentence
 
 INTERRUPTIONS = frozenset({"SoftTimeLimitExceeded"})
 """What a worker's signals raise wherever the run stands; Celery's, which is not known here."""
@@ -308,7 +309,7 @@ def _read(read: Callable[[str], Any], text: bytes) -> Any:
     try:
         return read(text.decode())
     except MISFITS as error:
-        raise Misfit(f"Python has no value for {text.decode(errors='replace')[:40]!r}") from error
+        raise Misfit("Python has no value for what the database holds") from error
 
 
 def _formed(value: Any, form: Callable[[Any], Any]) -> Any:
@@ -325,7 +326,7 @@ def _unloadable(keys: Sequence[Any], error: DataError) -> pipeline_errors.BadCol
     """A value of one of these rows is one that psycopg has no Python value for, such as a moment before the year 1."""
     return pipeline_errors.BadColumn(
         f"Python cannot load all of the rows with the primary keys {keys[0]} to {keys[-1]}, which a column of this "
-        f"export needs: {error}."
+        f"export needs: {sentence(error) or type(error).__name__}."
     )
 
 

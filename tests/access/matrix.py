@@ -214,8 +214,8 @@ POST /exports/{id}/unshare/
 
 ELSEWHERE = """
 GET /                                      302 302 302 302 302 302 302
-GET /api/docs/                             200 200 200 200 200 200 200
-GET /api/schema/                           200 200 200 200 200 200 200
+GET /api/docs/                             302 200 200 200 200 200 200
+GET /api/schema/                           401 200 200 200 200 200 200
 GET /api/v1/exports/                       401 200 200 200 200 200 200
 POST /api/v1/exports/                      401 202 202 202 400 400 202
 POST /api/v1/exports/download/             401 200 200 200 400 400 200

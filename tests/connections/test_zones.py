@@ -150,7 +150,7 @@ def test_a_moment_that_python_cannot_load_in_that_zone_is_named(
     owner: User, declare: Declare, abroad: Callable[[str], Any]
 ) -> None:
     declare("moments", Moment, columns=(Column("n", python=lambda each: 1),), get_queryset=abroad("Africa/Monrovia"))
-    with pytest.raises(BadColumn, match=r"primary keys 1 to 8, .* too small \(before year 1\): '0001-12-31 23:16:52"):
+    with pytest.raises(BadColumn, match=r"primary keys 1 to 8, .* too small \(before year \*{3}\): \*{3}\."):
         lines(owner, "moments")
 
 

@@ -22,6 +22,7 @@ from exports_app.pipeline.sinks.local import LocalStore
 from exports_app.pipeline.sinks.stream import StreamSink
 from exports_app.pipeline.types import Progress, Sink, Upload
 from exports_app.plan import Plan, Request, as_spelled, make_plan
+from exports_app.traces import said
 
 WRONG_USE = 2
 
@@ -144,4 +145,4 @@ def _named(nested: Any) -> str:
 
 
 def _cause(error: BaseException) -> str:
-    return f" ({str(error.__cause__).splitlines()[0]})" if error.__cause__ else ""
+    return f" ({said(error.__cause__)})" if error.__cause__ else ""

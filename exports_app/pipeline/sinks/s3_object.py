@@ -19,7 +19,8 @@ from exports_app.pipeline.types import Receipt, StoredPart, Upload
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-TOKEN = "write-token"  # noqa: S105 - a name in the object's metadata
+MARK = "write-mark"  # a name in the object's metadata
+TOKEN = "write-token"  # noqa: S105 - the name before, of the token itself; what was begun with it is gone on with
 SENDS = 2  # of one part, when the store's MD5 differs from ours
 ABORTS = 3  # until an aborted upload has no parts
 PAGE = 1000  # parts listed at a time; S3 gives no more
@@ -95,7 +96,7 @@ class S3Object:
             self._client.put_object(**self._target, **self._marked(headers), Body=body, ContentMD5=check)
 
     def prove(self, *, size: int, etag: str | None) -> Receipt | None:
-        """That the object is there, ours by its token, and what was written; None if it is not ours.
+        """That the object is there, ours by its mark, and what was written; None if it is not ours.
 
         ``etag`` (None: not known) only counts where the store's has the same form.
         """
@@ -106,8 +107,7 @@ class S3Object:
             if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
                 return None
             raise
-        metadata = {name.lower(): value for name, value in head["Metadata"].items()}
-        if metadata.get(TOKEN) != self.upload.token:
+        if not self._is_ours(head["Metadata"]):
             return None
         found = _bare(head["ETag"])
         comparable = etag is not None and not _encrypted(head) and _form(found) == _form(etag)
@@ -137,7 +137,11 @@ class S3Object:
         return {**self._target, "UploadId": self.upload.id}
 
     def _marked(self, headers: Mapping[str, Any]) -> dict[str, Any]:
-        return {**headers, "Metadata": {**headers.get("Metadata", {}), TOKEN: self.upload.token}}
+        return {**headers, "Metadata": {**headers.get("Metadata", {}), MARK: self.upload.mark}}
+
+    def _is_ours(self, metadata: Mapping[str, str]) -> bool:
+        found = {name.lower(): value for name, value in metadata.items()}
+        return found.get(MARK) == self.upload.mark or (TOKEN in found and found[TOKEN] == self.upload.token)
 
 
 def part_key(part: StoredPart) -> PartKey:
