@@ -147,6 +147,7 @@ def test_they_do_so_of_chunks_that_djangos_asgi_handler_has_kept(settings: Any) 
             await site.send_input({"type": "http.request", "body": b"x" * MOST_BYTES, "more_body": more})
         status: int = (await site.receive_output(10))["status"]
         await site.receive_output(10)
+        await site.wait(10)  # it closes what it kept
         return status
 
     assert async_to_sync(ask)() == 413
