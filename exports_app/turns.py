@@ -27,17 +27,25 @@ EXACT_PLACES = 1_000
 LAST_PLACE = 10_000
 """``EXPORTS_SOURCE_MAX_RUNNING`` beyond it is as good as none."""
 
+# Moments are compared with statement_timestamp(): clock_timestamp() may change between two rows, so no index serves it.
 BY_INDEX = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off;"
 AS_EVER = (
     "; SET LOCAL enable_seqscan TO DEFAULT; SET LOCAL enable_bitmapscan TO DEFAULT; SET LOCAL enable_sort TO DEFAULT"
 )
 """The planner goes by statistics, which are of another time: a queue fills faster than autovacuum looks."""
 
+ASKED_AT = "timezone('UTC', created_at)"
+"""When a job was asked for, as only the index of due jobs has it: by another one the planner would come upon all those
+that have ended."""
+
+OTHER_AT = "timezone('UTC', other.created_at)"
+
 WAKE = """
 UPDATE exports_app_exportjob SET next_attempt_at = NULL
- WHERE id IN (SELECT id FROM exports_app_exportjob
-               WHERE status = 'queued' AND next_attempt_at <= clock_timestamp()
-               ORDER BY next_attempt_at LIMIT 100 FOR UPDATE SKIP LOCKED);
+ WHERE id = ANY (ARRAY(
+              SELECT id FROM exports_app_exportjob
+               WHERE status = 'queued' AND next_attempt_at <= statement_timestamp()
+               ORDER BY next_attempt_at LIMIT 100 FOR UPDATE SKIP LOCKED));
 """
 
 MAKE_PLACES = """
@@ -63,7 +71,7 @@ WITH place AS MATERIALIZED (
       CROSS JOIN LATERAL (
             SELECT id FROM exports_app_exportjob
              WHERE queue = %(queue)s AND owner_id = turn.owner_id AND status = 'queued' AND next_attempt_at IS NULL
-             ORDER BY created_at, id LIMIT 1 FOR UPDATE SKIP LOCKED) AS job
+             ORDER BY {ASKED_AT}, id LIMIT 1 FOR UPDATE SKIP LOCKED) AS job
       WHERE turn.{count} > 0
       ORDER BY turn.running, turn.served_at, turn.owner_id
       LIMIT 1),
@@ -75,11 +83,10 @@ WITH place AS MATERIALIZED (
             lease_expires_at = clock_timestamp() + %(lease)s * interval '1 second',
             next_attempt_at = NULL,
             started_at = COALESCE(started_at, clock_timestamp())
-       FROM next
-      WHERE exports_app_exportjob.id = next.id
-  RETURNING exports_app_exportjob.id)
-UPDATE exports_app_exportslot AS slot SET job_id = taken.id FROM taken, place
- WHERE slot.number = place.number RETURNING taken.id
+      WHERE id = (SELECT id FROM next)
+  RETURNING id)
+UPDATE exports_app_exportslot SET job_id = (SELECT id FROM taken)
+ WHERE number = (SELECT number FROM place) AND EXISTS (SELECT FROM taken) RETURNING job_id
 """  # noqa: S608 - constants of this module
 
 
@@ -96,31 +103,34 @@ def _places(count: str) -> str:
              WHERE other.queue = %(queue)s AND other.owner_id = mine.owner_id
                AND other.status = 'queued' AND other.next_attempt_at IS NULL"""
     return f"""
-WITH ranks AS MATERIALIZED (
-     SELECT mine.id, mine.owner_id, mine.created_at, turn.running, turn.served_at, turn.{count} AS waiting,
+WITH asked AS MATERIALIZED (  -- found by their ids, not among all that are due
+     SELECT id, owner_id, {ASKED_AT} AS asked_at, queue, status, next_attempt_at
+       FROM exports_app_exportjob WHERE id = ANY(%(jobs)s)),
+     ranks AS MATERIALIZED (
+     SELECT mine.id, mine.owner_id, mine.asked_at, turn.running, turn.served_at, turn.{count} AS waiting,
             front.jobs AS front, behind.jobs AS behind
-       FROM (SELECT id, owner_id, created_at,
-                    COALESCE(lag(created_at) OVER line, '-infinity') AS last_at,
+       FROM (SELECT id, owner_id, asked_at,
+                    COALESCE(lag(asked_at) OVER line, '-infinity') AS last_at,
                     COALESCE(lag(id) OVER line, '00000000-0000-0000-0000-000000000000') AS last_id
-               FROM exports_app_exportjob
-              WHERE id = ANY(%(jobs)s) AND queue = %(queue)s AND status = 'queued' AND next_attempt_at IS NULL
-             WINDOW line AS (PARTITION BY owner_id ORDER BY created_at, id)) AS mine
+               FROM asked
+              WHERE queue = %(queue)s AND status = 'queued' AND next_attempt_at IS NULL
+             WINDOW line AS (PARTITION BY owner_id ORDER BY asked_at, id)) AS mine
        JOIN exports_app_exportturn AS turn ON turn.owner_id = mine.owner_id
       CROSS JOIN LATERAL (
             SELECT count(*) AS jobs FROM (
                  SELECT {others}
-                    AND (other.created_at, other.id) > (mine.last_at, mine.last_id)
-                    AND (other.created_at, other.id) <= (mine.created_at, mine.id)
-                  ORDER BY other.created_at DESC, other.id DESC LIMIT {EXACT_PLACES}) AS counted) AS front
+                    AND ({OTHER_AT}, other.id) > (mine.last_at, mine.last_id)
+                    AND ({OTHER_AT}, other.id) <= (mine.asked_at, mine.id)
+                  ORDER BY {OTHER_AT} DESC, other.id DESC LIMIT {EXACT_PLACES}) AS counted) AS front
       CROSS JOIN LATERAL (
             SELECT count(*) AS jobs FROM (
                  SELECT {others}
-                    AND front.jobs = {EXACT_PLACES} AND (other.created_at, other.id) > (mine.created_at, mine.id)
-                  ORDER BY other.created_at, other.id LIMIT {EXACT_PLACES}) AS counted) AS behind),
+                    AND front.jobs = {EXACT_PLACES} AND ({OTHER_AT}, other.id) > (mine.asked_at, mine.id)
+                  ORDER BY {OTHER_AT}, other.id LIMIT {EXACT_PLACES}) AS counted) AS behind),
      moments AS MATERIALIZED (
      SELECT array_agg(DISTINCT served_at) AS served, max(running + waiting) AS last FROM ranks)
 (SELECT id, owner_id, running, served_at, waiting, front, behind, 0::bigint
-   FROM ranks ORDER BY owner_id, created_at, id)
+   FROM ranks ORDER BY owner_id, asked_at, id)
 UNION ALL
 SELECT NULL, NULL, running, NULL, LEAST({count}, last), width_bucket(served_at, served), NULL, count(*)
   FROM exports_app_exportturn, moments
@@ -137,23 +147,23 @@ WITH line AS MATERIALIZED (
             SELECT count(*) FROM (
                  SELECT FROM exports_app_exportjob
                   WHERE queue = each.queue AND status = 'queued' AND next_attempt_at IS NULL
-                    AND rung_at > clock_timestamp() - %(quiet)s * interval '1 second'
-                  LIMIT %(most)s) AS lately) AS bells
+                    AND rung_at > statement_timestamp() - %(quiet)s * interval '1 second'
+                  ORDER BY rung_at LIMIT %(most)s) AS lately) AS bells
        FROM unnest(%(queues)s::text[]) AS each(queue)),
      fresh AS (
      SELECT job.id FROM line CROSS JOIN LATERAL (
             SELECT id FROM exports_app_exportjob
              WHERE queue = line.queue AND status = 'queued' AND next_attempt_at IS NULL AND rung_at IS NULL
-             LIMIT line.bells FOR UPDATE SKIP LOCKED) AS job),
+             ORDER BY rung_at LIMIT line.bells FOR UPDATE SKIP LOCKED) AS job),
      old AS (
      SELECT job.id FROM line CROSS JOIN LATERAL (
             SELECT id FROM exports_app_exportjob
              WHERE queue = line.queue AND status = 'queued' AND next_attempt_at IS NULL
-               AND rung_at <= clock_timestamp() - %(quiet)s * interval '1 second'
+               AND rung_at <= statement_timestamp() - %(quiet)s * interval '1 second'
              ORDER BY rung_at LIMIT line.bells FOR UPDATE SKIP LOCKED) AS job)
 UPDATE exports_app_exportjob AS job
-   SET rung_at = clock_timestamp()
- WHERE job.id IN (SELECT id FROM fresh UNION ALL SELECT id FROM old)
+   SET rung_at = statement_timestamp()
+ WHERE job.id = ANY (ARRAY(SELECT id FROM fresh UNION ALL SELECT id FROM old))
 RETURNING job.queue
 """
 """Of each queue as many jobs as it lacks bells: each run rings for the next one. Two sweeps at once share the jobs."""
@@ -219,15 +229,18 @@ def places(queue: str, jobs: Sequence[UUID]) -> dict[UUID, int]:
     for line in lines:
         at, round_ = moments.index(line.served_at), line.running + ranks[line.job_id]
         found[line.job_id] = 1 + sum(
-            owners * (_before(round_, running, waiting) + (running < round_ <= running + waiting and behind <= at))
+            owners * _before(round_, running, waiting, is_first=(-running, behind) <= (-line.running, at))
             for running, waiting, behind, owners in others
         )
     return found
 
 
-def _before(round_: int, running: int, waiting: int) -> int:
-    """How many jobs of an owner are of an earlier round."""
-    return min(max(round_ - 1 - running, 0), waiting)
+def _before(round_: int, running: int, waiting: int, *, is_first: bool) -> int:
+    """How many jobs of an owner come before one of this round; ``is_first``: that of the same round too.
+
+    Who has more running is served less often until then, so that they come first in a round that both have a job of.
+    """
+    return min(max(round_ - 1 - running, 0), waiting) + (is_first and running < round_ <= running + waiting)
 
 
 def _ranks(lines: Sequence[_Line]) -> dict[UUID, int]:

@@ -98,7 +98,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='exportjob',
-            index=models.Index(condition=models.Q(('next_attempt_at', None), ('status', 'queued')), fields=['queue', 'owner', 'created_at', 'id'], name='export_job_due_v1'),
+            index=models.Index('queue', 'owner', models.Func(models.Value('UTC'), 'created_at', function='timezone'), 'id', condition=models.Q(('next_attempt_at', None), ('status', 'queued')), name='export_job_due_v1'),
         ),
         migrations.AddIndex(
             model_name='exportjob',

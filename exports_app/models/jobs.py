@@ -124,7 +124,10 @@ class ExportJob(models.Model):
                 fields=["queue", "created_at"], name="export_job_queued_v1", condition=Q(status=Status.QUEUED)
             ),
             models.Index(
-                fields=["queue", "owner", "created_at", "id"],
+                "queue",
+                "owner",
+                models.Func(models.Value("UTC"), "created_at", function="timezone"),
+                "id",
                 name="export_job_due_v1",
                 condition=Q(status=Status.QUEUED, next_attempt_at=None),
             ),
