@@ -15,9 +15,8 @@ from django.db import connection, models, transaction
 from django.db.models import F
 from django.db.models.functions import Coalesce, Greatest, Least, Now
 
-from exports_app import conf, live, locks, metrics, notifications, turns
+from exports_app import conf, live, metrics, notifications, turns
 from exports_app.choices import ACTIVE, TRANSITIONS, EventKind, Queue, Status, Strategy, WebhookEvent
-from exports_app.locks import Lock
 from exports_app.models import ExportEvent, ExportJob, ExportPart, ExportToken
 from exports_app.pipeline.errors import WorkerLost
 from exports_app.pipeline.types import StoredPart
@@ -36,21 +35,15 @@ class LeaseLost(Exception):
 
 def claim_next(queue: str, worker: str) -> ExportJob | None:
     """Take the due job of the owner with the fewest running ones, the oldest of them; None: nothing to do."""
-    with transaction.atomic(), connection.cursor() as cursor:
-        locks.take(Lock.CLAIMS)
-        cursor.execute(
-            turns.CLAIM,
-            {
-                "queues": [queue],
-                "worker": worker[:200],
-                "lease": conf.settings.LEASE_SECONDS,
-                "most": _room(queue),
-            },
-        )
-        row = cursor.fetchone()
-        if row is None:
+    most: int = conf.settings.SOURCE_MAX_RUNNING
+    with transaction.atomic():
+        # Large ones leave the last place to small ones.
+        room = max(1, most - 1) if queue == Queue.LARGE else most
+        lease = conf.settings.LEASE_SECONDS
+        taken = turns.claim(queue, worker[:200], lease=lease, most=room, all_places=most)
+        if taken is None:
             return None
-        job = ExportJob.objects.select_related("owner").get(pk=row[0])
+        job = ExportJob.objects.select_related("owner").get(pk=taken)
         resumed = job.upload_number > 0
         record_event(job.pk, EventKind.RESUMED if resumed else EventKind.STARTED, {"attempt": job.failures + 1})
         return job
@@ -59,12 +52,6 @@ def claim_next(queue: str, worker: str) -> ExportJob | None:
 def claimed_by(worker: str) -> ExportJob | None:
     """The job that this worker took, where the answer to its claim was lost."""
     return ExportJob.objects.select_related("owner").filter(status=Status.RUNNING, worker=worker[:200]).first()
-
-
-def _room(queue: str) -> int:
-    """How many may run for one more of this queue to start: large ones leave the last place to small ones."""
-    most: int = conf.settings.SOURCE_MAX_RUNNING
-    return max(1, most - 1) if queue == Queue.LARGE else most
 
 
 def begun_here(worker: str, *, lease: float) -> dict[str, Any]:
@@ -301,10 +288,11 @@ _AFRESH: dict[str, Any] = _UNREAD | {
 
 
 def due_queues() -> Counter[str]:
-    """How many due jobs of each queue wait whose bell was not rung within the last sweep; marks them rung."""
-    with connection.cursor() as cursor:
-        cursor.execute(turns.RING, {"quiet": conf.settings.SWEEP_SECONDS})
-        return Counter(queue for (queue,) in cursor.fetchall())
+    """How many due jobs of each queue wait whose bell was not rung within the last sweep; marks them rung.
+
+    As many of each as may run at once at most.
+    """
+    return turns.ring(conf.settings.SWEEP_SECONDS, conf.settings.SOURCE_MAX_RUNNING)
 
 
 def is_waiting(queue: str) -> bool:

@@ -11,8 +11,6 @@ from django.db import connection
 class Lock(IntEnum):
     """What is done one by one."""
 
-    CLAIMS = 0x65787074
-    """Taking jobs, so that the limits on running ones are exact."""
     NOTIFICATIONS = 0x6578706E
     """Taking notifications, and alerting the operators."""
     REQUESTS = 0x65787075

@@ -5,10 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
-from django.db import connection
 from django.utils import timezone
 
 from exports_app import turns
@@ -54,7 +52,7 @@ def of(job: ExportJob, places: Places) -> JobProgress:
 
 
 def places(jobs: Iterable[ExportJob]) -> dict[UUID, int]:
-    """Places of those that wait in a queue, all by one query. A job that waits for its next attempt has none yet."""
+    """Places of those that wait in a queue. A job that waits for its next attempt has none yet."""
     now = timezone.now()
     waiting = [
         job
@@ -63,10 +61,10 @@ def places(jobs: Iterable[ExportJob]) -> dict[UUID, int]:
     ]
     if not waiting:
         return {}
-    wanted: dict[str, Any] = {"queues": sorted({job.queue for job in waiting}), "jobs": [job.pk for job in waiting]}
-    with connection.cursor() as cursor:
-        cursor.execute(turns.POSITIONS, wanted)
-        return dict(cursor.fetchall())  # without those that were taken since they were read
+    found: dict[UUID, int] = {}
+    for queue in sorted({job.queue for job in waiting}):  # without those that were taken since they were read
+        found |= turns.places(queue, [job.pk for job in waiting if job.queue == queue])
+    return found
 
 
 class Rate:

@@ -11,7 +11,7 @@ from django.test import Client
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from exports_app import progress
+from exports_app import lifecycle, progress
 from exports_app.choices import Status
 from exports_app.models import ExportJob, ExportPerformance
 from exports_app.progress import Rate
@@ -119,6 +119,8 @@ def test_a_job_that_waits_for_its_next_attempt_has_no_place_until_it_is_due(alic
     assert progress.places([retrying, next_one, large]) == {next_one.pk: 1, large.pk: 1}
     ExportJob.objects.filter(pk=retrying.pk).update(next_attempt_at=timezone.now() - timedelta(seconds=1))
     retrying.refresh_from_db()
+    assert progress.places([retrying, next_one]) == {next_one.pk: 1}  # nobody has looked since
+    lifecycle.due_queues()
     assert progress.places([retrying, next_one]) == {retrying.pk: 1, next_one.pk: 2}
 
 

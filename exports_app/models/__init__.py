@@ -6,6 +6,7 @@ from exports_app.models.history import ExportCounter, ExportEvent, ExportPerform
 from exports_app.models.jobs import ExportJob, ExportPart, ExportTombstone
 from exports_app.models.keys import ApiKey, ExportPreset, ExportToken
 from exports_app.models.notices import ExportNotification, ExportWebhook
+from exports_app.models.turns import ExportSlot, ExportTurn
 
 __all__ = [
     "ApiKey",
@@ -18,7 +19,9 @@ __all__ = [
     "ExportPerson",
     "ExportPreset",
     "ExportShare",
+    "ExportSlot",
     "ExportToken",
     "ExportTombstone",
+    "ExportTurn",
     "ExportWebhook",
 ]

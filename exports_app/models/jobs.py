@@ -123,6 +123,24 @@ class ExportJob(models.Model):
             models.Index(
                 fields=["queue", "created_at"], name="export_job_queued_v1", condition=Q(status=Status.QUEUED)
             ),
+            models.Index(
+                "queue",
+                "owner",
+                models.Func(models.Value("UTC"), "created_at", function="timezone"),
+                "id",
+                name="export_job_due_v1",
+                condition=Q(status=Status.QUEUED, next_attempt_at=None),
+            ),
+            models.Index(
+                fields=["queue", "rung_at"],
+                name="export_job_bell_v1",
+                condition=Q(status=Status.QUEUED, next_attempt_at=None),
+            ),
+            models.Index(
+                fields=["next_attempt_at"],
+                name="export_job_later_v1",
+                condition=Q(status=Status.QUEUED, next_attempt_at__isnull=False),
+            ),
             models.Index(fields=["lease_expires_at"], name="export_job_lease_v1", condition=Q(status=Status.RUNNING)),
             models.Index(fields=["owner"], name="export_job_active_v1", condition=Q(status__in=ACTIVE)),
             models.Index(
