@@ -94,14 +94,15 @@ class Group:
     def bring_back(self, port: int) -> None:
         """The server that was killed, as a replica of who is the master now."""
         self._start(port, self._text(SERVER, port) + f"replicaof {HOST} {self.master()}\n")
+        until(self._is_ready)
 
     def hand_over(self) -> int:
         """Have the sentinels make the other one the master while this one lives; gives the port of the new one."""
         before = self.master()
         with self.sentinel(self.numbers[2]) as client:
-            until(lambda: self._is_ready())
             client.sentinel_failover(MASTER)
         until(lambda: self.master() != before)
+        until(self._is_ready)  # before that, the old one takes writes that are lost
         return self.master()
 
     def stop(self) -> None:
