@@ -61,13 +61,25 @@ class LeavingManagedSSLConnection(Leaving, SentinelManagedSSLConnection):
     """The same by TLS."""
 
 
+class Master(redis.Redis):
+    """Of whichever server the sentinels name; closed, it leaves no connection to them open either."""
+
+    def close(self) -> None:
+        super().close()
+        manager: Any = getattr(self, "connection_pool", None)  # none yet where its making failed
+        if manager is not None:
+            manager.sentinel_manager.close()
+
+
 def connect(url: str | None = None, **options: Any) -> redis.Redis:
     """A client of ``REDIS_URL``, or another URL of that form; nothing is sent yet. Raises ``ValueError``."""
     found = redis_urls.parse(settings.REDIS_URL if url is None else url)
     if isinstance(found, Sentinels):
         asked = _sentinel_options(found, options, Retry(NoBackoff(), 0))
         sentinel = SyncSentinel(found.servers, sentinel_kwargs=asked, **_master_options(found, options))
-        master: redis.Redis = sentinel.master_for(found.master_name, connection_class=LeavingManagedConnection)
+        master: redis.Redis = sentinel.master_for(
+            found.master_name, redis_class=Master, connection_class=LeavingManagedConnection
+        )
         return master
     client = redis.Redis.from_url(found, **options)
     pool = client.connection_pool
