@@ -19,7 +19,7 @@ from django.contrib.auth import get_user_model
 from django.db import connection
 
 from chaos.site import Site
-from exports_app import lifecycle, orphans, retention, services, storage
+from exports_app import lifecycle, orphans, removals, retention, services, storage
 from exports_app.choices import ACTIVE, EventKind, Status
 from exports_app.models import ExportEvent, ExportJob, ExportPart
 from exports_app.pipeline import errors
@@ -193,7 +193,7 @@ def _check_no_file(scene: Scene, job: ExportJob) -> None:
     if job.status == Status.FAILED and not job.error_code:
         raise Broken(f"I3: {job.pk} failed without a code")
     prefix = f"exports/{job.owner_id}/{job.pk}."
-    retention.CLEAN_AFTER = services.SETTLING = timedelta(seconds=1)  # not the minute it is elsewhere
+    removals.SETTLING = timedelta(seconds=1)  # not the minute it is elsewhere
 
     def gone() -> bool:
         retention.clean_leftovers()

@@ -88,6 +88,8 @@ FILE = (
     "file_size",
     "crc32",
     "etag",
+    "discard_failures",
+    "discard_due_at",
 )
 HOLDER = (
     "queue",

@@ -23,13 +23,13 @@ class ExportsConfig(AppConfig):
         from exports_app import checks, database_checks, passwords, proof  # noqa: F401 - register the system checks
 
         autodiscover_modules("exports")
-        models.signals.post_delete.connect(_remove_file, sender=self.get_model("ExportJob"))
+        models.signals.post_delete.connect(_remove_files, sender=get_user_model())
         models.signals.pre_save.connect(passwords.keep_through_rehash, sender=get_user_model())
         user_logged_in.connect(proof.note_sign_in)
 
 
-def _remove_file(instance: Any, **_: Any) -> None:
-    """With the row, at once; where the storage is away, the row's tombstone has the upkeep do it."""
+def _remove_files(**_: Any) -> None:
+    """Of the user's exports, which go by the cascade; nobody listens to each of them, so that it needs no memory."""
     from exports_app import erasure
 
-    erasure.remove_file(instance)
+    erasure.remove_files()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+from exports_app import redis_clients
 from exports_app.logs import log
 
 RUN_NEXT = "exports.run_next"
@@ -45,6 +46,7 @@ def _producer() -> Any:
     """A Celery app that only publishes, with time-outs fit for a web request."""
     from celery import Celery
 
+    redis_clients.mend_kombu()
     app = Celery("exports-producer", set_as_current=False)
     app.config_from_object("django.conf:settings", namespace="CELERY")
     app.conf.broker_transport_options = {

@@ -238,7 +238,7 @@ def _require_file(job: Any) -> None:
         raise errors.Gone("The file of this export has expired. Start a new export to have it again.")
     if job.status != Status.COMPLETED:
         raise errors.Conflict(f"This export is {job.status}; it has no file to download.")
-    if not job.file_key:
+    if not job.has_file:
         kept = job.strategy == Strategy.BACKGROUND
         raise errors.NotFound("Its file was deleted." if kept else "Its file was sent at once; no copy was kept.")
 

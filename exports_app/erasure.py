@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.auth import get_user_model
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models.functions import Now
 
-from exports_app import lifecycle, orphans
+from exports_app import lifecycle, removals
 from exports_app.choices import ACTIVE
 from exports_app.logs import log
 from exports_app.models import ExportJob, ExportPart
-from exports_app.pipeline.errors import PipelineError
 
 _BLANK: dict[str, Any] = {
     "filters": {},
@@ -41,17 +40,10 @@ def remove(job_id: Any, *, removal: dict[str, str] | None) -> None:
     ExportPart.objects.filter(job_id=job_id).delete()
 
 
-def remove_file(job: ExportJob) -> None:
-    """Have the file and any unfinished upload of a row that goes removed with it, once that is committed."""
-    if job.file_key:
-        transaction.on_commit(lambda: _discard(job), robust=True)
-
-
-def _discard(job: ExportJob) -> None:
-    try:
-        orphans.discard_all(job.upload())
-    except PipelineError as error:
-        log.warning("export.leftover", **job.names(), code=error.code)
+def remove_files() -> None:
+    """Have the files of rows that go removed with them, once that is committed: the last of them then, all soon."""
+    if not any(call is removals.bury_at_once for _, call, *_ in connection.run_on_commit):  # of many users, once
+        transaction.on_commit(removals.bury_at_once, robust=True)
 
 
 def erase_user(user: Any) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from django.db import connection, models, transaction
@@ -142,15 +143,8 @@ def complete(job: ExportJob, *, ttl: int | None, **proof: Any) -> None:
 def fail(job: ExportJob, *, code: str, detail: str, trace: str = "") -> None:
     """End a running job for good. Raises ``LeaseLost``."""
     with transaction.atomic():
-        _move(
-            _owned(job),
-            Status.RUNNING,
-            Status.FAILED,
-            error_code=code,
-            error_detail=detail,
-            error_trace=trace,
-            **_ENDED,
-        )
+        texts = {"error_code": code, "error_detail": detail, "error_trace": trace}
+        _move(_owned(job), Status.RUNNING, Status.FAILED, **texts, **_ENDED)
         record_event(job.pk, EventKind.FAILED, {"code": code, "detail": detail})
         notifications.record(job.pk, WebhookEvent.FAILED)
         metrics.job_ended(job, "failed", code=code)
@@ -265,6 +259,8 @@ _UNREAD: dict[str, Any] = {
     "rows_counted": None,
     "rows_verified": None,
     "sheet_rows": None,
+    "discard_failures": 0,  # of the file before
+    "discard_due_at": None,
 }
 """Of a job none of whose rows were read yet."""
 _AFRESH: dict[str, Any] = _UNREAD | {
@@ -336,15 +332,19 @@ def _take_back(job: ExportJob) -> bool:
     return True
 
 
-def expire(job: ExportJob) -> bool:
-    """The file's time is over."""
+def expire_due(most: int) -> list[ExportJob]:
+    """The oldest files whose time is over, ``most`` at once; gives their jobs."""
     with transaction.atomic():
-        rows = ExportJob.objects.filter(pk=job.pk, expires_at__lte=Now())
-        if not _try(rows, Status.COMPLETED, Status.EXPIRED):
-            return False
-        record_event(job.pk, EventKind.EXPIRED, {})
-        notifications.record(job.pk, WebhookEvent.EXPIRED)
-    return True
+        due = ExportJob.objects.filter(status=Status.COMPLETED, expires_at__lte=Now()).order_by("expires_at")
+        jobs = list(due.select_for_update(skip_locked=True)[:most])
+        ExportJob.objects.filter(pk__in=[job.pk for job in jobs]).update(status=Status.EXPIRED)
+        events = [ExportEvent(job=job, kind=EventKind.EXPIRED, data={}) for job in jobs]
+        for event in ExportEvent.objects.bulk_create(events):
+            transaction.on_commit(partial(live.announce, event.job_id, event.pk), robust=True)
+        for job in jobs:
+            if any(job.notify.values()):
+                notifications.record(job.pk, WebhookEvent.EXPIRED)
+    return jobs
 
 
 def queue_for(estimated_rows: int | None) -> Queue:

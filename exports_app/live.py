@@ -13,10 +13,10 @@ from typing import Any
 from uuid import UUID
 
 import redis
-from django.conf import settings
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from exports_app import redis_clients
 from exports_app.logs import log
 
 CHANNEL = "exports:{id}:events"
@@ -75,8 +75,7 @@ _line = _Line()
 
 @cache
 def _client() -> redis.Redis:
-    return redis.Redis.from_url(
-        settings.REDIS_URL,
+    return redis_clients.connect(
         socket_timeout=TIMEOUT,
         socket_connect_timeout=TIMEOUT,
         retry=Retry(NoBackoff(), 1),

@@ -65,6 +65,10 @@ SELECT COALESCE(max(EXTRACT(epoch FROM clock_timestamp() - COALESCE(asked.at, jo
                       WHERE job_id = job.id AND kind = 'queued') AS asked ON true
 """
 """Since a person last asked for it: a job of last week that is started again has not waited for a week."""
+REFUSED = """
+SELECT (SELECT count(*) FROM exports_app_exportjob WHERE discard_failures > 0)
+     + (SELECT count(*) FROM exports_app_exporttombstone WHERE discard_failures > 0)
+"""
 
 
 # Counting
@@ -146,7 +150,7 @@ def _code(code: str) -> str:
 
 
 def page() -> bytes:
-    """All figures in Prometheus' text format, by three queries."""
+    """All figures in Prometheus' text format, by four queries."""
     registry_ = CollectorRegistry()
     registry_.register(Figures())
     return generate_latest(registry_)
@@ -187,6 +191,8 @@ class Figures:
             counts = {(queue, status): count for queue, status, count in cursor.fetchall()}
             cursor.execute(OLDEST)
             oldest = float(cursor.fetchone()[0])
+            cursor.execute(REFUSED)
+            refused = int(cursor.fetchone()[0])
         depth = GaugeMetricFamily("exports_queue_depth", "Exports that wait, by queue.", labels=["queue"])
         for queue in Queue.values:
             depth.add_metric([queue], counts.get((queue, "queued"), 0))
@@ -194,6 +200,8 @@ class Figures:
         yield GaugeMetricFamily("exports_oldest_queued_seconds", "Age of the export that waits longest.", value=oldest)
         running = sum(count for (_, status), count in counts.items() if status == "running")
         yield GaugeMetricFamily("exports_running", "Exports that are running.", value=running)
+        text = "Files that the storage refused to remove so far; each is tried again."
+        yield GaugeMetricFamily("exports_refused_removals", text, value=refused)
 
 
 def _plain(stored: Mapping[Series, float], name: str, text: str) -> Metric:

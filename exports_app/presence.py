@@ -7,7 +7,8 @@ from functools import cache
 from typing import Any
 
 import redis
-from django.conf import settings
+
+from exports_app import redis_clients
 
 KEY = "exports:workers"
 """Sorted set: ``node|queue,queue`` by the second in which it was last heard."""
@@ -53,4 +54,4 @@ def _now() -> int:
 
 @cache
 def _client() -> redis.Redis:
-    return redis.Redis.from_url(settings.REDIS_URL, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT)
+    return redis_clients.connect(socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib import import_module
@@ -10,7 +11,7 @@ from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
 
-from exports_app import api_keys, conf, lifecycle, orphans, rights, services, sharing, webhooks
+from exports_app import api_keys, conf, lifecycle, removals, rights, sharing, webhooks
 from exports_app.choices import ACTIVE, Status
 from exports_app.logs import log
 from exports_app.models import (
@@ -22,12 +23,12 @@ from exports_app.models import (
     ExportShare,
     ExportToken,
 )
-from exports_app.pipeline.errors import PipelineError
+from exports_app.models.jobs import LEAVING, UNFINISHED, UNREADABLE
 
-CLEAN_AFTER = timedelta(seconds=60)
-"""A worker cleans up after its own job first."""
+ROUND_SECONDS = 120.0
+"""One round of work takes no longer; where more is left, the next comes at once."""
 BATCH = 200
-"""Jobs handled by one pass; the next pass comes soon."""
+"""Rows of one statement."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,20 +39,17 @@ class Pruned:
     jobs: int
     performance: int
     tokens: int
+    more: bool
+    """The time was over before the work was."""
 
 
-def prune() -> Pruned:
-    """Expire files whose time is over, delete them, and delete rows past their time."""
+def prune(seconds: float = ROUND_SECONDS) -> Pruned:
+    """Expire files whose time is over, delete them, and delete rows past their time, for ``seconds`` at most."""
+    until = time.monotonic() + seconds
     _end_unrecorded()
+    files = _expire(until)
     now = timezone.now()
-    for job in ExportJob.objects.filter(status=Status.COMPLETED, expires_at__lte=now)[:BATCH]:
-        if lifecycle.expire(job):
-            log.info("export.job.expired", **job.names())
-    unreadable = Q(status=Status.EXPIRED) | Q(status=Status.COMPLETED, deleted_at__isnull=False)
-    files = _discard(unreadable)
-    unsettled = Q(status__in=ACTIVE) | Q(status=Status.COMPLETED, expires_at__isnull=False)
-    old = ExportJob.objects.filter(created_at__lt=now - _days("JOB"), file_key="").exclude(unsettled)
-    jobs = ExportJob.objects.filter(pk__in=old.values("pk")[:BATCH]).delete()[1].get("exports_app.ExportJob", 0)
+    jobs = _delete_rows(now - _days("JOB"), until)
     ExportNotification.objects.filter(job=None, created_at__lt=now - _days("PERFORMANCE")).delete()
     performance = ExportPerformance.objects.filter(created_at__lt=now - _days("PERFORMANCE")).delete()[0]
     tokens = ExportToken.objects.filter(expires_at__lt=now - _days("TOKEN")).delete()[0]
@@ -62,7 +60,28 @@ def prune() -> Pruned:
     _forget_addresses(now - _days("ADDRESS"))
     if conf.settings.CLEAR_SESSIONS:
         import_module(settings.SESSION_ENGINE).SessionStore.clear_expired()
-    return Pruned(files=files, jobs=jobs, performance=performance, tokens=tokens)
+    return Pruned(files=files, jobs=jobs, performance=performance, tokens=tokens, more=time.monotonic() >= until)
+
+
+def _expire(until: float) -> int:
+    """The rows first, since from then on nobody fetches the files; gives how many files were removed."""
+    while expired := lifecycle.expire_due(removals.BATCH):
+        for job in expired:
+            log.info("export.job.expired", **job.names())
+        if time.monotonic() >= until:
+            break
+    return removals.remove_files(UNREADABLE, until=until)
+
+
+def _delete_rows(before: datetime, until: float) -> int:
+    unsettled = Q(status__in=ACTIVE) | Q(status=Status.COMPLETED, expires_at__isnull=False)
+    old = ExportJob.objects.filter(created_at__lt=before, file_key="").exclude(unsettled)
+    deleted = 0
+    while rows := ExportJob.objects.filter(pk__in=old.values("pk")[:BATCH]).delete()[1].get("exports_app.ExportJob", 0):
+        deleted += rows
+        if time.monotonic() >= until:
+            break
+    return deleted
 
 
 def _days(kind: str) -> timedelta:
@@ -83,29 +102,18 @@ def _end_unrecorded() -> None:
             ExportJob.objects.filter(pk=job.pk, status=Status.COMPLETED).update(expires_at=timezone.now())
 
 
-def clean_leftovers() -> int:
+def clean_leftovers(seconds: float = ROUND_SECONDS) -> int:
     """Remove what the storage holds of jobs that ended without a file; gives how many there were."""
-    settled = timezone.now() - CLEAN_AFTER
-    return _discard(Q(status__in=(Status.CANCELLED, Status.FAILED), completed_at__lt=settled))
+    return removals.remove_files(UNFINISHED, until=time.monotonic() + seconds)
 
 
-def bury() -> int:
+def bury(seconds: float = ROUND_SECONDS) -> int:
     """Remove files whose export's row is gone, whoever deleted it; gives how many are done with."""
-    try:
-        return orphans.bury()
-    except PipelineError as error:
-        log.warning("export.leftover", code=error.code)
-        return 0
+    return removals.bury(until=time.monotonic() + seconds)
 
 
-def _discard(which: Q) -> int:
-    """Jobs whose files are removed; one that cannot be now does not hold up the others."""
-    removed = 0
-    for job in ExportJob.objects.filter(which).exclude(file_key="")[:BATCH]:
-        try:
-            services.discard_file(job)
-            removed += 1
-        except PipelineError as error:
-            log.warning("export.leftover", **job.names(), code=error.code)
-            break  # the storage is away: the next pass comes soon
-    return removed
+def remove_files(seconds: float) -> None:
+    """Remove whatever may go, for ``seconds`` in all."""
+    until = time.monotonic() + seconds
+    removals.remove_files(LEAVING, until=until)
+    removals.bury(until=until)

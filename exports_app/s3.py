@@ -19,6 +19,8 @@ from exports_app import conf
 from exports_app.pipeline.sinks.s3 import S3Store, client_config
 
 QUICK_SECONDS = 1
+BRIEF_SECONDS = 5
+"""What a call may take that changes something while a person waits."""
 
 
 class once:
@@ -44,9 +46,9 @@ class ExportsS3Storage(S3Storage):  # type: ignore[misc]  # django-storages ship
         return {**super().get_default_settings(), "client_config": client_config(), "signature_version": "s3v4"}
 
 
-def store(storage: Any) -> S3Store:
-    """The storage's bucket as the pipeline writes to it."""
-    return S3Store(storage.connection.meta.client, storage.bucket_name, parameters=storage.object_parameters)
+def store(storage: Any, *, client: Any = None) -> S3Store:
+    """The storage's bucket as the pipeline writes to it, by its own client or another."""
+    return S3Store(client or storage.connection.meta.client, storage.bucket_name, parameters=storage.object_parameters)
 
 
 def presigned_url(storage: Any, key: str, *, disposition: str, content_type: str, seconds: int) -> str:
@@ -93,11 +95,21 @@ def check(storage: Any) -> None:
 @once
 def quick_client(storage: Any) -> Any:
     """A client that does not try twice."""
+    return _once_trying(storage, QUICK_SECONDS)
+
+
+@once
+def brief_client(storage: Any) -> Any:
+    """The same for what takes longer."""
+    return _once_trying(storage, BRIEF_SECONDS)
+
+
+def _once_trying(storage: Any, seconds: float) -> Any:
     return _client(
         storage,
         storage.endpoint_url,
         connect_timeout=QUICK_SECONDS,
-        read_timeout=QUICK_SECONDS,
+        read_timeout=seconds,
         retries={"total_max_attempts": 1},
     )
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from dataclasses import fields as dataclass_fields
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from django.contrib.auth import get_user_model
@@ -15,22 +16,34 @@ from django.db import transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from exports_app import access, acts, conf, dispatch, erasure, errors, keys, lifecycle, limits, locks, rights, storage
+from exports_app import (
+    access,
+    acts,
+    conf,
+    dispatch,
+    erasure,
+    errors,
+    keys,
+    lifecycle,
+    limits,
+    locks,
+    removals,
+    rights,
+    storage,
+)
 from exports_app.choices import ACTIVE, Act, EventKind, Scope, Status, Strategy
 from exports_app.estimates import Estimate, estimate_rows
 from exports_app.locks import Lock
 from exports_app.logs import log
 from exports_app.models import ExportJob
 from exports_app.pipeline import formats
-from exports_app.pipeline.types import Options
+from exports_app.pipeline.types import Options, Store
 from exports_app.plan import Plan, Request, make_plan
 from exports_app.resources import faults
 from exports_app.sharing import MAX_SHARED, NO_EXPORT, users_named
 
 LINK_LIFE = timedelta(seconds=storage.LINK_SECONDS)
 IDEMPOTENCY_LIFE = timedelta(hours=24)
-SETTLING = timedelta(seconds=60)
-"""How long the worker of a job that was ended under it may still write."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,8 +152,9 @@ def retry_export(job: ExportJob, *, by: Any, reason: str = "") -> None:
 
 
 def delete_export(job: ExportJob, *, by: Any, reason: str = "") -> None:
-    """Cancel if active, and remove the file. Raises ``errors.PermissionDenied``.
+    """Cancel if active, and remove the file: at once where the storage does, by the upkeep where it does not.
 
+    Raises ``errors.PermissionDenied``.
     The row stays until it is pruned, without what the request said; unseen, unless somebody else than its owner
     deleted it: they are told who, and why.
     """
@@ -153,7 +167,7 @@ def delete_export(job: ExportJob, *, by: Any, reason: str = "") -> None:
         acts.record(job, Act.DELETE, by=by, reason=reason)
     job.refresh_from_db()
     if job.status not in ACTIVE:
-        discard_file(job)
+        removals.at_once(partial(discard_file, job), **job.names())
 
 
 def share_export(job: ExportJob, name: str, *, by: Any) -> None:
@@ -179,7 +193,7 @@ def unshare_export(job: ExportJob, name: str, *, by: Any) -> None:
     job.shared_with.remove(*job.shared_with.filter(**{field: name}))
 
 
-def discard_file(job: ExportJob) -> None:
+def discard_file(job: ExportJob, store: Store | None = None) -> None:
     """Remove what the storage holds of a job that has ended: the object and any unfinished upload.
 
     No two uploads share a key, so this touches nothing of a later one. The key of a job that ended a moment ago
@@ -187,11 +201,11 @@ def discard_file(job: ExportJob) -> None:
     """
     if not job.file_key:
         return
-    storage.store().discard(job.upload())
+    (store or storage.store()).discard(job.upload())
     settled = ExportJob.objects.filter(pk=job.pk, file_key=job.file_key).exclude(
-        status__in=(Status.CANCELLED, Status.FAILED), completed_at__gt=Now() - SETTLING
+        status__in=(Status.CANCELLED, Status.FAILED), completed_at__gt=Now() - removals.SETTLING
     )
-    settled.exclude(status__in=ACTIVE).update(file_key="", upload_id="")
+    settled.exclude(status__in=ACTIVE).update(file_key="", upload_id="", discard_failures=0, discard_due_at=None)
 
 
 def get_export(user: Any, job_id: Any) -> ExportJob:
@@ -229,7 +243,7 @@ def download_url(user: Any, job: ExportJob) -> str | None:
     """
     allowed = access.of(user)
     over = job.has_expired(timezone.now()) or not allowed.permit.allows(Scope.EXPORT)
-    if job.status != Status.COMPLETED or over or not job.file_key or rights.refusal(allowed, job):
+    if job.status != Status.COMPLETED or over or not job.has_file or rights.refusal(allowed, job):
         return None
     if storage.is_local():
         return storage.signed_url(job.pk, allowed.user.pk, job.file_name)

@@ -24,14 +24,14 @@ def exports_storage() -> Storage:
     return storages[conf.settings.STORAGE]
 
 
-def store() -> Store:
-    """The storage as the pipeline writes to it."""
+def store(*, brief: bool = False) -> Store:
+    """The storage as the pipeline writes to it; ``brief``: it gives up within seconds, as somebody waits."""
     storage = exports_storage()
     if isinstance(storage, FileSystemStorage):
         return LocalStore(storage.location)
     from exports_app import s3  # boto3 is heavy, and half of the commands touch no file
 
-    return s3.store(storage)
+    return s3.store(storage, client=s3.brief_client(storage) if brief else None)
 
 
 def prepare() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,6 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.http.request import validate_host
 from psycopg import conninfo
 
+from exports_app import redis_urls
 from exportsite.environment import Env
 
 REGION = "us-east-1"
@@ -41,6 +43,17 @@ def source(name: str, url: str) -> str:
     except (psycopg.Error, ValueError):
         pass
     raise ImproperlyConfigured(f"{name} is no address of a PostgreSQL database. Write {FORM}.") from None
+
+
+def broker(name: str, url: str) -> tuple[str, dict[str, Any]]:
+    """Of Redis or its sentinels: the URL and the transport options of Celery. Raises ``ImproperlyConfigured``."""
+    for other in ("CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL"):
+        if os.environ.get(other):  # which Celery would heed by itself
+            raise ImproperlyConfigured(f"{other} is set. The broker is the Redis of {name}: unset {other}.")
+    try:
+        return redis_urls.broker(url)
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name} {error}") from None
 
 
 def check_site(url: str, hosts: Sequence[str], *, https: bool) -> None:

@@ -202,7 +202,7 @@ STORAGES: dict[str, dict[str, Any]] = {
 # Celery. Why each value: docs/reliability.md.
 
 REDIS_URL = required("REDIS_URL", desk="redis://localhost:6379/0")
-CELERY_BROKER_URL = REDIS_URL
+CELERY_BROKER_URL, _sentinel = addresses.broker("REDIS_URL", REDIS_URL)
 CELERY_TASK_IGNORE_RESULT = True  # the job's row is the only truth
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_DEFAULT_QUEUE = "maintenance"
@@ -227,6 +227,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "socket_connect_timeout": 5,
     "socket_keepalive": True,
     "health_check_interval": 10,
+    **_sentinel,
 }
 
 # API

@@ -120,7 +120,7 @@ def test_no_mail_is_sent_that_nobody_asked_for(alice: User) -> None:
     done = completed(alice)
     notify.notify_next()
     ExportJob.objects.filter(pk=done.pk).update(expires_at="2020-01-01T00:00:00Z")
-    lifecycle.expire(done)
+    lifecycle.expire_due(1)
     assert not notify.notify_next()
     assert len(mail.outbox) == 1
 

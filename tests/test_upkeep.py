@@ -6,7 +6,6 @@ import uuid
 from collections.abc import Iterator
 from io import StringIO
 from typing import Any
-from unittest.mock import Mock
 
 import pytest
 from django.contrib.auth.models import User
@@ -15,8 +14,8 @@ from django.core.management import call_command
 from exports_app import lifecycle, orphans, retention, services, storage
 from exports_app.choices import Status
 from exports_app.models import ExportJob
-from exports_app.pipeline.errors import StorageUnavailable
 from tests.jobs import bucket, claim, finish, make_job, request, upload_ids
+from tests.removing import away, make_due
 from workers import run, upkeep
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -59,15 +58,13 @@ def test_a_run_rings_for_the_next_job(alice: User, silent_bell: list[str]) -> No
     assert silent_bell == ["exports"]
 
 
-def test_a_storage_that_is_away_holds_up_nobody(
-    alice: User, silent_bell: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_storage_that_is_away_holds_up_nobody(alice: User, silent_bell: list[str]) -> None:
     make_job(alice, status=Status.CANCELLED, file_key="exports/1/x.1.csv", completed_at="2020-01-01T00:00:00Z")
     make_job(alice)
-    with monkeypatch.context() as away:
-        away.setattr(services, "discard_file", Mock(side_effect=StorageUnavailable()))
+    with away():
         upkeep.sweep()
     assert silent_bell == ["exports"]
+    make_due()
     assert retention.clean_leftovers() == 1
 
 

@@ -1,10 +1,12 @@
-"""A mend for kombu's Redis transport, in place once this module is imported."""
+"""Mends for kombu's Redis transport, in place once this module is imported."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from kombu.transport import redis
+
+from exports_app import redis_clients
 
 
 class QoS(redis.QoS):
@@ -28,3 +30,4 @@ class QoS(redis.QoS):
 
 
 redis.Channel.QoS = QoS
+redis_clients.mend_kombu()

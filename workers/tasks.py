@@ -49,8 +49,9 @@ def sweep() -> None:
 
 @shared_task(name="exports.prune", ignore_result=True)
 def prune() -> None:
-    """Delete expired files and old rows."""
-    retention.prune()
+    """Delete expired files and old rows, in rounds: between two of them others have their turn."""
+    if retention.prune().more:
+        prune.apply_async(queue="maintenance", retry=False)
 
 
 @shared_task(name="exports.sweep_orphans", ignore_result=True)

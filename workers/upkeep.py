@@ -36,8 +36,7 @@ def sweep() -> None:
     alert_on_failures()
     if notifications.is_waiting():
         dispatch.ring_for_notifications()  # each delivery rings for the next one
-    retention.clean_leftovers()
-    retention.bury()
+    retention.remove_files(conf.settings.SWEEP_SECONDS)
 
 
 def alert_on_failures() -> None:

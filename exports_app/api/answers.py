@@ -268,6 +268,9 @@ class HealthSerializer(Answer):
     retried = serializers.IntegerField(required=False, help_text="Of those that ended, in how many a run failed.")
     avg_duration_ms = serializers.FloatField(required=False, allow_null=True)
     since = serializers.DateTimeField(required=False)
+    refused_removals = serializers.IntegerField(
+        required=False, help_text="Files that the storage refused to remove so far; each is tried again."
+    )
 
 
 class CheckSerializer(Answer):

@@ -19,7 +19,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from exports_app import access, conf, errors, metrics
+from exports_app import access, conf, errors, metrics, removals
 from exports_app.api import readiness
 from exports_app.api.answers import HealthSerializer, ReadinessSerializer
 from exports_app.api.negotiation import AnyAccept
@@ -84,7 +84,8 @@ def _figures() -> dict[str, Any]:
     )
     seconds = ExportPerformance.objects.filter(created_at__gte=since).aggregate(mean=Avg("seconds"))["mean"]
     mean = round(seconds * 1000, 1) if seconds is not None else None
-    return {**now, **today, "avg_duration_ms": mean, "since": since.isoformat()}
+    figures = {**now, **today, "avg_duration_ms": mean, "since": since.isoformat()}
+    return {**figures, "refused_removals": removals.refused()}
 
 
 class ReadyView(OpenView):

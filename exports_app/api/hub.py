@@ -19,14 +19,10 @@ from typing import Any, TypeVar
 from uuid import UUID
 from weakref import WeakKeyDictionary, WeakSet
 
-import redis.asyncio
-from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connections
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from exports_app import errors, live
+from exports_app import errors, live, redis_clients
 from exports_app.api import moments
 from exports_app.api.moments import Message, Moment, Seen, Track
 from exports_app.choices import Status
@@ -192,10 +188,8 @@ class Hub:
 
     async def _hear_out(self) -> None:
         """Hear what is published until the connection fails."""
-        client = redis.asyncio.Redis.from_url(
-            settings.REDIS_URL, socket_connect_timeout=CONNECT_SECONDS, retry=Retry(NoBackoff(), 0), protocol=2
-        )
-        async with client, client.pubsub() as channel:
+        connected = redis_clients.listening(socket_connect_timeout=CONNECT_SECONDS, protocol=2)
+        async with connected as client, client.pubsub() as channel:
             async with asyncio.timeout(CONNECT_SECONDS):
                 await channel.psubscribe(live.PATTERN)
                 if await channel.get_message(timeout=CONNECT_SECONDS) is None:

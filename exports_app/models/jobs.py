@@ -15,8 +15,27 @@ from exports_app.choices import ACTIVE, Queue, Status, Strategy
 from exports_app.pipeline.parts import MAX_PARTS
 from exports_app.pipeline.types import Upload
 
+UNREADABLE = Q(status=Status.EXPIRED) | Q(status=Status.COMPLETED, deleted_at__isnull=False)
+"""Jobs whose file nobody may fetch any more."""
+UNFINISHED = Q(status__in=(Status.CANCELLED, Status.FAILED))
+"""Jobs that ended without a file."""
+LEAVING = UNREADABLE | UNFINISHED
+"""Jobs of which nothing shall stay in the storage."""
 
-class ExportJob(models.Model):
+
+class Removable(models.Model):
+    """A row that names a file which has to go, sooner or later."""
+
+    discard_failures = models.PositiveSmallIntegerField(default=0, db_default=0)
+    """Times that the storage refused to remove it."""
+    discard_due_at = models.DateTimeField(null=True, blank=True)
+    """Nobody tries to remove it before; also while somebody does."""
+
+    class Meta:
+        abstract = True
+
+
+class ExportJob(Removable):
     """One export from request to expiry. This row is the only truth about it."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -149,6 +168,8 @@ class ExportJob(models.Model):
             models.Index(fields=["expires_at"], name="export_job_expiry_v1", condition=Q(status=Status.COMPLETED)),
             models.Index(fields=["request_id"], name="export_job_request_v1", condition=~Q(request_id="")),
             models.Index(fields=["completed_at"], name="export_job_ended_v1"),
+            models.Index(fields=["completed_at"], name="export_job_leaving_v1", condition=~Q(file_key="") & LEAVING),
+            models.Index(fields=["discard_due_at"], name="export_job_refused_v1", condition=Q(discard_failures__gt=0)),
         ]
         constraints = [
             models.CheckConstraint(condition=Q(status__in=Status.values), name="export_job_status"),
@@ -191,6 +212,11 @@ class ExportJob(models.Model):
         """Whether the time of a finished file is over, whether or not the sweep came by."""
         return self.status == Status.COMPLETED and self.expires_at is not None and self.expires_at <= now
 
+    @property
+    def has_file(self) -> bool:
+        """Whether there is one to fetch; that of a deleted export may still wait to be removed."""
+        return bool(self.file_key) and self.deleted_at is None
+
     def upload(self) -> Upload:
         """What it writes to, or wrote to, as the storage knows it; only where ``file_key`` names one."""
         return Upload(key=self.file_key, token=self.write_token, id=self.upload_id or None)
@@ -223,7 +249,7 @@ class ExportPart(models.Model):
         ]
 
 
-class ExportTombstone(models.Model):
+class ExportTombstone(Removable):
     """Where a file may be whose export's row is gone; made by a trigger, whatever deleted the row."""
 
     file_key = models.CharField(max_length=300)

@@ -333,6 +333,22 @@ class Store(Protocol):
     def discard(self, upload: Upload) -> None:
         """Delete the upload and the object, whatever there is of them. Only for who owns the job."""
 
+    def discard_all(self, uploads: Sequence[Upload], *, seek: bool = False) -> Discarded:
+        """The same of many, in as few calls as the storage allows; one that cannot be removed holds up no other.
+
+        ``seek``: also unfinished uploads of these keys whose id nobody knows.
+        """
+
+
+@dataclass(slots=True)
+class Discarded:
+    """What became of uploads that were to go. Those that it does not name were not tried: the storage is away."""
+
+    gone: list[str] = field(default_factory=list)
+    """Keys."""
+    left: dict[str, Exception] = field(default_factory=dict)
+    """Why it is still there, by key."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:

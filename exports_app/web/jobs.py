@@ -345,7 +345,7 @@ class JobView:
 
     @property
     def can_download(self) -> bool:
-        return self._may_read and bool(self.job.file_key)
+        return self._may_read and self.job.has_file
 
     @property
     def no_download(self) -> str:

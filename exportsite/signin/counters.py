@@ -147,9 +147,9 @@ class RedisCounters:
     @cached_property
     def _redis(self) -> Any:
         """Loaded with the first attempt: whoever asks for a permission loads this module, commands included."""
-        import redis
+        from exports_app import redis_clients
 
-        return redis.Redis.from_url(self._url, socket_timeout=0.5, socket_connect_timeout=0.5, decode_responses=True)
+        return redis_clients.connect(self._url, socket_timeout=0.5, socket_connect_timeout=0.5, decode_responses=True)
 
     @cached_property
     def _take(self) -> Any:

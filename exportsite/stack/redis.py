@@ -6,8 +6,7 @@ import os
 import signal
 from collections.abc import Mapping
 
-import redis
-
+from exports_app import redis_clients
 from exportsite.stack.binaries import find_binary
 from exportsite.stack.service import Service
 from exportsite.stack.supervisor import Program
@@ -48,5 +47,5 @@ class Redis(Service):
 
     @classmethod
     def check(cls, variables: Mapping[str, str]) -> None:
-        with redis.Redis.from_url(variables["REDIS_URL"], socket_timeout=2, socket_connect_timeout=2) as client:
+        with redis_clients.connect(variables["REDIS_URL"], socket_timeout=2, socket_connect_timeout=2) as client:
             client.ping()

@@ -15,6 +15,7 @@ import psycopg
 from celery import Celery
 from psycopg import sql
 
+from exports_app import redis_urls
 from exportsite.stack.folder import Folder
 from exportsite.stack.ports import HOST
 from exportsite.stack.supervisor import Program, Supervisor
@@ -94,7 +95,9 @@ class Site:
     def _probe_workers(self) -> None:
         """Every worker answers a ping over the broker."""
         names = {_node(name) for name in self.worker_names()}
-        with Celery(broker=self.env["REDIS_URL"]) as app:
+        broker, options = redis_urls.broker(self.env["REDIS_URL"])
+        with Celery(broker=broker) as app:
+            app.conf.broker_transport_options = options
             answers = app.control.ping(destination=list(names), timeout=PING_SECONDS) or []
         silent = names.difference(*answers)
         if silent:

@@ -16,7 +16,7 @@ import pytest
 import requests
 from django.db.models.signals import post_save
 
-from exports_app import orphans
+from exports_app import storage
 from exports_app.models import ExportJob
 from tests.access.rights_matrix import TABLES
 from tests.access.test_matrix import answer_to
@@ -40,7 +40,7 @@ def world(db: None, silence: None) -> Iterator[World]:
     with declared():
         yield World()
     for job in ExportJob.objects.exclude(file_key=""):
-        orphans.discard_all(job.upload())
+        storage.store().discard_all([job.upload()], seek=True)
 
 
 # What an answer tells of the export

@@ -9,7 +9,7 @@ import pytest
 from django.contrib.auth.models import Group, Permission, User
 from rest_framework.test import APIClient
 
-from exports_app import orphans
+from exports_app import services
 from exports_app.models import ExportJob
 from exports_app.resources import Column, Resource, Sheet, register, registry
 from tests.jobs import finish
@@ -24,7 +24,7 @@ def no_files() -> Iterator[None]:
     """What a test leaves in the storage goes with it."""
     yield
     for job in ExportJob.objects.exclude(file_key=""):
-        orphans.discard_all(job.upload())
+        services.discard_file(job)
 
 
 @pytest.fixture

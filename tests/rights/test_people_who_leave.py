@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import requests
@@ -15,9 +16,9 @@ from rest_framework.test import APIClient
 
 from exports_app import downloads, erasure, orphans, retention, services
 from exports_app.models import ExportJob, ExportPreset, ExportTombstone, ExportWebhook
-from exports_app.pipeline.errors import AccessDenied, StorageUnavailable
 from tests.api_keys.making import make_key
-from tests.jobs import bucket, claim, fill_customers, finish, request
+from tests.jobs import bucket, claim, fill_customers, finish, make_job, request
+from tests.removing import away, counted_calls, denied, make_due
 from workers.run import Run
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -141,39 +142,46 @@ def test_rows_that_plain_sql_deletes_leave_word_of_their_files(alice: User) -> N
     assert ExportTombstone.objects.count() == 1  # looked at again, while its worker may still write
     with connection.cursor() as cursor:
         cursor.execute("UPDATE exports_app_exporttombstone SET created_at = created_at - interval '2 minutes'")
+    make_due()
     assert retention.bury() == 1
     assert not ExportTombstone.objects.exists()
 
 
-def test_where_the_storage_is_away_the_upkeep_removes_the_file(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_the_storage_is_away_the_upkeep_removes_the_file(alice: User) -> None:
     fill_customers(3)
     job, former = finish(alice), User(pk=alice.pk)
-    with monkeypatch.context() as away:
-        away.setattr(orphans, "discard_all", lambda upload: (_ for _ in ()).throw(StorageUnavailable()))
+    with away():
         call_command("erase_user", "alice")
         assert retention.bury() == 0
     assert objects(former) == [job.file_key]
+    make_due()
     retention.bury()
     assert objects(former) == []
 
 
-def test_a_file_that_cannot_be_removed_holds_up_no_other(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_cannot_be_removed_holds_up_no_other(alice: User) -> None:
     fill_customers(3)
     stuck, other, former = finish(alice), finish(alice), User(pk=alice.pk)
-    discard = orphans.discard_all
-
-    def refuse(upload: Any) -> None:
-        if upload.key == stuck.file_key:
-            raise AccessDenied
-        discard(upload)
-
-    with monkeypatch.context() as refusing:
-        refusing.setattr(orphans, "discard_all", refuse)
+    with denied(stuck.file_key):
         with connection.cursor() as cursor:
             cursor.execute("DELETE FROM exports_app_exportevent; DELETE FROM exports_app_exportperformance")
             cursor.execute("DELETE FROM exports_app_exportjob")
         retention.bury()
     assert objects(former) == [stuck.file_key] != [other.file_key]
+    make_due()
+    retention.bury()
+    assert objects(former) == []
+
+
+def test_a_user_with_many_exports_goes_in_a_few_calls_to_the_storage(alice: User) -> None:
+    jobs = [make_job(alice, file_key=f"exports/{alice.pk}/{uuid4()}.1.csv", status="cancelled") for _ in range(250)]
+    for job in jobs:
+        bucket().Object(job.file_key).put(Body=b"x")
+    former = User(pk=alice.pk)
+    with counted_calls() as calls:
+        erasure.erase_user(alice)
+    assert calls == ["ListMultipartUploads", "DeleteObjects"]
+    assert len(objects(former)) == 150
     retention.bury()
     assert objects(former) == []
 

@@ -310,6 +310,6 @@ def test_an_export_deleted_by_its_owner_is_told_as_cancelled_and_not_as_expired(
     done = completed(alice)
     services.delete_export(done, by=alice)
     ExportJob.objects.filter(pk=done.pk).update(expires_at="2020-01-01T00:00:00Z")
-    lifecycle.expire(done)
+    lifecycle.expire_due(1)
     events = sorted(ExportNotification.objects.values_list("event", flat=True))
     assert events == ["export.cancelled", "export.completed"]

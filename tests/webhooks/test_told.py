@@ -74,7 +74,7 @@ def test_each_end_of_an_export_has_its_event(alice: User, receiver: Receiver) ->
     lifecycle.fail(claim(), code="bad_query", detail="The database refused the query behind this export.")
     done = completed(alice)
     ExportJob.objects.filter(pk=done.pk).update(expires_at="2020-01-01T00:00:00Z")
-    lifecycle.expire(done)
+    lifecycle.expire_due(1)
     make_job(alice, notify=wants)
     lost = claim()
     ExportJob.objects.filter(pk=lost.pk).update(lease_expires_at="2020-01-01T00:00:00Z", crashes=2)

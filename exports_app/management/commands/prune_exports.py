@@ -8,15 +8,17 @@ from django.core.management.base import BaseCommand
 
 from exports_app import orphans, retention
 
+AS_LONG_AS_IT_TAKES = float("inf")
+
 
 class Command(BaseCommand):
     help = "Delete expired export files, and rows past their time."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        pruned = retention.prune()
-        leftovers = retention.clean_leftovers()
-        retention.bury()
-        orphans.sweep()  # says in the log what it removed
+        pruned = retention.prune(AS_LONG_AS_IT_TAKES)
+        leftovers = retention.clean_leftovers(AS_LONG_AS_IT_TAKES)
+        retention.bury(AS_LONG_AS_IT_TAKES)
+        orphans.sweep(AS_LONG_AS_IT_TAKES)  # says in the log what it removed
         self.stdout.write(
             f"Deleted {pruned.files} expired files, {leftovers} leftovers, "
             f"{pruned.jobs} old exports, {pruned.performance} old figures, {pruned.tokens} old tokens."

@@ -13,7 +13,8 @@ from isal.isal_zlib import crc32
 
 from exports_app.pipeline.errors import AccessDenied, Mismatch, PipelineError, StorageUnavailable, UploadLost
 from exports_app.pipeline.sinks.direct import DirectSink
-from exports_app.pipeline.types import Receipt, StoredPart, Upload
+from exports_app.pipeline.sinks.removal import discard_each
+from exports_app.pipeline.types import Discarded, Receipt, StoredPart, Upload
 
 FILE_MODE = 0o640  # whatever the umask: for the site and its group, which may be that of a web server
 READ_SIZE = 1024 * 1024  # bytes at a time when a file is read again
@@ -84,6 +85,9 @@ class LocalStore:
         with file_errors():
             for path in self._paths(upload):
                 path.unlink(missing_ok=True)
+
+    def discard_all(self, uploads: Sequence[Upload], *, seek: bool = False) -> Discarded:
+        return discard_each(self.discard, uploads)
 
     def _paths(self, upload: Upload) -> tuple[Path, Path]:
         """Where the whole file and the unfinished one stand."""

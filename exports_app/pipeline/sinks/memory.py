@@ -8,7 +8,8 @@ from zlib import crc32
 
 from exports_app.pipeline.errors import UploadLost
 from exports_app.pipeline.sinks.direct import DirectSink
-from exports_app.pipeline.types import Receipt, StoredPart, Upload
+from exports_app.pipeline.sinks.removal import discard_each
+from exports_app.pipeline.types import Discarded, Receipt, StoredPart, Upload
 
 
 class MemoryStore:
@@ -48,6 +49,9 @@ class MemoryStore:
     def discard(self, upload: Upload) -> None:
         self.uploads.pop(upload.token, None)
         self.objects.pop(upload.key, None)
+
+    def discard_all(self, uploads: Sequence[Upload], *, seek: bool = False) -> Discarded:
+        return discard_each(self.discard, uploads)
 
 
 class MemorySink(DirectSink):

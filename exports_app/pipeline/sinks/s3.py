@@ -13,9 +13,10 @@ from botocore.config import Config
 
 from exports_app.pipeline.errors import Mismatch, PipelineError, StorageUnavailable, UploadLost
 from exports_app.pipeline.parts import MIB, check_order, record
+from exports_app.pipeline.sinks import s3_removal
 from exports_app.pipeline.sinks.guard import Guard
 from exports_app.pipeline.sinks.s3_object import S3Object, md5_etag, multipart_etag, part_key
-from exports_app.pipeline.types import Part, Receipt, StoredPart, Upload
+from exports_app.pipeline.types import Discarded, Part, Receipt, StoredPart, Upload
 from exports_app.pipeline.waiting import POLL_SECONDS, look
 
 if TYPE_CHECKING:
@@ -86,6 +87,9 @@ class S3Store:
         leftover = self._object(upload)
         leftover.abort()
         leftover.delete()
+
+    def discard_all(self, uploads: Sequence[Upload], *, seek: bool = False) -> Discarded:
+        return s3_removal.discard_all(self._client, self._bucket, uploads, seek=seek)
 
     def _object(self, upload: Upload) -> S3Object:
         return S3Object(self._client, self._bucket, upload)
