@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.config import Config
 
-from exports_app.pipeline.errors import Mismatch, PipelineError, StorageUnavailable, UploadLost
-from exports_app.pipeline.parts import MIB, check_order, record
+from exports_app.pipeline.errors import Mismatch, PipelineError, StorageUnavailable, UnequalParts, UploadLost
+from exports_app.pipeline.parts import MIB, are_equal, check_order, record
 from exports_app.pipeline.sinks.guard import Guard
 from exports_app.pipeline.sinks.s3_object import S3Object, md5_etag, multipart_etag, part_key
 from exports_app.pipeline.types import Part, Receipt, StoredPart, Upload
@@ -207,10 +207,18 @@ class S3Sink(Guard):
 
     def _make(self) -> None:
         if self._parts:
-            self._object.join(self._parts)
+            self._join()
         else:
             self._object.abort()  # an earlier attempt may have begun one
             self._object.write(self._only or b"", self._headers)
+
+    def _join(self) -> None:
+        try:
+            self._object.join(self._parts)
+        except UnequalParts as error:
+            if are_equal(self._parts):
+                raise UploadLost(str(error)) from error  # other parts would be refused as well
+            raise
 
     def _prove(self) -> Receipt | None:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,9 +10,12 @@ from botocore import exceptions
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
-from exports_app.pipeline.errors import AccessDenied, PipelineError, StorageUnavailable, UploadLost
+from exports_app.pipeline.errors import AccessDenied, PipelineError, StorageUnavailable, UnequalParts, UploadLost
 
 UPLOAD_GONE = "NoSuchUpload"
+
+ONE_SIZE = re.compile(r"same (length|size)", re.IGNORECASE)
+"""In the message of an ``InvalidPart`` of Cloudflare's R2, the only store known to demand it."""
 
 CODES: dict[str, type[PipelineError]] = {
     # The storage refuses: another try would end the same way.
@@ -88,6 +92,8 @@ def _answered(error: ClientError) -> tuple[type[PipelineError] | None, str]:
     code = str(error.response.get("Error", {}).get("Code", ""))
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     kind = CODES.get(code) or STATUSES.get(status)
+    if kind is UploadLost and ONE_SIZE.search(str(error.response.get("Error", {}).get("Message", ""))):
+        kind = UnequalParts
     if kind is None and status >= 500:
         kind = StorageUnavailable
     return kind, f"{error.operation_name}: {code or status}"
