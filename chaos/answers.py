@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
@@ -124,6 +125,30 @@ class Ceph(Store):
     def after(self, request: Request, answer: Answer) -> Answer:
         if request.call in ("Complete", "Abort") and answer.status < 300:
             self.ended.add(request.query["uploadId"])
+        return answer
+
+
+class Garage(Store):
+    """Garage: the ETag of a file made of parts is of the digits of their MD5s, where S3 takes the bytes."""
+
+    def __init__(self, host: str, port: int) -> None:
+        super().__init__(host, port)
+        self.parts: dict[str, dict[int, str]] = {}
+        self.etags: dict[str, str] = {}
+        """By path."""
+
+    def after(self, request: Request, answer: Answer) -> Answer:
+        path = urlsplit(request.path).path
+        if request.call == "UploadPart":
+            digest = hashlib.md5(request.body, usedforsecurity=False).hexdigest()
+            self.parts.setdefault(request.query["uploadId"], {})[int(request.query["partNumber"])] = digest
+        if request.call == "Complete" and answer.status < 300:
+            digests = [digest for _, digest in sorted(self.parts[request.query["uploadId"]].items())]
+            whole = hashlib.md5("".join(digests).encode(), usedforsecurity=False).hexdigest()
+            self.etags[path] = f'"{whole}-{len(digests)}"'
+        if request.call == "HEAD" and path in self.etags:
+            headers = {name: value for name, value in answer.headers.items() if name.lower() != "etag"}
+            return replace(answer, headers={**headers, "ETag": self.etags[path]})
         return answer
 
 

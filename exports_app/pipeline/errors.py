@@ -108,6 +108,12 @@ class AccessDenied(PipelineError):
     advice = "Check the storage's credentials, bucket, policy and quota."
 
 
+class Misconfigured(AccessDenied):
+    """The file storage is not set up as exports need it."""
+
+    advice = "The detail names the store's error: compare bucket, region, endpoint and encryption with the settings."
+
+
 class PartsRefused(AccessDenied):
     """The file storage takes parts of one size only."""
 

@@ -14,7 +14,7 @@ from botocore.config import Config
 from exports_app.pipeline.errors import Mismatch, PipelineError, StorageUnavailable, UnequalParts, UploadLost
 from exports_app.pipeline.parts import MIB, are_equal, check_order, record
 from exports_app.pipeline.sinks.guard import Guard
-from exports_app.pipeline.sinks.s3_object import S3Object, md5_etag, multipart_etag, part_key
+from exports_app.pipeline.sinks.s3_object import S3Object, md5_etag, multipart_etags, part_key
 from exports_app.pipeline.types import Part, Receipt, StoredPart, Upload
 from exports_app.pipeline.waiting import POLL_SECONDS, look
 
@@ -78,7 +78,7 @@ class S3Store:
         if not parts:
             return None
         try:
-            return self._object(upload).prove(size=parts[-1].end, etag=multipart_etag(parts))
+            return self._object(upload).prove(size=parts[-1].end, etags=multipart_etags(parts))
         except Mismatch:
             return None
 
@@ -223,8 +223,8 @@ class S3Sink(Guard):
     def _prove(self) -> Receipt | None:
         try:
             if self._parts:
-                return self._object.prove(size=self._parts[-1].end, etag=multipart_etag(self._parts))
-            return self._object.prove(size=len(self._only or b""), etag=md5_etag(self._only or b""))
+                return self._object.prove(size=self._parts[-1].end, etags=multipart_etags(self._parts))
+            return self._object.prove(size=len(self._only or b""), etags=[md5_etag(self._only or b"")])
         except Mismatch:
             self._object.delete()
             raise
