@@ -31,8 +31,10 @@ class Request:
 
     @property
     def call(self) -> str:
-        """Name of the call, for those of multipart uploads; else the method."""
+        """Name of the call, for those of multipart uploads and of the bucket; else the method."""
         query = self.query
+        if not urlsplit(self.path).path.strip("/").partition("/")[2] and "uploads" not in query:
+            return f"Bucket {self.method} {'lifecycle' if 'lifecycle' in query else ''}".strip()
         if "uploads" in query:
             return {"POST": "CreateMultipartUpload", "GET": "ListMultipartUploads"}[self.method]
         if "uploadId" not in query:
@@ -150,6 +152,17 @@ class Garage(Store):
             headers = {name: value for name, value in answer.headers.items() if name.lower() != "etag"}
             return replace(answer, headers={**headers, "ETag": self.etags[path]})
         return answer
+
+
+class Denying(Store):
+    """A store whose policy refuses some calls, by the names that ``Request.call`` gives them."""
+
+    def __init__(self, host: str, port: int, denied: frozenset[str] = frozenset()) -> None:
+        super().__init__(host, port)
+        self.denied = denied
+
+    def before(self, request: Request) -> Answer | None:
+        return error(403, "AccessDenied") if request.call in self.denied else None
 
 
 @contextmanager
