@@ -152,6 +152,9 @@ class PartInline(LastRows):
     fields = ("number", "size", "rows", "crc32", "claim", "last", "stored_at")
     readonly_fields = fields
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).defer("tail")
+
 
 class EventInline(LastRows):
     model = ExportEvent

@@ -74,6 +74,8 @@ def check_settings(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[Pr
         conf.parse_rate(conf.settings.RATE)
     except ValueError as error:
         problems.append(checks.Error(str(error), id="exports.E010"))
+    if conf.settings.S3_EQUAL_PARTS not in conf.EQUAL_PARTS:
+        problems.append(checks.Error(conf.bad_equal_parts(conf.settings.S3_EQUAL_PARTS), id="exports.E024"))
     vendor = settings.DATABASES.get("default", {}).get("ENGINE", "")
     if "postgresql" not in vendor:
         problems.append(

@@ -47,6 +47,14 @@ def parse_rate(text: str) -> Rate | None:
     return Rate(count=int(found[1]), period=found[2])
 
 
+EQUAL_PARTS = ("auto", "on", "off")
+
+
+def bad_equal_parts(choice: str) -> str:
+    """What to say of another value of ``EXPORTS_S3_EQUAL_PARTS``."""
+    return f"EXPORTS_S3_EQUAL_PARTS is {choice!r}. Set it to {', '.join(EQUAL_PARTS[:-1])} or {EQUAL_PARTS[-1]}."
+
+
 class ExportsSettings:
     """Each attribute is the default of the Django setting ``EXPORTS_<NAME>``."""
 
@@ -64,6 +72,11 @@ class ExportsSettings:
     """The same for any alias of ``DATABASES``."""
     S3_PUBLIC_ENDPOINT_URL: str = ""
     """Host that browsers reach the bucket by; empty: the storage's own endpoint."""
+    S3_EQUAL_PARTS: str = "auto"
+    """Whether all parts of a file but the last have exactly one size (``on``, ``off``), as some stores demand.
+
+    ``auto``: as the store turned out to want it.
+    """
     MAX_ACTIVE: int = 5
     """Queued and running jobs a user may have at once."""
     RATE: str = "10/hour"

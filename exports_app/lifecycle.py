@@ -7,7 +7,7 @@ somebody else has the job: stop, and touch nothing. All times are the database's
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -84,31 +84,16 @@ def begin_upload(job: ExportJob, *, key: str, token: str, **more: Any) -> None:
         setattr(job, name, value)
 
 
-def record_parts(job: ExportJob, parts: Iterable[StoredPart], *, lasting: bool = True, **values: Any) -> None:
+def record_parts(job: ExportJob, parts: Sequence[StoredPart], *, lasting: bool = True, **values: Any) -> None:
     """Checkpoint: the parts, the progress and the lease in one transaction, fenced by the claim.
 
     Parts that last, since another run can go on behind them, give back the whole budget.
     """
     budget: dict[str, Any] = {"failures": 0, "crashes": 0} if lasting else {}
-    rows = [
-        ExportPart(
-            job=job,
-            number=part.number,
-            etag=part.etag,
-            offset=part.offset,
-            size=part.size,
-            rows=part.rows,
-            cursor=list(part.cursor) if part.cursor is not None else None,
-            crc32=part.crc32,
-            state=part.state,
-            last=part.last,
-            claim=job.claim,
-        )
-        for part in parts
-    ]
     with transaction.atomic():
         renew(job, outage_since=None, **budget, **values)
-        ExportPart.objects.bulk_create(rows)
+        ExportPart.objects.bulk_create([ExportPart.of(job, part, lasting=lasting) for part in parts])
+        ExportPart.forget_tails(job, parts)
     for name, value in ({"outage_since": None} | budget).items():
         setattr(job, name, value)
 
@@ -187,9 +172,12 @@ def outage_seconds(job: ExportJob) -> float:
 
 
 def started_over(job: ExportJob, *, code: str | None = None) -> int:
-    """How often an error, of this ``code`` if any, sent this job back to its first byte since a person asked for it."""
+    """How often an error, of this ``code`` if any, that uses attempts sent this job back to its first byte.
+
+    Counted since a person asked for it.
+    """
     asked = ExportEvent.objects.filter(job=job, kind=EventKind.QUEUED).order_by("-id").values("id")[:1]
-    retries = ExportEvent.objects.filter(job=job, kind=EventKind.RETRY, data__starts_over=True)
+    retries = ExportEvent.objects.filter(job=job, kind=EventKind.RETRY, data__starts_over=True, data__counts=True)
     if code is not None:
         retries = retries.filter(data__code=code)
     return retries.filter(id__gt=Coalesce(models.Subquery(asked), 0)).count()

@@ -285,6 +285,7 @@ class Plan:
         sink: Sink,
         *,
         part_size: Callable[[int], int],
+        equal_parts: bool = False,
         after: StoredPart | None = None,
         counter: RowCounter | None = None,
     ) -> Generator[Progress, None, None]:
@@ -294,6 +295,7 @@ class Plan:
             self.encoder(after.state if after else None, source.types if isinstance(source, HasTypes) else None),
             sink,
             part_size=part_size,
+            equal_parts=equal_parts,
             after=after,
             limit=self.limit,
             max_rows=self.resource.max_rows,

@@ -13,12 +13,13 @@ from typing import Any
 import psycopg
 from django.utils import timezone
 
-from exports_app import errors
+from exports_app import conf, equal_parts, errors
 from exports_app.estimates import UNKNOWN, Estimate, estimate_rows
 from exports_app.models import ExportPerformance
 from exports_app.pipeline.errors import DatabaseBusy, DatabaseUnavailable, PipelineError
 from exports_app.pipeline.formats import get_format, reading
 from exports_app.pipeline.formats.formulas import guard, is_formula
+from exports_app.pipeline.parts import MAX_PARTS, equal_part_size
 from exports_app.pipeline.types import Chunk, Field, Format, Kind, Options, Warns
 from exports_app.plan import Plan
 from exports_app.resources import faults
@@ -37,6 +38,9 @@ CELL_CHARACTERS = 1_000
 MEASURED_ROWS = 1_000
 """Rows from which on a finished export says what a row takes."""
 MEASURED_LIFE = timedelta(days=30)
+DOUBT = 10
+"""Times that a planner's estimate may be too low."""
+GIB = 1024**3
 NO_PREVIEW = "There is no preview, since the first rows take too long to find."
 NO_ROWS = "How many rows there are is not known: the database does not answer in time, as while a table is changed."
 MEASURED_RUNS = 50
@@ -99,12 +103,14 @@ def forecast(plan: Plan) -> Forecast:
     if estimate.rows is None:
         trouble.append(NO_ROWS)
     preview = sample.preview if sample else None
+    size = _bytes(plan, estimate.rows, sample)
     return Forecast(
         estimate=estimate,
-        bytes=_bytes(plan, estimate.rows, sample),
+        bytes=size,
         warnings=[
             *trouble,
             *_limits(plan, estimate),
+            *_parts(size, estimate),
             *_cuts(plan, sample),
             *_untyped(plan),
             *_surprises(plan, preview),
@@ -163,6 +169,14 @@ def _shortened(cell: Any) -> Any:
 # The size
 
 
+def file_size(plan: Plan, rows: int | None) -> int | None:
+    """Bytes of a file of so many rows; None: nobody knows, or not at once."""
+    try:
+        return _bytes(plan, rows, _sample(plan)) if rows is not None else None
+    except PipelineError:
+        return None
+
+
 def _bytes(plan: Plan, rows: int | None, sample: _Sample | None) -> int | None:
     """Of text: the first rows' size for each row. Of a compressed file: what a row took in recent exports of the same
     columns, else the usual share of the text's size."""
@@ -213,6 +227,18 @@ def _limits(plan: Plan, estimate: Estimate) -> Iterator[str]:
     slow = [name for table in plan.tables if table.finish for name in table.finish.names]
     if slow:
         yield f"Columns computed in Python make this export slower: {', '.join(slow)}."
+
+
+def _parts(size: int | None, estimate: Estimate) -> Iterator[str]:
+    """Whether as many parts of one size as a storage takes may be too few, where it demands them."""
+    if not equal_parts.wanted():
+        return
+    most = MAX_PARTS * equal_part_size(size, conf.settings.PART_SIZE)
+    if size is None or size * (1 if estimate.exact else DOUBT) > most:
+        yield (
+            f"This storage takes {MAX_PARTS:,} parts of one size, so that a file of more than {most // GIB:,} GiB "
+            "would fail: narrow the filters, or set a limit."
+        )
 
 
 def _cuts(plan: Plan, sample: _Sample | None) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import BinaryIO
+from typing import Any, BinaryIO
 from urllib.parse import quote
 from uuid import UUID
 
@@ -15,6 +15,7 @@ from exports_app import conf
 from exports_app.pipeline.sinks.local import LocalStore
 from exports_app.pipeline.types import Store
 
+AMAZON = "https://s3.amazonaws.com"
 LINK_SECONDS = 900
 """A download link lives 15 minutes; it is made afresh at each read."""
 
@@ -57,6 +58,14 @@ def check() -> None:
 def is_local() -> bool:
     """Whether the files are this machine's own, which the site itself hands out."""
     return isinstance(exports_storage(), FileSystemStorage)
+
+
+def name() -> str:
+    """Which storage it is: the folder, or address and bucket."""
+    exports: Any = exports_storage()
+    if isinstance(exports, FileSystemStorage):
+        return str(exports.location)
+    return f"{(exports.endpoint_url or AMAZON).rstrip('/')}/{exports.bucket_name}"
 
 
 def presigned_url(key: str, file_name: str, content_type: str, seconds: int = LINK_SECONDS) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import dj_email_url
 from django.core.exceptions import ImproperlyConfigured
 
-from exports_app.conf import parse_rate
+from exports_app.conf import EQUAL_PARTS, bad_equal_parts, parse_rate
 from exportsite import addresses
 from exportsite.environment import Env, weakness
 
@@ -180,6 +180,9 @@ WHITENOISE_AUTOREFRESH = WHITENOISE_USE_FINDERS = DEBUG
 AWS_ENDPOINT_URL_S3 = env.str("AWS_ENDPOINT_URL_S3", "") or None
 EXPORTS_S3_BUCKET = required("EXPORTS_S3_BUCKET", desk="exports")
 EXPORTS_S3_PUBLIC_ENDPOINT_URL = env.str("EXPORTS_S3_PUBLIC_ENDPOINT_URL", "") or AWS_ENDPOINT_URL_S3
+EXPORTS_S3_EQUAL_PARTS = env.str("EXPORTS_S3_EQUAL_PARTS", "") or "auto"
+if EXPORTS_S3_EQUAL_PARTS not in EQUAL_PARTS:
+    raise ImproperlyConfigured(bad_equal_parts(EXPORTS_S3_EQUAL_PARTS))
 STORAGES: dict[str, dict[str, Any]] = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {

@@ -8,12 +8,19 @@ from typing import TypeVar
 
 from django.db import InterfaceError, OperationalError, connection
 
-from exports_app import conf, lifecycle, storage, traces
+from exports_app import conf, equal_parts, lifecycle, storage, traces
 from exports_app.choices import Status
 from exports_app.lifecycle import LeaseLost
 from exports_app.logs import log
 from exports_app.models import ExportJob
-from exports_app.pipeline.errors import Incomplete, MemoryLimit, PipelineError, UploadLost
+from exports_app.pipeline.errors import (
+    Incomplete,
+    MemoryLimit,
+    PartsRefused,
+    PipelineError,
+    UnequalParts,
+    UploadLost,
+)
 from exports_app.pipeline.types import Upload
 from exports_app.resources.retry import RetryPolicy
 from workers import memory, retry
@@ -67,6 +74,8 @@ class Endings:
 
     def _put_back(self, error: PipelineError) -> RetryDecision | None:
         job = self.job
+        if isinstance(error, UnequalParts) and not equal_parts.found_out():
+            error = PartsRefused()
         starts_over = isinstance(error, UploadLost)
         decision = retry.decide(
             error,

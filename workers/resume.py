@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from exports_app import lifecycle
 from exports_app.logs import log
 from exports_app.models import ExportJob, ExportPart
 from exports_app.pipeline.errors import UploadLost
 from exports_app.pipeline.loop import TABLES
+from exports_app.pipeline.parts import are_equal
 from exports_app.pipeline.sources.counting import Uncounted
 from exports_app.pipeline.types import Progress, Receipt, Store, StoredPart
 from exports_app.plan import Plan
 
 
-def good_parts(job: ExportJob, store: Store, *, resumable: bool) -> tuple[list[StoredPart], Receipt | None]:
+def good_parts(
+    job: ExportJob, store: Store, *, resumable: bool, equal: bool
+) -> tuple[list[StoredPart], Receipt | None]:
     """The recorded parts that are still there, and proof of the object where they were made one already.
 
-    No parts: start over.
+    Without their tails. No parts: start over. ``equal``: the store takes parts of one size only.
     """
-    parts = [stored_part(row) for row in ExportPart.objects.filter(job=job)]
+    parts = [stored_part(row) for row in ExportPart.objects.filter(job=job).defer("tail")]
     if not parts or not (resumable or parts[-1].last):
         return [], None
     upload = job.upload()
@@ -29,9 +34,19 @@ def good_parts(job: ExportJob, store: Store, *, resumable: bool) -> tuple[list[S
         return parts, receipt  # the upload was completed, and only the word of it got lost
     if len(good) < len(parts) and not resumable:
         return [], None
+    while good and good[-1].inner:
+        good.pop()
+    if equal and not are_equal(good):
+        return [], None  # no object could be made of them
     if good and len(good) < len(parts):
         lifecycle.keep_parts(job, len(good))
     return good, None
+
+
+def with_tail(job: ExportJob, parts: list[StoredPart]) -> list[StoredPart]:
+    """The same parts; the last one knows what begins the next."""
+    tails = ExportPart.objects.filter(job=job, number=len(parts)).values_list("tail", flat=True)
+    return [*parts[:-1], replace(parts[-1], tail=bytes(tails.get()))] if parts else []
 
 
 def confirmed(job: ExportJob, plan: Plan, parts: list[StoredPart]) -> tuple[list[StoredPart], str]:
@@ -43,7 +58,7 @@ def confirmed(job: ExportJob, plan: Plan, parts: list[StoredPart]) -> tuple[list
     end = parts[-1]
     if end.last or end.cursor is None or end.rows == job.rows_counted:
         return parts, ""
-    known = next((part for part in reversed(parts) if part.rows == job.rows_counted), None)
+    known = next((part for part in reversed(parts) if part.rows == job.rows_counted and not part.inner), None)
     counted, after = (known.rows, known.cursor) if known else (0, None)
     try:
         found = plan.count_stored(after, end.cursor, tuple(job.last_key) if job.last_key else None)
@@ -82,5 +97,6 @@ def stored_part(row: ExportPart) -> StoredPart:
         cursor=tuple(row.cursor) if row.cursor is not None else None,
         crc32=row.crc32,
         state=row.state,
+        inner=row.inner,
         last=row.last,
     )

@@ -44,6 +44,8 @@ def decide(
     """
     if error.terminal:
         return None
+    if error.free:
+        return RetryDecision(delay=0.0, counts=False, code=error.code)
     if error.outage:
         if outage_seconds >= outage_limit:
             return None

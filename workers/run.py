@@ -20,6 +20,7 @@ from exports_app import (
     access,
     conf,
     dispatch,
+    equal_parts,
     errors,
     lifecycle,
     live,
@@ -36,14 +37,13 @@ from exports_app.logs import log
 from exports_app.models import ExportJob
 from exports_app.pipeline import errors as pipeline_errors
 from exports_app.pipeline.errors import PipelineError
-from exports_app.pipeline.parts import part_size
 from exports_app.pipeline.sources.counting import RowCounter
 from exports_app.pipeline.types import Progress, Receipt, Sink, Store, StoredPart, Upload
 from exports_app.pipeline.waiting import while_waiting
 from exports_app.plan import Plan, make_plan
 from exports_app.progress import Rate
 from exports_app.resources import registry
-from workers import memory, resume
+from workers import memory, part_sizes, resume
 from workers.endings import Endings, await_database
 from workers.lease import Drained, Heartbeat, draining
 from workers.retry import RetryDecision
@@ -103,6 +103,8 @@ class Run:
         self.job = job
         self.ending = Endings(job)
         self.resumable = True
+        self.equal = False
+        """Whether the storage takes parts of one size only."""
         self.receipt: Receipt | None = None
         """Proof that an earlier run made the object, where it was found at the start."""
         self.before = Progress(rows=0, bytes=0)
@@ -157,7 +159,7 @@ class Run:
     def _export(self, heartbeat: Heartbeat) -> None:
         plan = self._plan()
         self.resumable, self.ending.policy = plan.format.resumable, plan.resource.retry
-        store = storage.store()
+        store, self.equal = storage.store(), equal_parts.wanted()
         parts = self._go_on(plan, store) or self._start_over(store, plan)
         after = parts[-1] if parts else None
         if after is not None:
@@ -169,13 +171,14 @@ class Run:
             return
         with store.open(upload, content_type=plan.content_type, on_upload=self._record_upload, after=parts) as sink:
             try:
-                self._write(plan, sink, after, heartbeat)
+                self._write(plan, sink, parts, heartbeat)
             except BaseException as error:
                 self._keep(sink, error)
                 raise
 
-    def _write(self, plan: Plan, sink: Sink, after: StoredPart | None, heartbeat: Heartbeat) -> None:
-        job = self.job
+    def _write(self, plan: Plan, sink: Sink, parts: Sequence[StoredPart], heartbeat: Heartbeat) -> None:
+        job, after = self.job, parts[-1] if parts else None
+        sizes = part_sizes.sizes(plan, job, parts, equal=self.equal)
         if after is not None and after.last:
             self._complete(plan, resume.finished(after, sink.complete()))
             return
@@ -191,7 +194,8 @@ class Run:
                 after_key=after.cursor if after else None,
                 rows_before=after.rows if after else 0,
             )
-            with closing(plan.write(source, sink, part_size=_part_size, after=after, counter=self.counter)) as steps:
+            steps = plan.write(source, sink, part_size=sizes, equal_parts=self.equal, after=after, counter=self.counter)
+            with closing(steps):
                 self._follow(steps, sink, plan, heartbeat)
 
     def _keep(self, sink: Sink, error: BaseException) -> None:
@@ -271,11 +275,11 @@ class Run:
 
     def _go_on(self, plan: Plan, store: Store) -> list[StoredPart]:
         """The parts of an earlier run behind which this one goes on; none: start over."""
-        parts, self.receipt = resume.good_parts(self.job, store, resumable=self.resumable)
+        parts, self.receipt = resume.good_parts(self.job, store, resumable=self.resumable, equal=self.equal)
         if parts:
             self.ending.upload = self.job.upload()
             parts, self.uncounted = resume.confirmed(self.job, plan, parts)
-        return parts
+        return resume.with_tail(self.job, parts)
 
     def _start_over(self, store: Store, plan: Plan) -> list[StoredPart]:
         job = self.job
@@ -301,7 +305,7 @@ class Run:
         if parts:
             self._record_parts(parts, **values)
             log.info("export.job.part", number=parts[-1].number, rows=parts[-1].rows)
-            if self.resumable and self.counter is not None:
+            if self.resumable and self.counter is not None and not parts[-1].inner:
                 self.counter.mark(parts[-1].rows - self.before.rows, parts[-1].cursor)
         else:
             lifecycle.renew(self.job, **values)
@@ -389,7 +393,3 @@ def _has_columns(job: ExportJob) -> bool:
 def _require_enabled() -> None:
     if not conf.settings.ENABLED:
         raise pipeline_errors.SwitchedOff
-
-
-def _part_size(number: int) -> int:
-    return part_size(number, conf.settings.PART_SIZE)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from exports_app.models.history import ExportCounter, ExportEvent, ExportPerformance, ExportPerson, ExportShare
-from exports_app.models.jobs import ExportJob, ExportPart, ExportTombstone
+from exports_app.models.jobs import ExportJob, ExportPart, ExportStore, ExportTombstone
 from exports_app.models.keys import ApiKey, ExportPreset, ExportToken
 from exports_app.models.notices import ExportNotification, ExportWebhook
 from exports_app.models.turns import ExportSlot, ExportTurn
@@ -20,6 +20,7 @@ __all__ = [
     "ExportPreset",
     "ExportShare",
     "ExportSlot",
+    "ExportStore",
     "ExportToken",
     "ExportTombstone",
     "ExportTurn",

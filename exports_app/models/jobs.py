@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -13,7 +14,7 @@ from django.utils.functional import cached_property
 
 from exports_app.choices import ACTIVE, Queue, Status, Strategy
 from exports_app.pipeline.parts import MAX_PARTS
-from exports_app.pipeline.types import Upload
+from exports_app.pipeline.types import StoredPart, Upload
 
 UNREADABLE = Q(status=Status.EXPIRED) | Q(status=Status.COMPLETED, deleted_at__isnull=False)
 """Jobs whose file nobody may fetch any more."""
@@ -236,10 +237,17 @@ class ExportPart(models.Model):
     crc32 = models.PositiveBigIntegerField()
     """CRC-32 of the file up to the end of this part."""
     state = models.JSONField(default=dict)
+    tail = models.BinaryField(default=b"", db_default=b"")
+    """Bytes of the file behind this part that ``rows``, ``cursor`` and ``state`` are beyond; kept of the newest."""
+    inner = models.BooleanField(default=False, db_default=False)
+    """No run can go on behind it."""
     last = models.BooleanField(default=False)
     """Nothing comes behind it: another run only has to complete the upload."""
     claim = models.PositiveIntegerField()
     stored_at = models.DateTimeField(auto_now_add=True)
+
+    KEPT_TAILS = 3
+    """Parts, the newest ones, that a run can go on behind where parts have one size; a tail may have a megabyte."""
 
     class Meta:
         ordering = ["number"]
@@ -247,6 +255,45 @@ class ExportPart(models.Model):
             models.UniqueConstraint(fields=["job", "number"], name="export_part_number"),
             models.CheckConstraint(condition=Q(number__gte=1, number__lte=MAX_PARTS), name="export_part_range"),
         ]
+
+    @classmethod
+    def of(cls, job: ExportJob, part: StoredPart, *, lasting: bool) -> ExportPart:
+        """``lasting``: another run can go on behind it, and needs what it has to know."""
+        return cls(
+            job=job,
+            number=part.number,
+            etag=part.etag,
+            offset=part.offset,
+            size=part.size,
+            rows=part.rows,
+            cursor=list(part.cursor) if part.cursor is not None else None,
+            crc32=part.crc32,
+            state=part.state,
+            tail=part.tail if lasting else b"",
+            inner=part.inner,
+            last=part.last,
+            claim=job.claim,
+        )
+
+    @classmethod
+    def forget_tails(cls, job: ExportJob, parts: Sequence[StoredPart]) -> None:
+        """Keep of all but the newest that ``parts``, just recorded, end with no more than what they prove."""
+        if not any(part.tail or (part.last and part.number > 1) for part in parts):
+            return
+        end = parts[-1].number if parts[-1].last else parts[-1].number - cls.KEPT_TAILS
+        cls.objects.filter(job=job, number__lte=end).exclude(tail=b"").update(tail=b"", inner=True)
+
+
+class ExportStore(models.Model):
+    """What was found out about a store of files; every worker reads it."""
+
+    name = models.CharField(max_length=500, unique=True)
+    """Address and bucket."""
+    equal_parts = models.BooleanField(default=False, db_default=False)
+    """It takes parts of one size only."""
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class ExportTombstone(Removable):

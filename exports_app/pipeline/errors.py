@@ -16,6 +16,8 @@ class PipelineError(Exception):
     code: ClassVar[str] = "internal"
     terminal: ClassVar[bool] = True
     outage: ClassVar[bool] = False
+    free: ClassVar[bool] = False
+    """Whether the next run follows at once and uses no attempt, since something was learnt that it will heed."""
     runs: ClassVar[int | None] = None
     """Runs in all that may end with it; None: as many as the job has attempts."""
     advice: ClassVar[str] = ""
@@ -106,6 +108,24 @@ class AccessDenied(PipelineError):
     advice = "Check the storage's credentials, bucket, policy and quota."
 
 
+class Misconfigured(AccessDenied):
+    """The file storage is not set up as exports need it."""
+
+    advice = "The detail names the store's error: compare bucket, region, endpoint and encryption with the settings."
+
+
+class PartsRefused(AccessDenied):
+    """The file storage takes parts of one size only."""
+
+    advice = "Set EXPORTS_S3_EQUAL_PARTS to auto or on."
+
+
+class TooLarge(AccessDenied):
+    """The file is larger than the file storage takes."""
+
+    advice = "10,000 parts of one size must hold it: raise EXPORTS_PART_SIZE, or narrow the filters."
+
+
 class TimeLimit(PipelineError):
     """The export took longer than a file of this format may take."""
 
@@ -165,6 +185,13 @@ class Mismatch(UploadLost):
     """The stored file was not what was written."""
 
     advice = "The file was deleted and the run starts over by itself; look at the storage's health."
+
+
+class UnequalParts(UploadLost):
+    """The file storage takes parts of one size only, which was not known."""
+
+    free = True
+    advice = "The run starts over by itself, and this storage gets equal parts from now on."
 
 
 class Incomplete(UploadLost):

@@ -11,6 +11,7 @@ from itertools import zip_longest
 from isal import isal_zlib
 
 from exports_app.pipeline import errors
+from exports_app.pipeline.parts import MAX_PARTS
 from exports_app.pipeline.types import Chunk, Encoder, Part, Progress, Sink, Source, StoredPart, Warns
 
 MAX_CHUNK_ROWS = 1_000_000
@@ -25,6 +26,7 @@ def run(
     sink: Sink,
     *,
     part_size: Callable[[int], int],
+    equal_parts: bool = False,
     after: StoredPart | None = None,
     limit: int | None = None,
     max_rows: int | None = None,
@@ -32,13 +34,14 @@ def run(
 ) -> Generator[Progress, None, None]:
     """Copy every row of ``source`` into ``sink``, reporting after each chunk and at the end.
 
-    ``part_size`` gives the bytes of part *n*; parts are cut at chunk ends. ``after`` is the last part of an earlier
-    run that this one continues: source, encoder and sink must stand right behind it. ``limit`` ends the file early,
+    ``part_size`` gives the bytes of part *n*; parts are cut at the first chunk end behind it or, with ``equal_parts``,
+    exactly there, and what the chunk has beyond begins the next part. ``after`` is the last part of an earlier run that
+    this one continues: source, encoder and sink must stand right behind it. ``limit`` ends the file early,
     ``max_rows`` ends it with ``errors.TooManyRows``; both count rows of the first table. ``verify`` gets the rows that
     this run has written of each table before the file is ended, and raises where they are not all. The last report
     carries the sink's receipt. Closing the generator before leaves source and sink to the caller.
     """
-    writer = _Writer(encoder, sink, part_size, after)
+    writer = _Writer(encoder, sink, part_size, after, equal=equal_parts)
     with closing(source):
         while True:
             room = _room(encoder, limit, max_rows if len(writer.tables) == 1 else None, writer.tables[0])
@@ -79,8 +82,10 @@ def _room(encoder: Encoder, limit: int | None, max_rows: int | None, rows: int) 
 class _Writer:
     """Encoded bytes on their way into parts, and the running totals a part carries."""
 
-    def __init__(self, encoder: Encoder, sink: Sink, part_size: Callable[[int], int], after: StoredPart | None) -> None:
-        self._encoder, self._sink, self._part_size = encoder, sink, part_size
+    def __init__(
+        self, encoder: Encoder, sink: Sink, part_size: Callable[[int], int], after: StoredPart | None, *, equal: bool
+    ) -> None:
+        self._encoder, self._sink, self._part_size, self._equal = encoder, sink, part_size, equal
         self._pending = BytesIO()  # its value is not copied again when the part is handed over
         self.rows = after.rows if after else 0
         self.tables: list[int] = [*after.state.get(TABLES, [after.rows])] if after else [0]
@@ -90,8 +95,7 @@ class _Writer:
         self._crc32 = after.crc32 if after else 0
         self._number = after.number if after else 0
         self._size = after.end if after else 0
-        if after is None:
-            self.write(encoder.start())
+        self.write(after.tail if after else encoder.start())
 
     def write(self, data: bytes) -> None:
         self._pending.write(data)
@@ -114,11 +118,28 @@ class _Writer:
         return True
 
     def put(self, *, last: bool) -> None:
-        """Hand the pending bytes to the sink as one part."""
+        """Hand the pending bytes to the sink: as one part, or as parts of one size, the rest of which waits."""
         if last and not self._pending.tell() and self._number:
             return
         data, self._pending = self._pending.getvalue(), BytesIO()
+        pieces, tail = self._pieces(data, last=last) if self._equal else ([data], b"")
+        state = self._tables() | (self._last_state() if last else self._encoder.state())
+        del data  # each piece is let go of as soon as the sink has it
+        while pieces:
+            piece = pieces.pop(0)
+            self._put(piece, state=state, tail=b"" if pieces else tail, inner=bool(pieces), last=last and not pieces)
+        self.write(tail)
+
+    def _pieces(self, data: bytes, *, last: bool) -> tuple[list[bytes], bytes]:
+        """Parts of one size, and what is too little for another; at the end of the file that is a part too."""
+        size = self._part_size(self._number + 1)
+        end = len(data) if last else len(data) - len(data) % size
+        return [data[begin : begin + size] for begin in range(0, end, size)] or [b""], data[end:]
+
+    def _put(self, data: bytes, *, state: dict[str, object], tail: bytes, inner: bool, last: bool) -> None:
         self._number += 1
+        if self._number > MAX_PARTS:
+            raise errors.TooLarge
         self._crc32 = isal_zlib.crc32(data, self._crc32)
         part = Part(
             number=self._number,
@@ -127,7 +148,9 @@ class _Writer:
             cursor=self.cursor,
             crc32=self._crc32,
             offset=self._size,
-            state=self._tables() | (self._last_state() if last else self._encoder.state()),
+            state=state,
+            tail=tail,
+            inner=inner,
         )
         self._size += len(data)
         self._sink.put(part, last=last)

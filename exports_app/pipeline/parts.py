@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from exports_app.pipeline.types import Part, StoredPart
 
 MIB = 1024 * 1024
@@ -10,6 +12,7 @@ MAX_PART_SIZE = 4096 * MIB  # S3 allows 5 GiB; the rest is room for the chunk th
 MAX_PARTS = 10_000
 DEFAULT_PART_SIZE = 8 * MIB
 FLAT_PARTS = 4_000
+SPARE = 2  # times what a file is expected to have
 DOUBLED_EVERY = 666  # nine doublings to part 10,000: 8 MiB * 2**9 = MAX_PART_SIZE
 
 
@@ -22,6 +25,23 @@ def part_size(number: int, base: int = DEFAULT_PART_SIZE) -> int:
     doublings = -(-max(0, number - FLAT_PARTS) // DOUBLED_EVERY)
     curve = DEFAULT_PART_SIZE << doublings if doublings else 0
     return min(MAX_PART_SIZE, max(MIN_PART_SIZE, base, curve))
+
+
+def equal_part_size(expected: int | None, base: int = DEFAULT_PART_SIZE) -> int:
+    """Bytes of each part but the last where all must have one size; ``expected``: bytes of the file, if anybody knows.
+
+    10,000 of them hold twice as much as is expected: from 8 MiB, 78 GiB.
+    """
+    needed = -(-SPARE * (expected or 0) // (MAX_PARTS * MIB)) * MIB
+    return min(MAX_PART_SIZE, max(MIN_PART_SIZE, base, needed))
+
+
+def are_equal(parts: Sequence[StoredPart]) -> bool:
+    """Whether all have one size but the file's last, which is no larger."""
+    if not parts:
+        return True
+    size = parts[0].size
+    return all(part.size == size or (part.last and part.size < size) for part in parts)
 
 
 def check_order(part: Part, before: int) -> None:
@@ -41,5 +61,7 @@ def record(part: Part, etag: str, *, last: bool) -> StoredPart:
         cursor=part.cursor,
         crc32=part.crc32,
         state=part.state,
+        tail=part.tail,
+        inner=part.inner,
         last=last,
     )

@@ -218,6 +218,10 @@ class Part:
     offset: int
     """Bytes of the file before this part."""
     state: dict[str, Any]
+    tail: bytes = field(default=b"", repr=False)
+    """Bytes behind this part that ``rows``, ``cursor`` and ``state`` are beyond already: they begin the next part."""
+    inner: bool = False
+    """No run can go on behind it: a longer piece was cut into parts of one size, and this is not the last of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,6 +236,8 @@ class StoredPart:
     cursor: Cursor | None
     crc32: int
     state: dict[str, Any]
+    tail: bytes = field(default=b"", repr=False)
+    inner: bool = False
     last: bool = False
     """Nothing comes behind it: another attempt only has to complete."""
 
@@ -275,7 +281,8 @@ class Sink(Protocol):
     def put(self, part: Part, *, last: bool) -> None:
         """Hand over the next part; may return before it is stored, blocks while too many are on their way.
 
-        Every part but the ``last`` has the size that the storage asks for. A part that failed on its way
+        Every part but the ``last`` has the size that the storage asks for: at least so many bytes or, with equal
+        parts, exactly so many, which the last one does not exceed. A part that failed on its way
         raises here or in the next call of any other method but ``detach`` and ``abort``.
         """
 

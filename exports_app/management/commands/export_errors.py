@@ -34,6 +34,8 @@ _BUG = "A bug: the traceback is on the job, in the admin."
 def _follows(error: type[PipelineError]) -> str:
     if error.terminal:
         return "ends, one run"
+    if error.free:
+        return "starts over at once, no attempt used"
     if error.runs is not None:
         return f"starts over, {error.runs} runs"
     return "waited out, no attempt used" if error.outage else "tried again, uses an attempt"

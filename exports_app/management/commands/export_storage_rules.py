@@ -11,6 +11,7 @@ from django.core.files.storage import FileSystemStorage
 from django.core.management.base import BaseCommand, CommandError
 
 from exports_app import storage
+from exports_app.management.storage_rights import Trial
 from exports_app.orphans import PREFIX
 
 LONGEST_LIFE = 8
@@ -35,16 +36,25 @@ RULES: list[dict[str, Any]] = [
 
 
 class Command(BaseCommand):
-    help = "Show the lifecycle rules that the bucket of the exports has and should have; --apply installs them."
+    help = (
+        "Show the lifecycle rules that the bucket of the exports has and should have; --apply installs them, "
+        "--check tries every right that exports need there."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--apply", action="store_true", help="install the missing ones; other rules stay")
+        parser.add_argument(
+            "--check", action="store_true", help="try every right with a file of its own, and print what is missing"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         exports: Any = storage.exports_storage()
         if isinstance(exports, FileSystemStorage):
             raise CommandError("The exports are files of a folder, which has no lifecycle rules.")
         client, bucket = exports.connection.meta.client, exports.bucket_name
+        if options["check"]:
+            self._check(Trial(client=client, bucket=bucket))
+            return
         try:
             there = _rules(client, bucket)
             if options["apply"]:
@@ -56,6 +66,19 @@ class Command(BaseCommand):
         except ClientError as error:
             raise CommandError(f"The storage refused: {error}") from error
         self._show(bucket, there)
+
+    def _check(self, trial: Trial) -> None:
+        trial.run()
+        if not trial.missing and not trial.troubles:
+            self.stdout.write(f"Exports have all rights that they need in {trial.bucket}.")
+            return
+        for action, calls in sorted(trial.missing.items()):
+            self.stdout.write(f"{action} is missing: {', '.join(calls)} refused.")
+        for trouble in trial.troubles:
+            self.stdout.write(f"Failed: {trouble}.")
+        if trial.missing:
+            self.stdout.write(f"A policy that gives what is missing:\n{trial.policy()}")
+        raise CommandError(f"Exports cannot be kept in {trial.bucket} as it is.")
 
     def _show(self, bucket: str, there: list[dict[str, Any]]) -> None:
         self.stdout.write(f"Lifecycle rules of {bucket}:")

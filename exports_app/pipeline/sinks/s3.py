@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.config import Config
 
-from exports_app.pipeline.errors import Mismatch, PipelineError, StorageUnavailable, UploadLost
-from exports_app.pipeline.parts import MIB, check_order, record
+from exports_app.pipeline.errors import Mismatch, PipelineError, StorageUnavailable, UnequalParts, UploadLost
+from exports_app.pipeline.parts import MIB, are_equal, check_order, record
 from exports_app.pipeline.sinks import s3_removal
 from exports_app.pipeline.sinks.guard import Guard
-from exports_app.pipeline.sinks.s3_object import S3Object, md5_etag, multipart_etag, part_key
+from exports_app.pipeline.sinks.s3_object import S3Object, md5_etag, multipart_etags, part_key
 from exports_app.pipeline.types import Discarded, Part, Receipt, StoredPart, Upload
 from exports_app.pipeline.waiting import POLL_SECONDS, look
 
@@ -79,7 +79,7 @@ class S3Store:
         if not parts:
             return None
         try:
-            return self._object(upload).prove(size=parts[-1].end, etag=multipart_etag(parts))
+            return self._object(upload).prove(size=parts[-1].end, etags=multipart_etags(parts))
         except Mismatch:
             return None
 
@@ -211,16 +211,24 @@ class S3Sink(Guard):
 
     def _make(self) -> None:
         if self._parts:
-            self._object.join(self._parts)
+            self._join()
         else:
             self._object.abort()  # an earlier attempt may have begun one
             self._object.write(self._only or b"", self._headers)
 
+    def _join(self) -> None:
+        try:
+            self._object.join(self._parts)
+        except UnequalParts as error:
+            if are_equal(self._parts):
+                raise UploadLost(str(error)) from error  # other parts would be refused as well
+            raise
+
     def _prove(self) -> Receipt | None:
         try:
             if self._parts:
-                return self._object.prove(size=self._parts[-1].end, etag=multipart_etag(self._parts))
-            return self._object.prove(size=len(self._only or b""), etag=md5_etag(self._only or b""))
+                return self._object.prove(size=self._parts[-1].end, etags=multipart_etags(self._parts))
+            return self._object.prove(size=len(self._only or b""), etags=[md5_etag(self._only or b"")])
         except Mismatch:
             self._object.delete()
             raise

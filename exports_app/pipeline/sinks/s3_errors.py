@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,59 +10,11 @@ from botocore import exceptions
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
-from exports_app.pipeline.errors import AccessDenied, PipelineError, StorageUnavailable, UploadLost
+from exports_app.pipeline.errors import AccessDenied, PipelineError, StorageUnavailable, UnequalParts, UploadLost
+from exports_app.pipeline.sinks.s3_codes import meaning
 
-UPLOAD_GONE = "NoSuchUpload"
-
-CODES: dict[str, type[PipelineError]] = {
-    # The storage refuses: another try would end the same way.
-    "AccessDenied": AccessDenied,
-    "AllAccessDisabled": AccessDenied,
-    "AccountProblem": AccessDenied,
-    "AuthorizationHeaderMalformed": AccessDenied,
-    "EntityTooLarge": AccessDenied,  # larger than this store's or bucket's limit
-    "ExpiredToken": AccessDenied,
-    "InvalidAccessKeyId": AccessDenied,
-    "InvalidBucketName": AccessDenied,
-    "InvalidObjectState": AccessDenied,
-    "InvalidToken": AccessDenied,
-    "KMS.DisabledException": AccessDenied,
-    "KMS.NotFoundException": AccessDenied,
-    "MethodNotAllowed": AccessDenied,
-    "NoSuchBucket": AccessDenied,
-    "NotSignedUp": AccessDenied,
-    "PermanentRedirect": AccessDenied,  # the bucket lives in another region
-    "QuotaExceeded": AccessDenied,
-    "SignatureDoesNotMatch": AccessDenied,
-    "UnauthorizedAccess": AccessDenied,
-    "XMinioAdminBucketQuotaExceeded": AccessDenied,
-    # The upload is not what was recorded: start over with a new one.
-    UPLOAD_GONE: UploadLost,
-    "InvalidPart": UploadLost,
-    "InvalidPartOrder": UploadLost,
-    # Away, overloaded, or the bytes were damaged on their way: the same call may well succeed later.
-    "BadDigest": StorageUnavailable,
-    "IncompleteBody": StorageUnavailable,
-    "InternalError": StorageUnavailable,
-    "OperationAborted": StorageUnavailable,
-    "RequestTimeout": StorageUnavailable,
-    "RequestTimeTooSkewed": StorageUnavailable,  # a clock that was just woken up is set right soon
-    "ServiceUnavailable": StorageUnavailable,
-    "SlowDown": StorageUnavailable,
-    "Throttling": StorageUnavailable,
-    "ThrottlingException": StorageUnavailable,
-    "TooManyRequests": StorageUnavailable,
-    "XAmzContentSHA256Mismatch": StorageUnavailable,
-}
-
-STATUSES: dict[int, type[PipelineError]] = {
-    # For answers without a body (HEAD) and codes of other stores. Any other 5xx is an outage.
-    401: AccessDenied,
-    403: AccessDenied,
-    408: StorageUnavailable,
-    429: StorageUnavailable,
-    507: AccessDenied,  # the store is full
-}
+ONE_SIZE = re.compile(r"same (length|size)", re.IGNORECASE)
+"""In the message of an ``InvalidPart`` of Cloudflare's R2, the only store known to demand it."""
 
 CLIENT_ERRORS: tuple[tuple[type[Exception], type[PipelineError]], ...] = (
     # Most special first.
@@ -87,9 +40,9 @@ def translate(error: Exception) -> PipelineError | None:
 def _answered(error: ClientError) -> tuple[type[PipelineError] | None, str]:
     code = str(error.response.get("Error", {}).get("Code", ""))
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    kind = CODES.get(code) or STATUSES.get(status)
-    if kind is None and status >= 500:
-        kind = StorageUnavailable
+    kind = meaning(error.operation_name, code, status)
+    if kind is UploadLost and ONE_SIZE.search(str(error.response.get("Error", {}).get("Message", ""))):
+        kind = UnequalParts
     return kind, f"{error.operation_name}: {code or status}"
 
 

@@ -95,10 +95,10 @@ class S3Object:
         with s3_errors(), BytesIO(data) as body:
             self._client.put_object(**self._target, **self._marked(headers), Body=body, ContentMD5=check)
 
-    def prove(self, *, size: int, etag: str | None) -> Receipt | None:
+    def prove(self, *, size: int, etags: Sequence[str]) -> Receipt | None:
         """That the object is there, ours by its mark, and what was written; None if it is not ours.
 
-        ``etag`` (None: not known) only counts where the store's has the same form.
+        ``etags``, one of which it has (none: not known), only count where the store's has the same form.
         """
         try:
             with s3_errors():
@@ -110,8 +110,8 @@ class S3Object:
         if not self._is_ours(head["Metadata"]):
             return None
         found = _bare(head["ETag"])
-        comparable = etag is not None and not _encrypted(head) and _form(found) == _form(etag)
-        if head["ContentLength"] != size or (comparable and found != etag):
+        comparable = not _encrypted(head) and _form(found) in map(_form, etags)
+        if head["ContentLength"] != size or (comparable and found not in etags):
             raise Mismatch
         return Receipt(size=size, etag=found)
 
@@ -153,12 +153,18 @@ def md5_etag(data: bytes) -> str:
     return md5(data, usedforsecurity=False).hexdigest()
 
 
-def multipart_etag(parts: Sequence[StoredPart]) -> str | None:
-    """The ETag of the object made of these parts; None where theirs are no MD5s."""
+def multipart_etags(parts: Sequence[StoredPart]) -> tuple[str, ...]:
+    """What may be the ETag of the object made of these parts; none where theirs are no MD5s.
+
+    First as S3 makes it of the MD5s' bytes, then as Garage does, of their digits.
+    """
     if not all(_MD5.fullmatch(part.etag) for part in parts):
-        return None
-    digests = b"".join(bytes.fromhex(part.etag) for part in parts)
-    return f"{md5(digests, usedforsecurity=False).hexdigest()}-{len(parts)}"
+        return ()
+    digits = "".join(part.etag for part in parts)
+    return tuple(
+        f"{md5(digests, usedforsecurity=False).hexdigest()}-{len(parts)}"
+        for digests in (bytes.fromhex(digits), digits.encode())
+    )
 
 
 def _bare(etag: str) -> str:
