@@ -20,7 +20,7 @@ from exports_app import conf, errors
 from exports_app.pipeline.formats import FORMATS
 from exports_app.resources import descriptions, keys, meaning, registry, shapes
 from exports_app.resources.base import Resource
-from exports_app.resources.columns import is_untyped
+from exports_app.resources.columns import Column, is_untyped
 from exports_app.resources.computed import problems as problems_of_computed
 from exports_app.resources.queries import is_unique_key, multivalued_hop
 
@@ -98,6 +98,7 @@ def _doubled(name: str, first: type[Resource], second: type[Resource]) -> Proble
 def _check(declared: type[Resource]) -> Iterator[Problem]:
     yield from _check_key(declared)
     yield from _check_rows(declared)
+    yield from _check_filters(declared)
     yield from _check_columns(declared)
     yield from _check_permissions(declared)
     yield from _check_sheets(declared)
@@ -213,6 +214,24 @@ def _check_computed(declared: type[Resource]) -> Iterator[Problem]:
             rows = declared().get_queryset(AnonymousUser())
     for what, hint, number in problems_of_computed(declared(), rows, is_plain=is_plain):
         yield _error(declared, what, hint, number)
+
+
+def _check_filters(declared: type[Resource]) -> Iterator[Problem]:
+    """Where any resource hides columns: filters whose method may read one of them, which only their author can tell."""
+    if declared.filterset_class is None or not any(_hides(each) for each in registry.every()):
+        return
+    for name, filter_ in declared.filterset_class.base_filters.items():
+        if getattr(filter_, "method", None) and name not in declared.filter_reads:
+            yield checks.Warning(
+                f"{_path(declared)} has the filter {name!r}, whose method may read columns hidden from some users.",
+                hint=f'Say what it reads: filter_reads = {{"{name}": ("path__of__a_field",)}}; () for no field.',
+                obj=declared,
+                id="exports.W005",
+            )
+
+
+def _hides(declared: type[Resource]) -> bool:
+    return any(isinstance(column, Column) and column.sensitive for column in declared.columns)
 
 
 def _check_sheets(declared: type[Resource]) -> Iterator[Problem]:

@@ -59,6 +59,9 @@ class Resource:
     parameters_class: ClassVar[type[Serializer[Any]] | None] = None
     """DRF serializer of the parameters a request may give; its validated data must be plain JSON."""
 
+    filter_reads: ClassVar[Mapping[str, Sequence[str]]] = {}
+    """What filters with a ``method`` read: ORM paths, by the filter's name. Who may not see one has no such filter."""
+
     # Columns and files
     columns: ClassVar[Sequence[Column | str]] = ()
     """Empty: every concrete field of the model."""

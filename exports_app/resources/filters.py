@@ -104,7 +104,11 @@ def forbidden_filters(resource: Resource, user: User) -> set[str]:
     filters = {
         name
         for name, each in filterset.filters.items()
-        if name in names or each.field_name in names or sensitive.behind(rows, str(each.field_name)) & hidden
+        if name in names
+        or any(
+            path in names or sensitive.behind(rows, path) & hidden
+            for path in (str(each.field_name), *resource.filter_reads.get(name, ()))
+        )
     }
     return {each.name for each in _inputs_of(filterset) if each.of in filters}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,6 +82,13 @@ def _is_formats(value: Any) -> bool:
     )
 
 
+def _is_paths(value: Any) -> bool:
+    is_paths = _is_list_of(str)
+    return isinstance(value, Mapping) and all(
+        isinstance(name, str) and is_paths(paths) for name, paths in value.items()
+    )
+
+
 SHAPES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "model": (_is_class_of(models.Model), "model = Order, the class itself"),
     "key": (_is_list_of(str), 'key = ("booked_at", "id"), or key = ("id",) with its comma'),
@@ -90,6 +97,7 @@ SHAPES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "parameters_class": (_is_serializer, "parameters_class = Parameters, a serializer's class without brackets"),
     "columns": (_is_list_of(Column, str), 'columns = ("id", Column("name", label="Name")), or columns = ("id",)'),
     "formats": (_is_formats, 'formats = ("csv", "xlsx"), or formats = ("csv",) with its comma'),
+    "filter_reads": (_is_paths, 'filter_reads = {"name": ("path__of__a_field",)}'),
     "sheets": (_is_list_of(Sheet), 'sheets = (Sheet("lines", via="order"),)'),
     "file_ttl": (_is_number, "file_ttl = 3_600, seconds as a whole number above 0, or None"),
     "retry": (lambda value: isinstance(value, RetryPolicy), "retry = RetryPolicy(attempts=3)"),

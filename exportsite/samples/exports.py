@@ -108,6 +108,7 @@ class TradeExport(OfOwnAccounts):
     model = Trade
     key = ("opened_at", "id")
     filterset_class = TradeFilter
+    filter_reads = {"tags": ("tags__name",)}
     sheets = (Sheet("tags", via="trades"),)
     permission = "samples.view_trade"
     columns = (

@@ -8,6 +8,7 @@ from typing import Any
 import django_filters as df
 import pytest
 from django.contrib.auth.models import User
+from django.core.checks import run_checks
 from django.db.models import F, OuterRef, QuerySet, Subquery, Value
 from django.db.models.functions import Concat, Upper
 from rest_framework.test import APIClient
@@ -29,10 +30,18 @@ class PaymentFilter(df.FilterSet):
     both = df.CharFilter("both")
     copied = df.CharFilter("copied")
     amount_min = df.NumberFilter("amount", lookup_expr="gte")
+    like = df.CharFilter(method="alike")
+    large = df.BooleanFilter(method="above")
 
     class Meta:
         model = Transaction
         fields: list[str] = []
+
+    def alike(self, rows: QuerySet[Any, Any], name: str, value: str) -> QuerySet[Any, Any]:
+        return rows.filter(account__number__startswith=value)
+
+    def above(self, rows: QuerySet[Any, Any], name: str, value: bool) -> QuerySet[Any, Any]:
+        return rows.filter(amount__gt=1_000) if value else rows
 
 
 @pytest.fixture
@@ -43,6 +52,7 @@ def declared() -> Iterator[Any]:
     class Payments(Resource):
         model = Transaction
         filterset_class = PaymentFilter
+        filter_reads = {"like": ("account__number",), "large": ()}
         columns = ("id", "amount", Column("ref", Upper("reference"), sensitive=SECRET))
 
         def get_queryset(self, user: Any) -> QuerySet[Any, Any]:
@@ -63,7 +73,7 @@ def declared() -> Iterator[Any]:
     registry.unregister("accounts")
 
 
-HIDDEN = {"reference", "number", "shouted", "both", "copied"}
+HIDDEN = {"reference", "number", "shouted", "both", "copied", "like"}
 
 
 def test_filters_on_fields_behind_hidden_columns_are_hidden_too(declared: type[Resource], charlie: User) -> None:
@@ -83,7 +93,7 @@ def test_a_hidden_filter_is_answered_as_one_that_is_not_there(
     api = APIClient()
     api.force_authenticate(charlie)
     offered = {each["name"] for each in api.get("/api/v1/resources/payments/").json()["filters"]}
-    assert offered == {"holder", "amount_min"}
+    assert offered == {"holder", "amount_min", "large"}
     for path in ("/api/v1/exports/", "/api/v1/exports/download/", "/api/v1/resources/payments/estimate/"):
         answers = []
         for asked in (name, name[:-1] + "_"):
@@ -102,3 +112,22 @@ def test_a_name_that_i_may_not_see_is_no_nearest_one(charlie: User) -> None:
         for path, body in (("/api/v1/exports/", {"resource": wrong}), (f"/api/v1/resources/{wrong}/estimate/", {})):
             assert hidden not in api.post(path, body).content.decode()
     assert [each["name"] for each in api.get("/api/v1/resources/").json()] == ["test_data"]
+
+
+def test_a_filter_whose_method_may_read_anything_is_warned_of_where_columns_are_hidden(declared: Any) -> None:
+    def warned() -> list[str]:
+        return [str(each.msg) for each in run_checks(tags=["exports"]) if each.id == "exports.W005"]
+
+    assert warned() == []
+    declared.filter_reads = {"like": ("account__number",)}
+    (found,) = warned()
+    assert "has the filter 'large', whose method may read columns hidden from some users." in found
+    declared.filter_reads = {}
+    assert len(warned()) == 2
+
+
+@pytest.mark.parametrize("reads", [{"like": "account__number"}, ("like",), {"like": 1}, None])
+def test_what_filters_read_is_named_in_lists_of_paths(declared: Any, reads: Any) -> None:
+    declared.filter_reads = reads
+    wrong = [str(each.hint) for each in run_checks(tags=["exports"]) if each.id == "exports.E011"]
+    assert wrong == ['Write filter_reads = {"name": ("path__of__a_field",)}.']
