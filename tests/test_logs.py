@@ -16,7 +16,7 @@ from exports_app import conf, lifecycle, retention, services
 from exports_app.access import SYSTEM
 from exports_app.models import ExportJob
 from exports_app.pipeline.errors import DatabaseBusy
-from workers import run, upkeep
+from workers import part_sizes, run, upkeep
 
 committed = pytest.mark.django_db(transaction=True)
 REQUEST = {"X-Request-ID": "from-the-caller"}
@@ -57,7 +57,7 @@ def test_from_the_request_to_expiry(api: APIClient, events: Any, monkeypatch: py
 @committed
 def test_a_stored_part_has_its_line(api: APIClient, events: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     ask(api)
-    monkeypatch.setattr(run, "part_size", lambda number, first: 1)
+    monkeypatch.setattr(part_sizes, "part_size", lambda number, first: 1)
     assert run.run_next("exports") is None
     assert "part" in events()
 

@@ -111,7 +111,7 @@ def test_the_broker_follows_the_master(group: Group, change: Callable[[Group], N
         change(group)
         until(lambda: works(lambda: queue.put("after")))
     with connection(group.url) as broker_, broker_.SimpleQueue(name) as queue:
-        message = queue.get(timeout=5)
+        message = queue.get(timeout=30)
         message.ack()
         assert message.payload in ("before", "after")  # the first comes again where its end was not heard
 

@@ -8,6 +8,7 @@ from io import StringIO
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.core.management import CommandError, call_command
 
 from chaos.answers import Denying
@@ -47,7 +48,7 @@ def check() -> str:
 
 
 def test_a_store_that_gives_every_right_passes_and_keeps_nothing(store: Denying) -> None:
-    assert check() == "Exports have all rights that they need in exports.\n"
+    assert check() == f"Exports have all rights that they need in {settings.EXPORTS_S3_BUCKET}.\n"
     assert leftovers() == []
 
 
@@ -71,7 +72,7 @@ def test_a_store_that_gives_every_right_passes_and_keeps_nothing(store: Denying)
 def test_a_right_that_is_missing_is_named(store: Denying, call: str, action: str, calls: str) -> None:
     store.denied = frozenset({call})
     printed = StringIO()
-    with pytest.raises(CommandError, match="Exports cannot be kept in exports as it is"):
+    with pytest.raises(CommandError, match=f"Exports cannot be kept in {settings.EXPORTS_S3_BUCKET} as it is"):
         call_command("export_storage_rules", "--check", stdout=printed)
     assert printed.getvalue().startswith(f"{action} is missing: {calls} refused.\n")
 
@@ -88,12 +89,12 @@ def test_the_policy_gives_what_is_missing_to_bucket_and_files(store: Denying) ->
             {
                 "Effect": "Allow",
                 "Action": ["s3:ListBucket", "s3:ListBucketMultipartUploads"],
-                "Resource": "arn:aws:s3:::exports",
+                "Resource": f"arn:aws:s3:::{settings.EXPORTS_S3_BUCKET}",
             },
             {
                 "Effect": "Allow",
                 "Action": ["s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"],
-                "Resource": "arn:aws:s3:::exports/exports/*",
+                "Resource": f"arn:aws:s3:::{settings.EXPORTS_S3_BUCKET}/exports/*",
             },
         ],
     }

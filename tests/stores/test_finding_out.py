@@ -76,7 +76,7 @@ def test_what_was_found_out_is_known_to_the_next_export(alice: User, r2: Store, 
     run.run_next("exports")
     run.run_next("exports")
     job.refresh_from_db()
-    name = f"{settings.STORAGES['exports']['OPTIONS']['endpoint_url']}/exports"
+    name = f"{settings.STORAGES['exports']['OPTIONS']['endpoint_url']}/{settings.EXPORTS_S3_BUCKET}"
     assert list(ExportStore.objects.values_list("name", "equal_parts")) == [(name, True)]
     after = finish(alice)
     assert (after.status, after.upload_number) == (Status.COMPLETED, 1)
