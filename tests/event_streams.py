@@ -141,8 +141,16 @@ async def in_thread(work: Callable[[], T]) -> T:
 
 def run(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """The test's own loop; what its streams still read is read to the end."""
+
+    async def to_the_end() -> T:
+        try:
+            return await main()
+        finally:  # the hub closes its connection once its last stream has left
+            if rest := asyncio.all_tasks() - {asyncio.current_task()}:
+                await asyncio.wait(rest, timeout=PATIENCE)
+
     try:
-        return asyncio.run(main())
+        return asyncio.run(to_the_end())
     finally:
         idle = threading.Barrier(hub.THREADS)
         for waiting in [hub._pool.submit(idle.wait) for _ in range(hub.THREADS)]:
