@@ -128,8 +128,11 @@ def test_a_file_killed_at_ten_moments_has_the_same_bytes(r2: Bucket, name: str, 
     file = File(name=name, packed=packed, store=r2.store, upload=r2.upload())
     for _ in range(10):
         file.write(steps=moments.randrange(1, 25))
+        if r2.read(file.upload.key) is not None:
+            break  # it was stored as fast as it was made, and nothing had to be made again
         file.found()
-    file.write()
+    else:
+        file.write()
     assert are_equal(file.parts)
     assert r2.read(file.upload.key) == undisturbed(name, packed)
 
@@ -139,8 +142,11 @@ def test_a_file_with_a_limit_that_is_killed_has_the_same_bytes(r2: Bucket, name:
     file = File(name=name, packed=packed, store=r2.store, upload=r2.upload(), limit=ROWS // 2 + 7)
     for steps in (19, 18, 17):
         file.write(steps=steps)
+        if r2.read(file.upload.key) is not None:
+            break  # it was stored as fast as it was made, and nothing had to be made again
         file.found()
-    file.write()
+    else:
+        file.write()
     assert r2.read(file.upload.key) == undisturbed(name, packed, limit=ROWS // 2 + 7)
 
 
