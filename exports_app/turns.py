@@ -273,7 +273,9 @@ def _by_index(cursor: Any, statement: str, values: Mapping[str, Any]) -> list[tu
     All goes to the database at once, in one transaction.
     """
     wake = "" if statement in PLACES.values() else WAKE
-    cursor.execute(f"{BY_INDEX}{wake}{statement}{AS_EVER}", values)
+    # Composed here, since a server that binds parameters (``server_side_binding``) takes one statement at a time.
+    whole: Any = connection.ops
+    cursor.execute(str(whole.compose_sql(f"{BY_INDEX}{wake}{statement}{AS_EVER}", values)))
     rows: list[tuple[Any, ...]] = []
     while True:
         if cursor.description is not None:
