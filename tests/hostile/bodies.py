@@ -53,44 +53,54 @@ EXPORTS, PRESETS, WEBHOOKS = "/api/v1/exports/", "/api/v1/presets/", "/api/v1/we
 LONG = "x" * (MIB - 200)
 
 
-def _json() -> Iterator[Hostile]:
-    def export(name: str, body: bytes, status: int = 400) -> Hostile:
-        return Hostile(name=name, path=EXPORTS, body=body, status=status)
+def _export(name: str, body: bytes) -> Hostile:
+    return Hostile(name=name, path=EXPORTS, body=body)
 
-    yield export("unknown fields", filled("{", _pairs, "}"))
-    yield export("columns that are empty objects", _within("columns", "[", lambda _: "{}", "]"))
-    yield export("unknown columns", _within("columns", "[", _names, "]"))
-    yield export("columns that are numbers", _within("columns", "[", lambda _: "1", "]"))
-    yield export("the same column", _within("columns", "[", lambda _: '"id"', "]"))
-    yield export("unknown filters", _within("filters", "{", _pairs, "}"))
-    yield export("values of one filter", _within("filters", '{"country_code": [', lambda n: f'"{n}"', "]}"))
-    yield export("a filter of empty objects", _within("filters", '{"country_code": [', lambda _: "{}", "]}"))
-    yield export(
+
+def _many() -> Iterator[Hostile]:
+    """A great deal of one thing."""
+    yield _export("unknown fields", filled("{", _pairs, "}"))
+    yield _export("columns that are empty objects", _within("columns", "[", lambda _: "{}", "]"))
+    yield _export("unknown columns", _within("columns", "[", _names, "]"))
+    yield _export("columns that are numbers", _within("columns", "[", lambda _: "1", "]"))
+    yield _export("the same column", _within("columns", "[", lambda _: '"id"', "]"))
+    yield _export("unknown filters", _within("filters", "{", _pairs, "}"))
+    yield _export("values of one filter", _within("filters", '{"country_code": [', lambda n: f'"{n}"', "]}"))
+    yield _export("a filter of empty objects", _within("filters", '{"country_code": [', lambda _: "{}", "]}"))
+    yield _export(
         "values of a filter of rows",
         filled('{"resource": "transactions", "filters": {"account": [', lambda n: f'"A{n}"', "]}}"),
     )
-    yield export("ids", _within("ids", "[", str, "]"))
-    yield export("ids that are empty lists", _within("ids", "[", lambda _: "[]", "]"))
-    yield export("unknown options", _within("options", "{", _pairs, "}"))
-    yield export("unknown sheets", _within("sheets", "[", _names, "]"))
-    yield export("people to share with", _within("shared_with", "[", _names, "]"))
-    yield export("unknown parameters", _within("parameters", "{", _pairs, "}"))
-    yield export("lists in lists", b"[" * MIB)
-    yield export("objects in objects", b'{"a":' * (MIB // 5))
-    yield export("empty lists", filled("[", lambda _: "[]", "]"))
-    yield export("empty objects below a name", filled('{"a": [', lambda _: "{}", "]}"))
-    yield export("one long name", json.dumps({LONG: 1}).encode())
-    yield export("a long resource", json.dumps({"resource": LONG}).encode())
-    yield export("a long column", json.dumps({"resource": "customers", "columns": [LONG]}).encode())
-    yield export(
+    yield _export("ids", _within("ids", "[", str, "]"))
+    yield _export("ids that are empty lists", _within("ids", "[", lambda _: "[]", "]"))
+    yield _export("unknown options", _within("options", "{", _pairs, "}"))
+    yield _export("unknown sheets", _within("sheets", "[", _names, "]"))
+    yield _export("people to share with", _within("shared_with", "[", _names, "]"))
+    yield _export("unknown parameters", _within("parameters", "{", _pairs, "}"))
+
+
+def _long() -> Iterator[Hostile]:
+    """One thing that is deep, long, or no text."""
+    yield _export("lists in lists", b"[" * MIB)
+    yield _export("objects in objects", b'{"a":' * (MIB // 5))
+    yield _export("empty lists", filled("[", lambda _: "[]", "]"))
+    yield _export("empty objects below a name", filled('{"a": [', lambda _: "{}", "]}"))
+    yield _export("one long name", json.dumps({LONG: 1}).encode())
+    yield _export("a long resource", json.dumps({"resource": LONG}).encode())
+    yield _export("a long column", json.dumps({"resource": "customers", "columns": [LONG]}).encode())
+    yield _export(
         "a long label", json.dumps({"resource": "customers", "columns": [{"name": "id", "label": LONG}]}).encode()
     )
-    yield export("a long filter", json.dumps({"resource": "customers", "filters": {"country_code": LONG}}).encode())
-    yield export("a long option", json.dumps({"resource": "customers", "options": {"timezone": LONG}}).encode())
-    yield export("a long number", b'{"resource": "customers", "limit": ' + b"9" * (MIB - 100) + b"}")
-    yield export("NUL characters", _within("options", '{"timezone": "', lambda _: "\\u0000", '"}'))
-    yield export("half surrogate pairs", _within("columns", "[", lambda _: '"\\ud800"', "]"))
-    yield export("no JSON", b"x" * MIB)
+    yield _export("a long filter", json.dumps({"resource": "customers", "filters": {"country_code": LONG}}).encode())
+    yield _export("a long option", json.dumps({"resource": "customers", "options": {"timezone": LONG}}).encode())
+    yield _export("a long number", b'{"resource": "customers", "limit": ' + b"9" * (MIB - 100) + b"}")
+    yield _export("NUL characters", _within("options", '{"timezone": "', lambda _: "\\u0000", '"}'))
+    yield _export("half surrogate pairs", _within("columns", "[", lambda _: '"\\ud800"', "]"))
+    yield _export("no JSON", b"x" * MIB)
+
+
+def _elsewhere() -> Iterator[Hostile]:
+    """To other paths."""
     yield Hostile(
         name="unknown columns of an estimate",
         path="/api/v1/resources/customers/estimate/",
@@ -133,4 +143,4 @@ def _forms() -> Iterator[Hostile]:
     yield form("a preview with a long value", f"{NEW}preview/", b"format=" + b"x" * (MIB - 7))
 
 
-BODIES = [*_json(), *_forms()]
+BODIES = [*_many(), *_long(), *_elsewhere(), *_forms()]
