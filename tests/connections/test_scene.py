@@ -72,8 +72,11 @@ def test_a_held_table_holds_up_only_who_asks_about_it_and_them_for_a_moment(head
             assert {each.status for every in others for each in every} == {200}
             assert max(each.seconds for every in others for each in every) < 3
             many = at_once(asking(client, 200))
-            assert {each.status for each in many} <= {200, 202, 503}  # 503: waited for a place in the pool
-            assert sum(each.status != 503 for each in many) >= 50
+            # 429: more than four estimates of one user wait. 503: waited too long for a place in the pool.
+            assert {each.status for each in many} <= {200, 202, 429, 503}
+            assert {each.status for each in many[0::3]} <= {200, 429, 503}
+            assert {each.status for each in many[1::3] + many[2::3]} <= {202, 503}
+            assert sum(each.status in {200, 202} for each in many) >= 50
             assert client.get("/api/v1/exports/").status == 200
         assert max(sum(each.values()) for each in connected) <= POOL + QUESTIONS
         assert max(each.get("exports", 0) for each in connected) <= QUESTIONS
