@@ -18,7 +18,7 @@ from exports_app.keys import Permit
 from exports_app.models import ExportJob, ExportPerformance, ExportPreset, ExportWebhook
 from exports_app.resources import registry
 from exports_app.resources.base import has_permission
-from exports_app.visibility import STATE, WHOLE, Sight, View
+from exports_app.visibility import STATE, Sight, View
 
 VIEW: Final = "exports_app.view_exportjob"
 CHANGE: Final = "exports_app.change_exportjob"
@@ -100,7 +100,9 @@ class Access:
         """Those of them whose contents are shown: only they are found by what they hold."""
         if self.is_operator:
             return jobs
-        return jobs.filter(Q(owner=self.user) | Q(resource__in=[each.name for each in registry.allowed(self.user)]))
+        shared = ExportJob.objects.filter(pk__in=self._shares().values("exportjob_id"), deleted_at=None)
+        read = [job.pk for job in shared.only("resource", "columns", "tables") if self.sight.may_read(job)]
+        return jobs.filter(Q(owner=self.user) | Q(pk__in=read))
 
     def may_act(self, job: ExportJob) -> bool:
         """Whether they may cancel, retry and delete it, end its links and see who fetched it."""
@@ -116,17 +118,19 @@ class Access:
 
     def sees_contents(self, job: ExportJob) -> bool:
         """Whether more than its state is shown: what it has, how much, under which names."""
-        return self.owns(job) or self.is_operator or self.sight.rights(job.resource) is not None
+        return self.owns(job) or self.is_operator or self.sight.may_read(job)
 
     def view(self, job: ExportJob) -> View:
-        """How much of it they are shown. Of a table that they may not export, receivers are told nothing."""
+        """How much of it they are shown.
+
+        Receivers who may not have the whole file are told its state alone; operators also how it goes and why it
+        failed, but nothing of its rows.
+        """
         if not self.sees_contents(job):
             return STATE
-        names = [name for name, _ in job.contents()]
-        if self.owns(job) or self.is_operator:
-            return WHOLE.without(self.permit.outside(names))
-        hidden = frozenset(each for each in names if self.sight.rights(each) is None)
-        return View(details=self.sight.may_read(job), hidden=hidden)
+        whole = self.owns(job) or self.sight.may_read(job)
+        outside = self.permit.outside(name for name, _ in job.contents())
+        return View(values=whole).without(outside)
 
     def shown(self, job: ExportJob) -> ExportJob:
         """The export as they see it: itself, a part of it, or its state alone."""

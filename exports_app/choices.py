@@ -61,6 +61,9 @@ class Act(models.TextChoices):
     DELETE = "delete", "Removed"
     LINK = "link", "Made a link to the file"
     END_LINKS = "end_links", "Ended the links to the file"
+    OPEN = "open", "Fetched the file"
+    SHARE = "share", "Shared"
+    UNSHARE = "unshare", "Ended a share"
 
 
 class Channel(models.TextChoices):

@@ -84,7 +84,9 @@ def download(user: Any, job_id: UUID, *, address: str) -> str:
     """A fresh link to the file, for who may fetch it by login. Raises what ``get_file`` does."""
     job = get_file(user, job_id)
     url = _url(user, job)
-    keep(job, user, via=BY_LOGIN, address=address)
+    with transaction.atomic():
+        keep(job, user, via=BY_LOGIN, address=address)
+        acts.opened(job, by=user)
     return url
 
 

@@ -6,8 +6,10 @@ written about a try is fenced by its number. All times are the database's.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from django.db import connection, models, transaction
 from django.db.models import Q
@@ -20,7 +22,15 @@ from exports_app.locks import Lock
 from exports_app.models import ExportJob, ExportNotification, ExportWebhook
 
 MAILED = (WebhookEvent.COMPLETED, WebhookEvent.FAILED)
-"""What an owner who wants mail is told; the rest they did themselves, or know from the first mail."""
+"""Moves that an owner who wants mail is told of; the rest they did themselves, or know from another mail."""
+ACT_EVENT = "export.operated"
+"""Mails alone: what somebody else did to the export."""
+FEW_ACTS = 5
+"""Acts at once on exports of one owner, each of which has a mail of its own."""
+LISTED_ACTS = 50
+"""Acts that one mail names."""
+GATHERING = timedelta(minutes=5)
+"""How long the mails of acts that are done at once wait to be gathered; should that end early, they go one by one."""
 ALERT_EVENT = "alert.failures"
 ALERT_EVERY = timedelta(hours=1)
 ERROR_LENGTH = 500
@@ -84,6 +94,51 @@ def event_body(job: ExportJob, event: WebhookEvent) -> dict[str, Any]:
             "error": error,
         },
     }
+
+
+def record_act(job: ExportJob, entry: Mapping[str, Any], *, later: bool) -> UUID | None:
+    """Note a mail to the owner of an export that wants mail, about what somebody else did to it; None: it wants none.
+
+    Call it in the transaction of the act. ``later``: it waits for ``gather_acts``. Nothing of the rows is in it.
+    """
+    if not job.notify.get("email"):
+        return None
+    due = Now() + GATHERING if later else Now()
+    body = {"acts": [{"job": str(job.pk), "resource": job.resource, **entry}], "count": 1}
+    notice = ExportNotification.objects.create(
+        job=job, channel=Channel.EMAIL, event=ACT_EVENT, body=body, next_attempt_at=due
+    )
+    if not later:
+        transaction.on_commit(dispatch.ring_for_notifications, robust=True)
+    return notice.pk
+
+
+def gather_acts(notices: Sequence[UUID]) -> None:
+    """Have these mails sent now: to an owner of more than a few, one that names all, in place of the last of them."""
+    if not notices:
+        return
+    owners: dict[Any, list[ExportNotification]] = {}
+    with transaction.atomic():
+        waiting = ExportNotification.objects.filter(pk__in=notices, status=Delivery.PENDING, attempts=0)
+        rows = waiting.select_related("job").order_by("created_at", "pk").select_for_update(of=("self",))
+        for notice in rows:
+            owners.setdefault(notice.job.owner_id if notice.job else None, []).append(notice)
+        for mails in owners.values():
+            _due_now(mails if len(mails) <= FEW_ACTS else [_one_for_all(mails)])
+        transaction.on_commit(dispatch.ring_for_notifications, robust=True)
+
+
+def _one_for_all(notices: Sequence[ExportNotification]) -> ExportNotification:
+    *others, last = notices
+    acts = [act for notice in notices for act in notice.body["acts"]]
+    last.body = {"acts": acts[:LISTED_ACTS], "count": len(acts)}
+    last.save(update_fields=["body"])
+    ExportNotification.objects.filter(pk__in=[notice.pk for notice in others]).delete()
+    return last
+
+
+def _due_now(notices: Sequence[ExportNotification]) -> None:
+    ExportNotification.objects.filter(pk__in=[notice.pk for notice in notices]).update(next_attempt_at=Now())
 
 
 def alert_operators(subject: str, text: str) -> bool:

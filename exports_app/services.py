@@ -183,14 +183,18 @@ def share_export(job: ExportJob, name: str, *, by: Any) -> None:
         raise errors.Invalid(f"{name} owns this export.")
     if job.shared_with.count() >= MAX_SHARED:
         raise errors.Invalid(f"An export is shared with {MAX_SHARED} users at most.")
-    job.shared_with.add(person)
+    with transaction.atomic():
+        job.shared_with.add(person)
+        acts.record(job, Act.SHARE, by=by)
 
 
 def unshare_export(job: ExportJob, name: str, *, by: Any) -> None:
     """End it, at once; a name that it is not shared with is no error."""
     _require_share(by, job)
     field = get_user_model().USERNAME_FIELD
-    job.shared_with.remove(*job.shared_with.filter(**{field: name}))
+    with transaction.atomic():
+        job.shared_with.remove(*job.shared_with.filter(**{field: name}))
+        acts.record(job, Act.UNSHARE, by=by)
 
 
 def discard_file(job: ExportJob, store: Store | None = None) -> None:

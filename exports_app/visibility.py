@@ -94,6 +94,8 @@ class View:
     """Otherwise its state alone."""
     details: bool = True
     """Also what may name any column, value or key of its file: why it failed, and where its reading began anew."""
+    values: bool = True
+    """Also what the request or the file says of single rows: ids, parameters, keys, and what proves a guess right."""
     hidden: frozenset[str] = frozenset()
     """Related tables of its file that do not exist for them."""
 
@@ -101,7 +103,16 @@ class View:
         """The export as it is shown: itself, or a copy that is not for saving."""
         if not self.contents:
             return state_alone(job)
-        return job if self.details else _part_alone(job, self.hidden)
+        if self == WHOLE:
+            return job
+        shown = copy.copy(job)
+        if not self.details:
+            shown.error_detail, shown.error_trace, shown.snapshots = "", "", []
+        if not self.values:
+            _take_values(shown)
+        if self.hidden:
+            _take_tables(shown, self.hidden)
+        return shown
 
     def without(self, tables: frozenset[str]) -> View:
         """The same, where these do not exist either."""
@@ -109,25 +120,35 @@ class View:
 
 
 WHOLE: Final = View()
-STATE: Final = View(contents=False, details=False)
+STATE: Final = View(contents=False, details=False, values=False)
 
 
-def _part_alone(job: ExportJob, hidden: frozenset[str]) -> ExportJob:
-    shown = copy.copy(job)
-    shown.error_detail, shown.error_trace, shown.snapshots = "", "", []
-    if hidden:
-        sheets = [each for each in job.sheet_rows or () if each["resource"] not in hidden]
-        own = job.row_count if job.row_count is not None else job.estimated_rows
-        shown.sheet_rows = sheets or None
-        shown.rows_done = min(job.rows_done, (own or 0) + sum(each["rows"] for each in sheets))
-        shown.rows_per_second = None
-    return shown
+def _take_values(shown: ExportJob) -> None:
+    shown.ids, shown.last_key, shown.idempotency_key = None, None, None
+    shown.parameters, shown.context = {}, {}
+    unread = shown.get_deferred_fields()
+    if "snapshots" not in unread:
+        shown.snapshots = [{**each, "after_key": None} for each in shown.snapshots]
+    if "tables" not in unread:
+        shown.tables = shown.tables and [{"resource": each["resource"]} for each in shown.tables]
+    for name in ("idempotency_hash", "write_token", "upload_id", "crc32", "etag"):
+        setattr(shown, name, "")
+
+
+def _take_tables(shown: ExportJob, hidden: frozenset[str]) -> None:
+    """With what is of the whole file."""
+    sheets = [each for each in shown.sheet_rows or () if each["resource"] not in hidden]
+    own = shown.row_count if shown.row_count is not None else shown.estimated_rows
+    shown.sheet_rows = sheets or None
+    shown.rows_done = min(shown.rows_done, (own or 0) + sum(each["rows"] for each in sheets))
+    shown.rows_per_second, shown.bytes_done = None, 0
+    shown.file_size, shown.crc32, shown.etag = None, "", ""
 
 
 def state_alone(job: ExportJob) -> ExportJob:
     """A copy that tells how the export stands, and nothing of what it holds: not for saving."""
     shown = copy.copy(job)
-    for name in ("resource", "file_name", "error_detail", "error_trace", "request_id", "crc32"):
+    for name in ("resource", "file_name", "error_detail", "error_trace", "request_id", "crc32", "etag"):
         setattr(shown, name, "")
     for name in ("ids", "sheets", "row_limit", "estimated_rows", "row_count", "file_size", "rows_per_second"):
         setattr(shown, name, None)

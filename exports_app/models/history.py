@@ -56,9 +56,6 @@ class ExportShare(models.Model):
     class Meta:
         indexes = [models.Index(fields=["user", "at"], name="export_share_lately_v1")]
 
-    def __str__(self) -> str:
-        return self.name
-
 
 class ExportPerformance(models.Model):
     """How fast a finished export was; kept after the job, pruned after its own time."""

@@ -192,7 +192,8 @@ class ExportJob(Removable):
         ]
 
     def __str__(self) -> str:
-        return f"{self.resource}.{self.format} {self.status}"
+        """Nothing of what it holds: it is also read by who deletes its owner."""
+        return f"Export {self.pk}"
 
     def contents(self) -> list[tuple[str, list[str]]]:
         """Resource and columns of each table of its file; of the main one alone where no others were recorded."""

@@ -50,7 +50,8 @@ def _exports(request: HttpRequest) -> dict[str, Any]:
     resource = request.GET.get("resource", "")
     resources = _resources(allowed, resource)
     resource = resource if any(is_chosen for _, _, is_chosen in resources) else ""
-    jobs = _narrowed(allowed.listed(everybodys=everybody), status, resource)
+    listed = allowed.listed(everybodys=everybody)
+    jobs = _narrowed(allowed.with_contents(listed) if resource else listed, status, resource)
     found = Paginator(jobs, PAGE_SIZE).get_page(request.GET.get("page"))
     now, places = timezone.now(), progress.places(found)
     shown = [JobView(job, allowed, now, places) for job in found]

@@ -1,4 +1,4 @@
-"""Mails: to the owner of an export when it is ready or has failed, and to the operators.
+"""Mails: to the owner of an export when it is ready, has failed or was changed by another, and to the operators.
 
 Exactly one: the notification's row is locked while its mail is sent, and marked in the same transaction. Should a
 worker die after the mail server took the mail and before the commit, the mail that is sent again has the same
@@ -20,17 +20,30 @@ from django.template.defaultfilters import filesizeformat
 from django.template.loader import render_to_string
 from django.urls import reverse
 
-from exports_app import conf, downloads, errors
-from exports_app.choices import WebhookEvent
+from exports_app import conf, downloads, errors, notifications, persons
+from exports_app.choices import Act, WebhookEvent
 from exports_app.logs import log
 from exports_app.models import ExportJob, ExportNotification
+from exports_app.persons import FORMER, SITE, Who
 from exports_app.resources import registry
+from exports_app.web import words
 from exports_app.web.jobs import ADVICE, OPERATORS
 from workers.notify.base import Schedule, Undelivered
 
 A_DAY = Schedule(tries=150, first=5.0, factor=2.0, longest=600.0)
 PERMANENT = range(500, 600)
 """Replies of a mail server that another try would not change."""
+ACTS = {
+    Act.CANCEL: "cancelled your export of {}",
+    Act.RETRY: "started your export of {} again",
+    Act.DELETE: "removed your export of {}",
+    Act.LINK: "made a link to the file of your export of {}",
+    Act.END_LINKS: "ended the links to the file of your export of {}",
+    Act.OPEN: "fetched the file of your export of {}",
+    Act.SHARE: "shared your export of {}",
+    Act.UNSHARE: "ended a share of your export of {}",
+}
+"""Behind a name, what its bearer did to an export of the reader's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,12 +92,14 @@ def _to_owner(job: ExportJob, notice: ExportNotification) -> Letter:
     owner = job.owner
     if not owner.is_active:
         raise Undelivered("The owner is not active any more.", final=True)
-    if job.deleted_at is not None:
+    if job.deleted_at is not None and (notice.event != notifications.ACT_EVENT or job.removal is None):
         raise Undelivered("The export was deleted before its mail was sent.", final=True)
     if not owner.email:
         raise Undelivered("The owner has no mail address.", final=True)
+    if notice.event == notifications.ACT_EVENT:
+        return _of_acts(notice, owner)
     title = registry.title_of(job.resource)
-    page = f"{conf.settings.SITE_URL}{reverse('exports:detail', args=[job.pk])}"
+    page = _page(job.pk)
     context = {"title": title, "job": job, "page": page}
     if notice.event == WebhookEvent.COMPLETED:
         return _ready(job, title, owner, context)
@@ -108,6 +123,31 @@ def _ready(job: ExportJob, title: str, owner: Any, context: dict[str, Any]) -> L
         "size": filesizeformat(job.file_size or 0).replace("\N{NO-BREAK SPACE}", " "),  # so that the mail stays ASCII
     }
     return Letter(to=[owner.email], subject=f"Your export of {title} is ready", template="ready", context=context)
+
+
+def _of_acts(notice: ExportNotification, owner: Any) -> Letter:
+    acts, count = notice.body["acts"], notice.body["count"]
+    names = [_name(who) for who in persons.of_entries(acts)]
+    told = [
+        {
+            "what": f"{name} {ACTS[Act(act['act'])].format(registry.title_of(act['resource']))}",
+            "reason": act["reason"],
+            "page": _page(act["job"]),
+        }
+        for act, name in zip(acts, names, strict=True)
+    ]
+    subject = told[0]["what"] if count == 1 else f"{names[0]} changed {count} of your exports"
+    context = {"subject": subject, "acts": told, "more": count - len(told)}
+    return Letter(to=[owner.email], subject=subject, template="acts", context=context)
+
+
+def _name(who: Who) -> str:
+    """As a sentence begins with it."""
+    return words.isolated(who.name) if who.name not in (SITE.name, FORMER.name) else who.name.capitalize()
+
+
+def _page(job_id: Any) -> str:
+    return f"{conf.settings.SITE_URL}{reverse('exports:detail', args=[job_id])}"
 
 
 def _to_operators(notice: ExportNotification) -> Letter:
