@@ -1,6 +1,7 @@
 #!/bin/sh
 # Runs once, when the postgres container makes its cluster: the site owns its database and is no superuser; rows of
-# exports are read by a role that can change nothing. Passwords come from the environment and stand in no argument.
+# exports are read by a role that can change nothing, and read only what `manage.py export_source_grants` gives it after
+# each migration. Passwords come from the environment and stand in no argument.
 set -eu
 
 psql --quiet --no-psqlrc --set ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname postgres <<'SQL'
@@ -15,5 +16,4 @@ GRANT CONNECT ON DATABASE exports TO exports_reader;
 \connect exports
 REVOKE ALL ON SCHEMA public FROM PUBLIC;
 GRANT USAGE ON SCHEMA public TO exports_reader;
-ALTER DEFAULT PRIVILEGES FOR ROLE exports IN SCHEMA public GRANT SELECT ON TABLES TO exports_reader;
 SQL

@@ -18,7 +18,7 @@ from exports_app.keys import Permit
 from exports_app.models import ExportJob, ExportPerformance, ExportPreset, ExportWebhook
 from exports_app.resources import registry
 from exports_app.resources.base import has_permission
-from exports_app.visibility import STATE, Sight, View
+from exports_app.visibility import STATE, WHOLE, Sight, View
 
 VIEW: Final = "exports_app.view_exportjob"
 CHANGE: Final = "exports_app.change_exportjob"
@@ -101,7 +101,7 @@ class Access:
         if self.is_operator:
             return jobs
         shared = ExportJob.objects.filter(pk__in=self._shares().values("exportjob_id"), deleted_at=None)
-        read = [job.pk for job in shared.only("resource", "columns", "tables") if self.sight.may_read(job)]
+        read = [job.pk for job in shared.only("resource", "columns", "tables") if self.sight.knows(job)]
         return jobs.filter(Q(owner=self.user) | Q(pk__in=read))
 
     def may_act(self, job: ExportJob) -> bool:
@@ -118,19 +118,21 @@ class Access:
 
     def sees_contents(self, job: ExportJob) -> bool:
         """Whether more than its state is shown: what it has, how much, under which names."""
-        return self.owns(job) or self.is_operator or self.sight.may_read(job)
+        return self.owns(job) or self.is_operator or self.sight.knows(job)
 
     def view(self, job: ExportJob) -> View:
         """How much of it they are shown.
 
-        Receivers who may not have the whole file are told its state alone; operators also how it goes and why it
-        failed, but nothing of its rows.
+        Receivers who lack a table of it are told its state alone, those who lack a column nothing that may come from
+        it. Operators who lack either are told how it goes and why it failed, and nothing of its rows.
         """
         if not self.sees_contents(job):
             return STATE
-        whole = self.owns(job) or self.sight.may_read(job)
         outside = self.permit.outside(name for name, _ in job.contents())
-        return View(values=whole).without(outside)
+        if self.owns(job) or self.sight.may_read(job):
+            return WHOLE.without(outside)
+        operates = self.is_operator
+        return View(details=operates, values=not operates).without(outside)
 
     def shown(self, job: ExportJob) -> ExportJob:
         """The export as they see it: itself, a part of it, or its state alone."""

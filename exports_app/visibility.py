@@ -46,6 +46,10 @@ class Sight:
         seen = None if columns is None else [each for each in columns if _name(each) in rights.columns]
         return seen, {each: value for each, value in filters.items() if each not in rights.hidden_filters}
 
+    def knows(self, job: ExportJob) -> bool:
+        """Whether they may export something of every table of this export."""
+        return all(self.rights(resource) is not None for resource, _ in job.contents())
+
     def may_read(self, job: ExportJob) -> bool:
         """Whether they have, today, the permissions for the rows and columns of every table of this export."""
         return all(self._may_read(resource, columns) for resource, columns in job.contents())
@@ -93,7 +97,8 @@ class View:
     contents: bool = True
     """Otherwise its state alone."""
     details: bool = True
-    """Also what may name any column, value or key of its file: why it failed, and where its reading began anew."""
+    """Also what may name any column, value or key of its file, or is of all its bytes: why it failed, where its reading
+    began anew, size and checksum."""
     values: bool = True
     """Also what the request or the file says of single rows: ids, parameters, keys, and what proves a guess right."""
     hidden: frozenset[str] = frozenset()
@@ -108,6 +113,7 @@ class View:
         shown = copy.copy(job)
         if not self.details:
             shown.error_detail, shown.error_trace, shown.snapshots = "", "", []
+            shown.file_size, shown.crc32, shown.etag, shown.bytes_done = None, "", "", 0
         if not self.values:
             _take_values(shown)
         if self.hidden:
@@ -130,19 +136,17 @@ def _take_values(shown: ExportJob) -> None:
     if "snapshots" not in unread:
         shown.snapshots = [{**each, "after_key": None} for each in shown.snapshots]
     if "tables" not in unread:
-        shown.tables = shown.tables and [{"resource": each["resource"]} for each in shown.tables]
+        shown.tables = shown.tables and [{"resource": each["resource"], "columns": []} for each in shown.tables]
     for name in ("idempotency_hash", "write_token", "upload_id", "crc32", "etag"):
         setattr(shown, name, "")
 
 
 def _take_tables(shown: ExportJob, hidden: frozenset[str]) -> None:
-    """With what is of the whole file."""
     sheets = [each for each in shown.sheet_rows or () if each["resource"] not in hidden]
     own = shown.row_count if shown.row_count is not None else shown.estimated_rows
     shown.sheet_rows = sheets or None
     shown.rows_done = min(shown.rows_done, (own or 0) + sum(each["rows"] for each in sheets))
-    shown.rows_per_second, shown.bytes_done = None, 0
-    shown.file_size, shown.crc32, shown.etag = None, "", ""
+    shown.rows_per_second = None
 
 
 def state_alone(job: ExportJob) -> ExportJob:

@@ -10,7 +10,6 @@ from django.db.models import QuerySet, Window
 from django.db.models.functions import RowNumber
 from django.http import HttpRequest
 
-from exports_app import access
 from exports_app.admin.readonly import ReadOnly
 from exports_app.models import ExportEvent, ExportJob, ExportNotification, ExportPart
 
@@ -21,6 +20,7 @@ else:
 
 SHOWN = 100
 """Parts and events of one export on its page; a large export has thousands of parts."""
+_VALUES = "_exports_values_shown"
 
 
 class LastRows(ReadOnly, JobInline):
@@ -47,7 +47,7 @@ class PartInline(LastRows):
 
     def get_fields(self, request: HttpRequest, obj: ExportJob | None = None) -> Any:
         """A checksum of bytes proves a guess at them right."""
-        return self.fields if _sees_values(request, obj) else [each for each in self.fields if each != "crc32"]
+        return self.fields if _shows_values(obj) else [each for each in self.fields if each != "crc32"]
 
 
 class EventInline(LastRows):
@@ -56,7 +56,7 @@ class EventInline(LastRows):
     readonly_fields = ("at", "kind", "data", "checked_data")
 
     def get_fields(self, request: HttpRequest, obj: ExportJob | None = None) -> Any:
-        return ("at", "kind", "data" if _sees_values(request, obj) else "checked_data")
+        return ("at", "kind", "data" if _shows_values(obj) else "checked_data")
 
     @admin.display(description="Data")
     def checked_data(self, event: ExportEvent) -> str:
@@ -72,5 +72,10 @@ class NotificationInline(LastRows):
     readonly_fields = fields
 
 
-def _sees_values(request: HttpRequest, job: ExportJob | None) -> bool:
-    return job is not None and access.of(request.user).view(job).values
+def mark_values(job: ExportJob, shown: bool) -> None:
+    """Say on the row that its page is made of whether what belongs to it is shown with its values."""
+    setattr(job, _VALUES, shown)
+
+
+def _shows_values(job: ExportJob | None) -> bool:
+    return bool(getattr(job, _VALUES, False))

@@ -16,7 +16,7 @@ from django.template.defaultfilters import filesizeformat
 from django.utils.html import format_html
 
 from exports_app import access, acts, errors, progress, services
-from exports_app.admin.inlines import EventInline, NotificationInline, PartInline
+from exports_app.admin.inlines import EventInline, NotificationInline, PartInline, mark_values
 from exports_app.admin.readonly import NOTHING, ReadOnly, plain
 from exports_app.models import ExportJob
 from exports_app.pipeline import errors as pipeline_errors
@@ -232,7 +232,9 @@ class ExportJobAdmin(ReadOnly, JobAdmin):
 
 
 def _shown(whole: ExportJob, allowed: access.Access) -> ExportJob:
-    shown = copy.copy(allowed.shown(whole))
+    view = allowed.view(whole)
+    shown = copy.copy(view.of(whole))
+    mark_values(shown, view.values)
     if not allowed.owns(whole):
         columns, shown.filters = allowed.sight.seen(shown.resource, shown.columns, shown.filters)
         shown.columns = columns or []

@@ -43,20 +43,59 @@ def figures(told: dict[str, Any]) -> tuple[Any, ...]:
     return told["row_count"], told["sheets"], told["progress"]["rows"], told["progress"]["total_rows"]
 
 
-def test_who_may_not_export_a_sheet_is_told_neither_its_name_nor_its_rows(
+@pytest.mark.parametrize("lost", [MAIN_COLUMN, SHEET_COLUMN])
+def test_who_lacks_a_column_is_told_neither_size_nor_checksum_of_the_file(
+    job: ExportJob, bob: User, as_user: As, client: Client, lost: str
+) -> None:
+    ExportJob.objects.filter(pk=job.pk).update(crc32="0badcafe", file_size=654_321, bytes_done=654_321)
+    grant(bob, *without(lost))
+    told = as_user(bob).get(f"/api/v1/exports/{job.pk}/").json()
+    assert figures(told) == (1, [{"resource": "abilities", "rows": 1}], 2, 2)
+    assert (told["file_size"], told["crc32"], told["progress"]["bytes"]) == (None, None, 0)
+    client.force_login(bob)
+    for page in (f"/exports/{job.pk}/", "/exports/"):
+        shown = client.get(page).content.decode()
+        assert [word for word in ("0badcafe", "639.0") if word in shown] == []
+
+
+def test_who_may_not_export_a_sheet_is_told_the_state_of_the_workbook_alone(
     job: ExportJob, bob: User, as_user: As, client: Client
 ) -> None:
+    ExportJob.objects.filter(pk=job.pk).update(crc32="0badcafe", file_size=654_321, bytes_done=654_321)
     path = f"/api/v1/exports/{job.pk}/"
-    whole = (1, [{"resource": "abilities", "rows": 1}], 2, 2)
-    assert figures(as_user(bob).get(path).json()) == whole
+    whole = as_user(bob).get(path).json()
+    assert figures(whole) == (1, [{"resource": "abilities", "rows": 1}], 2, 2)
+    assert (whole["file_size"], whole["crc32"], whole["progress"]["bytes"]) == (654_321, "0badcafe", 654_321)
     grant(bob, *without(SHEET))
-    assert figures(as_user(bob).get(path).json()) == (1, [], 1, 1)
+    told = as_user(bob).get(path).json()
+    assert figures(told) == (None, [], 0, None)
+    assert (told["file_size"], told["crc32"], told["progress"]["bytes"]) == (None, None, 0)
+    assert (told["status"], told["resource"], told["file_name"], told["owner"]) == ("completed", "", "", "alice")
     (listed,) = as_user(bob).get("/api/v1/exports/").json()["results"]
-    assert figures(listed) == (1, [], 1, 1)
-    progress = as_user(bob).get(f"{path}status/").json()["progress"]
-    assert (progress["rows"], progress["total_rows"], progress["rows_per_second"]) == (1, 1, None)
+    assert (figures(listed), listed["file_size"], listed["crc32"]) == ((None, [], 0, None), None, None)
+    status = as_user(bob).get(f"{path}status/").json()
+    assert (status["row_count"], status["file_size"], status["progress"]["rows_per_second"]) == (None, None, None)
     client.force_login(bob)
-    assert "bilities" not in client.get(f"/exports/{job.pk}/").content.decode()
+    for page in (f"/exports/{job.pk}/", "/exports/"):
+        shown = client.get(page).content.decode()
+        assert [word for word in ("bilities", "0badcafe", "639.0") if word in shown] == []
+
+
+@pytest.mark.parametrize("query", ["resource=groups", "request_id=req-4711"])
+def test_nor_does_a_narrowed_list_tell_it(
+    job: ExportJob, alice: User, bob: User, as_user: As, client: Client, query: str
+) -> None:
+    ExportJob.objects.filter(pk=job.pk).update(request_id="req-4711")
+
+    def found(user: User) -> int:
+        return len(as_user(user).get(f"/api/v1/exports/?{query}").json()["results"])
+
+    assert (found(alice), found(bob)) == (1, 1)
+    grant(bob, *without(SHEET))
+    assert (found(alice), found(bob)) == (1, 0)
+    client.force_login(bob)
+    assert "An export" in text(client.get("/exports/"))
+    assert "An export" not in text(client.get("/exports/?resource=groups"))
 
 
 @pytest.mark.parametrize("lost", [MAIN_COLUMN, SHEET, SHEET_COLUMN])
@@ -90,6 +129,8 @@ def test_a_key_for_one_table_is_told_nothing_of_the_other(failed: ExportJob, ali
     assert figures(whole) == (1, [{"resource": "abilities", "rows": 1}], 98_765, 2)
     assert figures(limited) == (1, [], 1, 1)
     assert (whole["error"]["detail"], limited["error"]["detail"]) == (REASON, "")
+    assert whole["file_size"] is not None
+    assert (limited["file_size"], limited["crc32"], limited["progress"]["bytes"]) == (None, None, 0)
 
 
 def test_an_operator_sees_the_reason_and_no_name_of_a_table_that_they_may_not_export(
@@ -121,7 +162,7 @@ def test_a_stream_tells_no_rows_of_a_hidden_table(running: ExportJob, bob: User,
     owners, limited, receivers = bearer(alice), bearer(alice, resources=["groups"]), bearer(bob)
 
     async def main() -> None:
-        for headers, rows in ((owners, 98_765), (limited, 1), (receivers, 1)):
+        for headers, rows in ((owners, 98_765), (limited, 1), (receivers, 0)):
             async with open_stream(path, headers) as stream:
                 assert (await stream.next()).data["progress"]["rows"] == rows
 
