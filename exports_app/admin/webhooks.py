@@ -22,7 +22,7 @@ else:
 
 @admin.register(ExportWebhook)
 class ExportWebhookAdmin(Unchangeable, WebhookAdmin):
-    list_display = ("created_at", "owner", "host", "active", "failures", "note", "former_until")
+    list_display = ("created_at", "owner", "host", "active", "failures", "note", "former_signs_until")
     list_display_links = None
     list_filter = ("active", "created_at")
     list_select_related = ("owner",)
@@ -34,7 +34,7 @@ class ExportWebhookAdmin(Unchangeable, WebhookAdmin):
         return urlsplit(webhook.url).hostname or ""
 
     @admin.display(description="Former secret signs until")
-    def former_until(self, webhook: ExportWebhook) -> datetime | None:
+    def former_signs_until(self, webhook: ExportWebhook) -> datetime | None:
         return webhooks.former_until(webhook)
 
     def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:

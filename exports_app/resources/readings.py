@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
-from django.core.exceptions import FieldError
+from django.core.exceptions import FieldDoesNotExist, FieldError
 from django.db import models
 from django.db.models import Prefetch
 from django.db.models.constants import LOOKUP_SEP
@@ -72,7 +72,7 @@ def _fetched_beside(rows: Rows) -> Iterator[Rows]:
         for part in path.split(LOOKUP_SEP):
             try:
                 field = model._meta.get_field(part)
-            except models.FieldDoesNotExist:
+            except FieldDoesNotExist:
                 break  # of a generic relation, or under another name: what it leads to is the project's to say
             relation = getattr(field, "remote_field", None)
             if through := getattr(relation, "through", None) or getattr(field, "through", None):

@@ -55,6 +55,12 @@ def secret_job(alice: User, workbooks: None) -> ExportJob:
     return job
 
 
+def record_tables(columns: list[str], **more: str) -> None:
+    """What the file was made with."""
+    rights = {"permissions": [MAIN], "rights": {"of": "MARK-right"}}
+    ExportJob.objects.update(tables=[{"resource": "groups", "columns": columns, **rights, **more}])
+
+
 def operator(client: Client, *permissions: str) -> Client:
     codenames = [each.partition(".")[2] for each in permissions]
     client.force_login(make_user("operator", permissions=(*OPERATOR, *codenames), is_staff=True))
@@ -75,7 +81,7 @@ EVERY = {
 
 
 def test_who_may_read_all_of_the_data_is_shown_every_field(client: Client, secret_job: ExportJob) -> None:
-    ExportJob.objects.update(tables=[{**secret_job.tables[0], "columns": ["id", "name"], "note": "MARK-table"}])
+    record_tables(["id", "name"], note="MARK-table")
     assert marks(operator(client, *RIGHTS), secret_job) == EVERY
 
 
@@ -87,12 +93,12 @@ def test_who_may_not_read_the_data_is_shown_the_reason_alone(client: Client, sec
 
 
 def test_who_lacks_a_column_is_not_shown_it_nor_any_value(client: Client, secret_job: ExportJob) -> None:
-    ExportJob.objects.update(tables=[{**secret_job.tables[0], "columns": ["id", "name"]}])
+    record_tables(["id", "name"])
     assert marks(operator(client, MAIN), secret_job) == {"MARK-reason", "MARK-label", "MARK-filter"}
 
 
 def test_who_has_the_column_too_may_read_it(client: Client, secret_job: ExportJob) -> None:
-    ExportJob.objects.update(tables=[{**secret_job.tables[0], "columns": ["id", "name"]}])
+    record_tables(["id", "name"])
     assert {"MARK-column", "MARK-write"} <= marks(operator(client, MAIN, MAIN_COLUMN), secret_job)
 
 
