@@ -33,11 +33,24 @@ SELECT DISTINCT namespace.nspname, relation.relname, attribute.attname
         WHERE first.attrelid = relation.oid AND first.attnum > 0 AND NOT first.attisdropped) END
  WHERE rule.ev_class = 'exports_reading'::regclass
 """
-GRANTED_SCHEMAS = """
-SELECT DISTINCT namespace.nspname
+GRANTED = """
+SELECT namespace.nspname, relation.relname
   FROM pg_class AS relation JOIN pg_namespace AS namespace ON namespace.oid = relation.relnamespace
  WHERE pg_get_userbyid(relation.relowner) = current_user AND relation.relkind IN ('r', 'p', 'v', 'm', 'f')
-   AND namespace.nspname NOT IN ('pg_catalog', 'information_schema') AND namespace.nspname !~ '^pg_'
+   AND EXISTS (
+       SELECT 1 FROM (
+           SELECT relation.relacl AS acl UNION ALL
+           SELECT attribute.attacl FROM pg_attribute AS attribute WHERE attribute.attrelid = relation.oid
+       ) AS lists, aclexplode(lists.acl) AS granted JOIN pg_roles AS role ON role.oid = granted.grantee
+        WHERE role.rolname = %(role)s)
+ ORDER BY 1, 2
+"""
+GRANTED_LATER = """
+SELECT DISTINCT namespace.nspname
+  FROM pg_default_acl AS later JOIN pg_namespace AS namespace ON namespace.oid = later.defaclnamespace
+ CROSS JOIN aclexplode(later.defaclacl) AS granted JOIN pg_roles AS role ON role.oid = granted.grantee
+ WHERE pg_get_userbyid(later.defaclrole) = current_user AND later.defaclobjtype = 'r' AND role.rolname = %(role)s
+ ORDER BY 1
 """
 
 
@@ -63,14 +76,14 @@ def needed(alias: str, users: Iterable[User]) -> tuple[Columns, list[str]]:
 
 def statements(alias: str, role: str, columns: Columns) -> list[str]:
     """SQL after which the role reads this, and nothing else of what the present role owns."""
-    quote = connections[alias].ops.quote_name
+    quote, name, made = _quoted, _quoted(role), list[str]()
     with connections[alias].cursor() as cursor:
-        cursor.execute(GRANTED_SCHEMAS)
-        schemas = sorted({row[0] for row in cursor.fetchall()} | {schema for schema, _ in columns})
-    name, made = quote(role), []
-    for schema in map(quote, schemas):
-        made.append(f"REVOKE SELECT ON ALL TABLES IN SCHEMA {schema} FROM {name}")  # noqa: S608 - quoted above
-        made.append(f"ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} REVOKE SELECT ON TABLES FROM {name}")  # noqa: S608
+        cursor.execute(GRANTED, {"role": role})
+        for schema, table in cursor.fetchall():
+            made.append(f"REVOKE SELECT ON {quote(schema)}.{quote(table)} FROM {name}")  # noqa: S608 - quoted
+        cursor.execute(GRANTED_LATER, {"role": role})
+        for (schema,) in cursor.fetchall():
+            made.append(f"ALTER DEFAULT PRIVILEGES IN SCHEMA {quote(schema)} REVOKE SELECT ON TABLES FROM {name}")
     for schema in map(quote, sorted({schema for schema, _ in columns} - {"public"})):
         made.append(f"GRANT USAGE ON SCHEMA {schema} TO {name}")
     for (schema, table), names in sorted(columns.items()):
@@ -100,6 +113,11 @@ def anybody() -> Iterator[User]:
         user.pk = key.get_default() if key.has_default() else 0 if isinstance(key, models.IntegerField) else ""
         user.is_active, user.is_superuser = True, is_superuser
         yield user
+
+
+def _quoted(name: str) -> str:
+    """Also a name that holds a quotation mark, which Django's own quoting leaves as it is."""
+    return '"' + name.replace('"', '""') + '"'
 
 
 @contextmanager
