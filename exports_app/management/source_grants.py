@@ -83,7 +83,7 @@ def statements(alias: str, role: str, columns: Columns) -> list[str]:
             made.append(f"REVOKE SELECT ON {quote(schema)}.{quote(table)} FROM {name}")  # noqa: S608 - quoted
         cursor.execute(GRANTED_LATER, {"role": role})
         for (schema,) in cursor.fetchall():
-            made.append(f"ALTER DEFAULT PRIVILEGES IN SCHEMA {quote(schema)} REVOKE SELECT ON TABLES FROM {name}")
+            made.append(f"ALTER DEFAULT PRIVILEGES IN SCHEMA {quote(schema)} REVOKE SELECT ON TABLES FROM {name}")  # noqa: S608
     for schema in map(quote, sorted({schema for schema, _ in columns} - {"public"})):
         made.append(f"GRANT USAGE ON SCHEMA {schema} TO {name}")
     for (schema, table), names in sorted(columns.items()):

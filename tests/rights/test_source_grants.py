@@ -146,8 +146,8 @@ def test_a_view_is_read_and_not_the_tables_behind_it(only: Any) -> None:
         columns = ("id", "name")
 
         def get_queryset(self, user: Any) -> QuerySet[Any, Any]:
-            rows = Group.objects.extra(tables=["people"], where=["people.id = auth_group.id"])
-            return rows.annotate(shown=F("name"))
+            rows: QuerySet[Any, Any] = Group.objects.annotate(shown=F("name"))
+            return rows.extra(tables=["people"], where=["people.id = auth_group.id"])
 
     assert only(People) == {"auth_group": {"id", "name"}, "people": {"id"}}
 
