@@ -172,7 +172,7 @@ key, user deleted              401   -     401    401    401    -     401    401
 receiver                       all   named all    10     200    all   all    no    302   302    302
 receiver without main          state state state  state  200    state 404    no    302   302    302
 receiver without main column   part  named part   10     200    part  part   no    302   302    302
-receiver without sheet         part  named part   2      200    part  all    no    302   302    302
+receiver without sheet         state state state  state  200    state all    no    302   302    302
 receiver without sheet column  part  named part   10     200    part  all    no    302   302    302
 receiver switched off          401   302   401    401    401    302   401    401   302   302    302
 receiver, owner lacks main     all   named all    10     200    all   all    no    302   302    302
