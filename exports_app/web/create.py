@@ -179,16 +179,16 @@ def _save(request: HttpRequest, form: ExportForm) -> HttpResponse:
 
 def _start(request: HttpRequest, name: str) -> Request | None:
     """The settings to begin with: of a preset, or of an earlier export; said where parts of them are hidden."""
-    user = request.user
+    user, allowed = request.user, access.of(request.user)
     if preset_id := _uuid(request.GET.get("preset", "")):
         start = presets.stored_request(presets.get_preset(user, preset_id))
     elif job_id := _uuid(request.GET.get("again", "")):
-        start = services.stored_request(services.get_export(user, job_id))
+        start = services.stored_request(allowed.shown(services.get_export(user, job_id)))
     else:
         return None
     if start.resource != name:
         return None
-    columns, filters = access.of(user).sight.seen(name, start.columns, start.filters)
+    columns, filters = allowed.sight.seen(name, start.columns, start.filters)
     if (columns, filters) != (start.columns, start.filters):
         messages.warning(request, "Some of its columns or filters are hidden from you, and left out here.")
     return replace(start, columns=columns, filters=filters)

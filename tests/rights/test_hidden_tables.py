@@ -117,6 +117,17 @@ def test_no_reason_of_a_failure_names_what_is_hidden(
     assert error == {"code": "format_limit", "detail": ""}
 
 
+def test_a_form_that_begins_with_it_begins_with_what_is_seen_alone(
+    job: ExportJob, bob: User, as_user: As, client: Client
+) -> None:
+    ExportJob.objects.filter(pk=job.pk).update(columns=[{"name": "id", "label": "Number 4711"}])
+    client.force_login(bob)
+    path = f"/exports/new/groups/?again={job.pk}"
+    assert "4711" in client.get(path).content.decode()
+    grant(bob, *without(SHEET))
+    assert "4711" not in client.get(path).content.decode()
+
+
 def test_its_owner_reads_why_it_failed_whatever_they_have_lost(failed: ExportJob, alice: User, as_user: As) -> None:
     grant(alice, MAIN)
     told = as_user(alice).get(f"/api/v1/exports/{failed.pk}/").json()
