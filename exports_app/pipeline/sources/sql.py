@@ -174,7 +174,7 @@ class SqlSource:
 
     def close(self) -> None:
         """End the snapshot, and a statement that still runs, by closing the connection. May be called twice."""
-        if self._stream is not None and not self._stream.ended and not self._connection.closed:
+        if self._has_more() and not self._connection.closed:
             # PostgreSQL sees a closed connection only when it next writes, which a long sort does not.
             with suppress(psycopg.Error):
                 self._connection.cancel_safe(timeout=CANCEL_SECONDS)
@@ -196,11 +196,21 @@ class SqlSource:
 
     def _end_statement(self) -> None:
         """Give up a statement that has more rows than were wanted."""
-        if self._stream is not None and not self._stream.ended:
-            self._connection.cancel_safe(timeout=CANCEL_SECONDS)
-            with suppress(psycopg.Error):
-                self._stream.drain()
-            self._execute("ROLLBACK TO SAVEPOINT chunk")
+        if self._stream is None:
+            return
+        if not self._has_more():
+            self._stream.drain()
+            return
+        self._connection.cancel_safe(timeout=CANCEL_SECONDS)
+        with suppress(psycopg.Error):
+            self._stream.drain()
+        self._execute("ROLLBACK TO SAVEPOINT chunk")
+
+    def _has_more(self) -> bool:
+        """Whether the statement has rows left to send; each cancel is a connection of its own."""
+        if self._stream is None or self._stream.ended:
+            return False
+        return self._asked is None or self._stream.rows < self._asked
 
     def _explained(self, error: errors.BadQuery) -> errors.PipelineError:
         """What a value or a literal that no text can hold is called; anything else stays as it is."""
