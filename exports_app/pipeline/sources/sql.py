@@ -259,9 +259,10 @@ class SqlSource:
                 return lines
 
     def _next_statement(self, count: int) -> wire.CopyOut:
-        # Fewer rows than a chunk are all that is wanted.
-        limit = None if self._one_pass else count * (self._chunks if count == self._chunk_rows else 1)
-        if limit is None:
+        limit: int | None = count  # fewer rows than a chunk are all that is wanted
+        if count == self._chunk_rows:
+            limit = None if self._one_pass else count * self._chunks
+        if self._one_pass:
             self._execute("SET LOCAL statement_timeout = 0")  # one sort may outlast any chunk
         if not self._saved:
             self._execute("SAVEPOINT chunk")  # the snapshot outlives a statement that is given up
