@@ -15,7 +15,7 @@ INSTALL := $(PYTHON) -m pip install --quiet --disable-pip-version-check
 UV_INSTALL := UV_NATIVE_TLS=1 $(PYTHON) -m uv pip install --quiet --compile-bytecode --python $(PYTHON)
 
 .DEFAULT_GOAL := help
-.PHONY: setup run test test-full check lock pin-images image-check bench chaos fuzz help
+.PHONY: setup run test test-full check lock pin-images image-check bench chaos soak fuzz help
 
 setup: $(INSTALLED) $(READERS)  ## Make .venv and install everything, once per change of the requirements
 
@@ -83,6 +83,9 @@ bench: setup  ## Measure speed and memory beside the peers; writes docs/benchmar
 
 chaos: setup  ## Break workers, database, Redis and S3 under running exports; a few minutes
 	@$(STACK) run --follow-parent --services-only -- $(PYTHON) -m chaos $(ARGS)
+
+soak: setup  ## Eight clients, killed children and bursts for 25 minutes, and nothing lost or grown; ARGS="--minutes 5"
+	@$(STACK) run --follow-parent --services-only -- $(PYTHON) -m chaos.soak $(ARGS)
 
 fuzz: setup  ## Ask the API of a whole stack for everything its schema allows, and more; ARGS go to schemathesis
 	@EXPORTS_MAX_ACTIVE=0 EXPORTS_METRICS_TOKEN=fuzz $(STACK) run --follow-parent --rows 300 -- sh -c '\

@@ -33,7 +33,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="chaos-", ignore_cleanup_errors=True) as folder:
         site = sites.Site(given.logs or Path(folder))
         try:
-            _prepare()
+            prepare()
             site.start()
             return _run(site, given, seed)
         finally:
@@ -52,7 +52,7 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _prepare() -> None:
+def prepare() -> None:
     from django.contrib.auth import get_user_model
     from django.core.management import call_command
 
@@ -73,7 +73,7 @@ def _prepare() -> None:
     os.environ["CHAOS_TOKEN"] = api_keys.create(user, name="chaos", scopes=keys.SCOPES)[1]
 
 
-def _fill(site: sites.Site, rows: int) -> None:
+def fill(site: sites.Site, rows: int) -> None:
     """Have so many customers."""
     from django.db import connection
 
@@ -111,7 +111,7 @@ def _run(site: sites.Site, given: argparse.Namespace, seed: int) -> int:
             if time.monotonic() > end:
                 report.add(each, "not run", 0, f"the {minutes:g} minutes were over")
                 continue
-            _fill(site, each.rows or given.rows)
+            fill(site, each.rows or given.rows)
             began = time.monotonic()
             outcome, notes = _one(site, each, random.Random(f"{seed}-{number}-{each.name}"))
             report.add(each, outcome, time.monotonic() - began, notes)
