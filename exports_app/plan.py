@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, models
 
-from exports_app import conf, errors, questions
+from exports_app import conf, errors, questions, spare
 from exports_app.connections import connect_source
 from exports_app.pipeline import formats, loop
 from exports_app.pipeline.errors import DatabaseBusy
@@ -111,7 +111,7 @@ class Table:
         if self.query is None:
             return self._open_rows(format_, options, after)
         with wire.database_errors():
-            connection = connect_source(self.database)
+            connection = spare.take(self.database)
         try:
             return self._source(
                 connection,
@@ -125,6 +125,7 @@ class Table:
                 snapshot=snapshot,
                 connect=partial(connect_source, self.database),
                 lock_timeout=lock_timeout,
+                end=partial(spare.give_back, self.database),
             )
         except BaseException:
             connection.close()

@@ -15,7 +15,7 @@ from celery.signals import (
     worker_shutting_down,
 )
 
-from exports_app import orphans, retention, storage
+from exports_app import orphans, retention, spare, storage
 from exports_app.dispatch import NOTIFY_NEXT, RUN_NEXT
 from exports_app.pipeline import errors
 from exports_app.pipeline.errors import PipelineError
@@ -98,6 +98,7 @@ def end_at_once(**_: object) -> None:
 
 
 @worker_process_init.connect
-def limit_memory(**_: object) -> None:
-    """Each child of the pool has its own limit."""
+def begin_child(**_: object) -> None:
+    """Each child of the pool has its own limit of memory, and keeps a connection of its own."""
     memory.limit_child()
+    spare.keep()

@@ -84,22 +84,25 @@ class SqlSource:
         connect: Callable[[], psycopg.Connection[Any]] | None = None,
         most_rows: int | None = None,
         lock_timeout: float | None = None,
+        end: Callable[[psycopg.Connection[Any]], None] = psycopg.Connection.close,
     ) -> None:
-        """Time-outs in seconds: of a statement, and of its wait for a lock; None: the statement's."""
+        """Time-outs in seconds: of a statement, and of its wait for a lock; None: the statement's.
+
+        ``end`` gets the connection once it is not needed any more.
+        """
         self._connection = connection
+        self._end: Callable[[psycopg.Connection[Any]], None] | None = end
         self._connect = connect
         self._query = query
         self._cursor = after
         self._chunk_rows = chunk_rows
         self._timeout_ms = int(statement_timeout * 1000)
         self._stream: wire.CopyOut | None = None
-        self._one_pass = False
         self._asked: int | None = None
         self._asked_at = 0.0
         self._chunks = STATEMENT_CHUNKS
         self._most_rows = most_rows or MAX_CHUNK_ROWS
-        self._saved = False
-        self._done = False
+        self._saved = self._done = self._one_pass = False
         self._recast: list[str] | None = None
         with wire.database_errors():
             lock_ms = None if lock_timeout is None else int(lock_timeout * 1000)
@@ -173,12 +176,18 @@ class SqlSource:
         return self._connection
 
     def close(self) -> None:
-        """End the snapshot, and a statement that still runs, by closing the connection. May be called twice."""
+        """End the snapshot, and a statement that still runs. May be called twice.
+
+        The connection is closed, unless it is in order and somebody takes it back.
+        """
+        is_idle = self._stream is None or self._stream.ended
         if self._has_more() and not self._connection.closed:
             # PostgreSQL sees a closed connection only when it next writes, which a long sort does not.
             with suppress(psycopg.Error):
                 self._connection.cancel_safe(timeout=CANCEL_SECONDS)
-        self._connection.close()
+        end, self._end = self._end, None
+        if end is not None:
+            (end if is_idle else psycopg.Connection.close)(self._connection)
 
     def _patient_lines(self, limit: int) -> wire.Lines:
         """Rows of the snapshot, in halved chunks from where a statement took too long."""
