@@ -52,7 +52,7 @@ def test_the_api_answers_503_with_what_to_do(before: None, alice: User) -> None:
 def test_a_page_answers_503_with_what_to_do(before: None, alice: User) -> None:
     client = Client(raise_request_exception=False)
     client.force_login(alice)
-    answer = client.get("/exports/")
+    answer = client.get("/exports/00000000-0000-4000-8000-000000000000/")
     assert answer.status_code == 503
     assert "An operator has to run manage.py migrate." in answer.content.decode()
 
