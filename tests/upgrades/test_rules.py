@@ -49,7 +49,8 @@ def test_every_migration_since_the_last_release_keeps_the_rules() -> None:
 
 def found_in(operation: Any, *, atomic: bool = True, made_now: bool = False) -> list[str]:
     """Of a migration that does this to a table of the last release, or to one that it makes itself."""
-    before, migration = migrations.Migration("0001", "exports_app"), online.Migration("0002", "exports_app")
+    before: Any = migrations.Migration("0001", "exports_app")
+    migration: Any = online.Migration("0002", "exports_app")
     before.operations, migration.operations, migration.atomic = [JOB], [operation], atomic
     state = MigrationLoader(None).project_state(("auth", "0012_alter_user_first_name_max_length"))
     if made_now:
@@ -125,7 +126,7 @@ def test_a_table_that_is_made_now_may_have_anything() -> None:
 
 
 def test_a_migration_that_waits_for_locks_is_refused() -> None:
-    plain = migrations.Migration("0002", "exports_app")
+    plain: Any = migrations.Migration("0002", "exports_app")
     plain.operations = []
     state = MigrationLoader(None).project_state(("auth", "0012_alter_user_first_name_max_length"))
     assert list(problems(plain, state, lambda operation: False)) == [
