@@ -185,6 +185,13 @@ class DatabaseAway(Unavailable):
         super().__init__(retry_after=DATABASE_RETRY_SECONDS)
 
 
+class NotMigrated(Unavailable):
+    """The database is not migrated to this release. An operator has to run manage.py migrate."""
+
+    def __init__(self) -> None:
+        super().__init__(retry_after=DATABASE_RETRY_SECONDS)
+
+
 class DatabaseBusy(Unavailable):
     """The database could not answer in time. Please try again."""
 

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
 
-from exports_app import api_keys, conf, lifecycle, removals, rights, sharing, webhooks
+from exports_app import api_keys, conf, handover, lifecycle, removals, rights, sharing, webhooks
 from exports_app.choices import ACTIVE, Status
 from exports_app.logs import log
 from exports_app.models import (
@@ -56,7 +56,9 @@ def prune(seconds: float = ROUND_SECONDS) -> Pruned:
     api_keys.prune(now - _days("TOKEN"))
     ExportShare.objects.filter(at__lt=now - sharing.PERIOD).delete()
     webhooks.forget_former()
+    webhooks.seal_plain()
     webhooks.seal_again()
+    handover.take_over()
     _forget_addresses(now - _days("ADDRESS"))
     if conf.settings.CLEAR_SESSIONS:
         import_module(settings.SESSION_ENGINE).SessionStore.clear_expired()

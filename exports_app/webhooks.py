@@ -17,7 +17,7 @@ from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from exports_app import access, conf, dispatch, errors, locks, sealed
+from exports_app import access, conf, dispatch, errors, handover, locks, sealed
 from exports_app.choices import Channel, Delivery, WebhookEvent
 from exports_app.locks import Lock
 from exports_app.models import ExportNotification, ExportWebhook
@@ -100,6 +100,23 @@ def forget_former() -> None:
     ExportWebhook.objects.filter(former_until__lte=timezone.now()).update(former_secret="", former_until=None)
 
 
+def seal_plain() -> int:
+    """Seal what the release before wrote, which reads plain texts alone, once it is gone; gives how many that were."""
+    plain = [
+        (webhook.pk, webhook.secret)
+        for webhook in ExportWebhook.objects.only("pk", "secret").iterator()
+        if webhook.secret and not isinstance(webhook.secret, sealed.Sealed)
+    ]
+    if not plain or not handover.is_settled("0010_sealed_webhook_secrets"):
+        return 0
+    for pk, secret in plain:
+        with transaction.atomic():
+            row = ExportWebhook.objects.select_for_update().get(pk=pk)
+            if row.secret == secret:
+                row.save(update_fields=["secret"])
+    return len(plain)
+
+
 def seal_again() -> int:
     """Seal with today's key what one of ``SECRET_KEY_FALLBACKS`` did, so that it can go; gives how many that were."""
     if not settings.SECRET_KEY_FALLBACKS:
@@ -107,7 +124,7 @@ def seal_again() -> int:
     done = 0
     for pk, secret, former in ExportWebhook.objects.values_list("pk", "secret", "former_secret").iterator():
         for name, old in {"secret": secret, "former_secret": former}.items():
-            if old and not sealed.is_of_today(old):
+            if isinstance(old, sealed.Sealed) and not sealed.is_of_today(old):
                 with suppress(sealed.Unreadable):
                     # Unless it was rotated meanwhile.
                     mine = ExportWebhook.objects.filter(pk=pk, **{name: old})

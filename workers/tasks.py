@@ -14,9 +14,11 @@ from celery.signals import (
     worker_shutdown,
     worker_shutting_down,
 )
+from django.db import DatabaseError, InterfaceError, connection
 
-from exports_app import orphans, retention, spare, storage
+from exports_app import orphans, retention, spare, storage, upgrades
 from exports_app.dispatch import NOTIFY_NEXT, RUN_NEXT
+from exports_app.errors import NotMigrated
 from exports_app.pipeline import errors
 from exports_app.pipeline.errors import PipelineError
 from exports_app.pipeline.formats import get_format
@@ -58,6 +60,19 @@ def prune() -> None:
 def sweep_orphans() -> None:
     """Remove what the storage holds that no job owns."""
     orphans.sweep()
+
+
+@worker_init.connect
+def refuse_tables_of_before(**_: object) -> None:
+    """End at once, and say what to do, where the database is not migrated. One that is away is waited for."""
+    try:
+        lacking = upgrades.missing()
+    except (DatabaseError, InterfaceError):
+        return
+    finally:
+        connection.close()  # children shall not share it
+    if lacking:
+        raise SystemExit(f"{NotMigrated()} It lacks of exports_app: {', '.join(lacking)}.")
 
 
 @worker_init.connect

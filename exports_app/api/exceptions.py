@@ -14,7 +14,7 @@ from rest_framework import exceptions as drf
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
-from exports_app import errors, traces
+from exports_app import errors, traces, upgrades
 from exports_app.logs import log
 
 _CODES: tuple[tuple[type[Exception], type[errors.ExportError]], ...] = (
@@ -55,6 +55,9 @@ def _of_database(exc: Exception) -> Exception:
     if isinstance(exc, DataError | psycopg.DataError | OverflowError):
         log.warning("export.api.value_refused", error=traces.said(exc))
         return errors.Invalid("The database cannot take a value of this request.")
+    if unmade := upgrades.explain(exc):
+        log.error("export.api.not_migrated", missing=upgrades.missing())
+        return unmade
     if isinstance(exc, AWAY):
         log.error("export.api.database_away", exc_info=exc)
         return errors.of_database(exc) or exc

@@ -134,7 +134,7 @@ def job_json(job: ExportJob, user: Any) -> dict[str, Any]:
 def jobs_json(jobs: Sequence[ExportJob], user: Any) -> list[dict[str, Any]]:
     """The same for a list, with what its jobs have in common looked up once."""
     places, allowed, base = progress.places(jobs), access.of(user), reverse("api:export-list")
-    removed = persons.of_entries(job.removal or {} for job in jobs)
+    removed = persons.of_entries([job.removal or {} for job in jobs])
     return [_job_json(job, allowed, places, who, base) for job, who in zip(jobs, removed, strict=True)]
 
 

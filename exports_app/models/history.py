@@ -27,6 +27,11 @@ class ExportEvent(models.Model):
             models.Index(
                 fields=["at"], condition=Q(kind=EventKind.QUEUED, data__again=True), name="export_event_again_v1"
             ),
+            models.Index(
+                fields=["id"],
+                condition=Q(kind=EventKind.DOWNLOADED, data__has_key="by"),
+                name="export_event_named_v1",
+            ),
         ]
 
 

@@ -20,8 +20,8 @@ class ExportToken(models.Model):
     job = models.ForeignKey(ExportJob, on_delete=models.CASCADE, related_name="tokens")
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
     digest = models.CharField(max_length=64, unique=True)
-    password_mark = models.CharField(max_length=64, blank=True, default="")
-    """Of its maker's password when it was made (``passwords``)."""
+    password_mark = models.CharField(max_length=64, blank=True, default="", db_default="")
+    """Of its maker's password when it was made (``passwords``); empty: the release before made it, a moment ago."""
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField()
     redeemed_at = models.DateTimeField(null=True, blank=True)

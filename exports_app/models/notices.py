@@ -24,7 +24,7 @@ class ExportWebhook(models.Model):
     active = models.BooleanField(default=True)
     secret = SealedField()
     """``whsec_…``: signs each delivery, so it cannot be stored as a digest."""
-    former_secret = SealedField(blank=True, default="")
+    former_secret = SealedField(blank=True, default="", db_default="")
     """The one before the last rotation: signs as well until ``former_until``."""
     former_until = models.DateTimeField(null=True, blank=True)
     failures = models.PositiveSmallIntegerField(default=0)
