@@ -14,13 +14,14 @@ from celery.signals import (
     worker_shutdown,
     worker_shutting_down,
 )
+from django.core.exceptions import ImproperlyConfigured
 
 from exports_app import orphans, retention, storage
 from exports_app.dispatch import NOTIFY_NEXT, RUN_NEXT
 from exports_app.pipeline import errors
 from exports_app.pipeline.errors import PipelineError
 from exports_app.pipeline.formats import get_format
-from workers import lease, memory, notify, presence, run, upkeep
+from workers import lease, memory, notify, pools, presence, run, upkeep
 from workers.notify.base import TIME_LIMIT
 
 TERMINAL = tuple(each for each in errors.every() if each.terminal and each is not PipelineError)
@@ -58,6 +59,18 @@ def prune() -> None:
 def sweep_orphans() -> None:
     """Remove what the storage holds that no job owns."""
     orphans.sweep()
+
+
+@worker_init.connect
+def settle_pool(sender: Any, **_: object) -> None:
+    """Before there is a pool. Celery logs what a receiver raises and goes on, unless it is ``SystemExit``."""
+    try:
+        pool = pools.settle(sender)
+    except ImproperlyConfigured as error:
+        raise SystemExit(f"The worker does not start. {error}") from error
+    if pool == pools.THREADS:  # which has no children to limit
+        memory.limit_process(runs=sender.concurrency)
+    presence.in_thread = pool == pools.SOLO
 
 
 @worker_init.connect
@@ -99,5 +112,5 @@ def end_at_once(**_: object) -> None:
 
 @worker_process_init.connect
 def limit_memory(**_: object) -> None:
-    """Each child of the pool has its own limit."""
-    memory.limit_child()
+    """Each child of the pool has its own limit; with ``solo`` the worker itself is that child."""
+    memory.limit_process()
