@@ -15,7 +15,7 @@ import psycopg
 from psycopg import pq
 from psycopg.errors import error_from_result
 
-from exports_app.pipeline import errors
+from exports_app.pipeline import errors, scarcity
 from exports_app.pipeline.waiting import POLL_SECONDS, look
 
 LOOKS = 16
@@ -37,8 +37,6 @@ REFRESH = "REFRESH MATERIALIZED VIEW"
 UNFILLED = "A materialized view behind this data was never filled. Run REFRESH MATERIALIZED VIEW, then export again."
 IMPORT = "ImportSnapshot"
 """PostgreSQL's function that finds the transaction ended whose snapshot it is to take, by whatever SQLSTATE."""
-NO_MEMORY = ("out of memory", "cannot allocate memory")
-"""What libpq says, which has no SQLSTATE; in English, as Python does not ask it for another language."""
 
 
 class Lines(NamedTuple):
@@ -138,20 +136,15 @@ def database_errors() -> Iterator[None]:
     except psycopg.errors.ObjectNotInPrerequisiteState as error:  # a class of OperationalError
         raise _refused(error) from error
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-        raise (errors.MemoryLimit if _lacks_memory(error) else errors.DatabaseUnavailable) from error
+        raise (scarcity.lack(error) or errors.DatabaseUnavailable()) from error
     except psycopg.Error as error:
         raise _refused(error) from error
 
 
 def _refused(error: psycopg.Error) -> errors.PipelineError:
     """What the next try would meet again, unless it was a snapshot that has ended."""
-    if _lacks_memory(error):
+    if scarcity.lacks_memory(error):
         return errors.MemoryLimit()
     if error.diag.source_function == IMPORT:
         return errors.DatabaseBusy()
     return errors.BadQuery(UNFILLED if REFRESH in (error.diag.message_hint or "") else "")
-
-
-def _lacks_memory(error: psycopg.Error) -> bool:
-    """Whether it was this process that had no room for an answer; psycopg has no class of its own for that."""
-    return error.sqlstate is None and any(text in str(error) for text in NO_MEMORY)
