@@ -37,6 +37,7 @@ def limit_process(runs: int = 1) -> None:
     global _runs
     _runs = runs
     os.environ.setdefault("MIMALLOC_ARENA_EAGER_COMMIT", "0")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # Arrow loads it, and it begins a thread for each core
     _return_large_blocks()
     if not conf.settings.MEMORY_HARD_LIMIT_MB:
         return

@@ -22,6 +22,7 @@ NO_MEMORY = (
     "out of memory",  # libpq
     "cannot allocate memory",  # the C library
     "failed to map segment",  # its loader
+    "cannot map zero-fill pages",
     "bad_alloc",  # C++, through Arrow
     "malloc of size",  # Arrow
     "realloc of size",

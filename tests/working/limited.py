@@ -11,6 +11,7 @@ import json
 import os
 import resource
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -94,6 +95,8 @@ def in_child(act: Callable[[], None]) -> int:
         try:
             act()
             status = 0
+        except BaseException:
+            traceback.print_exc()
         finally:
             os._exit(status)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
@@ -104,7 +107,7 @@ def main(user: str) -> None:
     from workers import tasks
 
     tasks.load_what_all_need()
-    for form in FORMS:
+    for form in FORMS if len(sys.argv) < 3 else sys.argv[2:]:
         for limit, amounts in LIMITS.items():
             for amount in amounts:
                 status = in_child(lambda: run_limited(user, form, limit, amount))  # noqa: B023 - over before the next

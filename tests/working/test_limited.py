@@ -32,7 +32,8 @@ ENDS = {
     (0, "failed", "memory_limit"),
     (0, "queued", "memory_limit"),  # to be tried again
     (1, "queued", ""),  # it could not even be claimed, and waits
-    (-signal.SIGABRT, "running", ""),  # a library ended the process: the lease decides
+    (-signal.SIGABRT, "running", ""),  # Arrow ended the process: the lease decides
+    (1, "running", ""),  # OpenBLAS did so, which Arrow loads
 }
 
 

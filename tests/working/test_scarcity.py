@@ -32,6 +32,7 @@ def caused(error: Exception, by: BaseException) -> Exception:
         (OSError(errno.ENOMEM, "Cannot allocate memory"), MemoryLimit),
         (OSError("[Errno Out of memory] realloc of size 64 failed"), MemoryLimit),  # Arrow's, without a number
         (ImportError("libarrow.so.2500: failed to map segment from shared object"), MemoryLimit),
+        (ImportError("_parquet.cpython-311-x86_64-linux-gnu.so: cannot map zero-fill pages"), MemoryLimit),
         (ImportError("libssl.so.3: cannot allocate memory in static TLS block"), MemoryLimit),
         (psycopg.OperationalError("out of memory for query result"), MemoryLimit),  # libpq's
         (psycopg.OperationalError("out of memory"), MemoryLimit),

@@ -19,6 +19,8 @@ from django.db import connection
 from tests.web_server import wait_until
 
 READY_SECONDS = 60
+STOP_SECONDS = 30
+"""Less than a statement may wait."""
 QUEUES = "exports,exports.large"
 
 
@@ -43,7 +45,7 @@ class Worker:
     def stop(self) -> int:
         """As an orchestrator does it, by SIGTERM; gives its exit status."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(READY_SECONDS)
+        return self.process.wait(STOP_SECONDS)
 
 
 def environment(**more: str) -> dict[str, str]:

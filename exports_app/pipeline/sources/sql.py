@@ -26,7 +26,6 @@ MIN_CHUNK_ROWS = 100
 STATEMENT_CHUNKS = 128
 """Chunks that one statement serves, so that PostgreSQL goes on while the last one is worked on: with 4 MB a
 statement, CSV takes 1.7 times as long as psql, with 128 MB 1.25 times."""
-CANCEL_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +100,7 @@ class SqlSource:
         self._saved = False
         self._done = False
         self._recast: list[str] | None = None
+        wire.look_while_waiting(connection)
         with wire.database_errors():
             lock_ms = None if lock_timeout is None else int(lock_timeout * 1000)
             self.moment, self.types = look(connection, self._from(), self._timeout_ms, snapshot, lock_ms)
@@ -177,7 +177,7 @@ class SqlSource:
         if self._stream is not None and not self._stream.ended and not self._connection.closed:
             # PostgreSQL sees a closed connection only when it next writes, which a long sort does not.
             with suppress(psycopg.Error):
-                self._connection.cancel_safe(timeout=CANCEL_SECONDS)
+                self._connection.cancel_safe(timeout=wire.CANCEL_SECONDS)
         self._connection.close()
 
     def _patient_lines(self, limit: int) -> wire.Lines:
@@ -197,7 +197,7 @@ class SqlSource:
     def _end_statement(self) -> None:
         """Give up a statement that has more rows than were wanted."""
         if self._stream is not None and not self._stream.ended:
-            self._connection.cancel_safe(timeout=CANCEL_SECONDS)
+            self._connection.cancel_safe(timeout=wire.CANCEL_SECONDS)
             with suppress(psycopg.Error):
                 self._stream.drain()
             self._execute("ROLLBACK TO SAVEPOINT chunk")

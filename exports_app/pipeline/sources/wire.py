@@ -7,9 +7,9 @@ psycopg's own ``Copy`` runs a generator per row; reading libpq's buffer directly
 from __future__ import annotations
 
 import select
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, NamedTuple
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, NamedTuple, cast
 
 import psycopg
 from psycopg import pq
@@ -37,6 +37,7 @@ REFRESH = "REFRESH MATERIALIZED VIEW"
 UNFILLED = "A materialized view behind this data was never filled. Run REFRESH MATERIALIZED VIEW, then export again."
 IMPORT = "ImportSnapshot"
 """PostgreSQL's function that finds the transaction ended whose snapshot it is to take, by whatever SQLSTATE."""
+CANCEL_SECONDS = 2.0
 
 
 class Lines(NamedTuple):
@@ -124,6 +125,44 @@ class CopyOut:
         while self._result():
             pass  # leave the connection ready for a rollback
         raise error_from_result(result)
+
+
+def look_while_waiting(connection: psycopg.Connection[Any]) -> None:
+    """Have this connection look whether the run shall stop while it waits for any statement, also for its lock.
+
+    What looking raises ends the statement, and leaves the connection to be closed.
+    """
+    if "wait" in vars(connection):
+        return
+    wait, open_one = connection.wait, cast(Any, connection)
+
+    def wait_looking(statement: Any, *arguments: Any, **values: Any) -> Any:
+        return wait(_looking(connection, statement), *arguments, **values)
+
+    open_one.wait = wait_looking  # psycopg has no hook for it
+
+
+def _looking(connection: psycopg.Connection[Any], statement: Any) -> Generator[Any, Any, Any]:
+    """The steps of psycopg's ``statement``; it is sent what is ready, which is nothing after a while."""
+    ready: Any = None
+    while True:
+        try:
+            step = statement.send(ready)
+        except StopIteration as end:
+            return end.value
+        ready = yield step
+        if not ready:
+            _look_or_cancel(connection)
+
+
+def _look_or_cancel(connection: psycopg.Connection[Any]) -> None:
+    try:
+        look()
+    except BaseException:
+        # PostgreSQL sees a closed connection only when it next writes, which a wait for a lock does not.
+        with suppress(psycopg.Error):
+            connection.cancel_safe(timeout=CANCEL_SECONDS)
+        raise
 
 
 @contextmanager
