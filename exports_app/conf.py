@@ -109,7 +109,7 @@ class ExportsSettings:
     """Below so many rows, a download is built at once."""
     STREAM_MAX_ROWS: int = 100_000
     """Up to so many rows, a download is streamed; above, it is a job. Also the border of the large queue."""
-    SOURCE_MAX_RUNNING: int = 4
+    SOURCE_MAX_RUNNING: int = 8
     """Jobs that may read from the source database at once."""
     STATEMENT_TIMEOUT: int = 60
     """Seconds one chunk's statement may take."""

@@ -28,6 +28,7 @@ from exports_app.lifecycle import LeaseLost
 from exports_app.logs import log
 from exports_app.models import ExportJob
 from exports_app.pipeline import errors as pipeline_errors
+from exports_app.pipeline import scarcity
 from exports_app.pipeline.errors import PipelineError
 from exports_app.pipeline.sinks.pipe import SEND_SECONDS, PipeSink, ReaderGone, ReaderStalled
 from exports_app.pipeline.sinks.stream import StreamSink
@@ -323,9 +324,9 @@ def _known(error: Exception) -> PipelineError:
     known: PipelineError
     if isinstance(error, PipelineError):
         return error
-    if isinstance(error, MemoryError):
-        known = pipeline_errors.MemoryLimit()
-    elif isinstance(error, OperationalError | InterfaceError):
+    if (lacking := scarcity.lack(error)) is not None:
+        return lacking
+    if isinstance(error, OperationalError | InterfaceError):
         known = pipeline_errors.DatabaseUnavailable()
     elif isinstance(error, ReaderStalled):
         known = pipeline_errors.TimeLimit(f"The client took nothing for {SEND_SECONDS:.0f} seconds.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -16,6 +17,7 @@ from exports_app.models import ExportJob
 from exports_app.pipeline.errors import (
     Incomplete,
     MemoryLimit,
+    NoRoom,
     PartsRefused,
     PipelineError,
     UnequalParts,
@@ -43,6 +45,8 @@ class Endings:
 
     def failed(self, error: PipelineError) -> RetryDecision | None:
         """Put the job back for another try, or end it."""
+        if isinstance(error, MemoryLimit | NoRoom):
+            _let_go(error)
         decision = self._on_record(lambda: self._put_back(error))
         if decision is None and self.job.status == Status.FAILED:
             self._discard()
@@ -112,6 +116,8 @@ class Endings:
         lifecycle.fail(self.job, code=error.code, detail=str(error), trace=trace)
         self.job.status = Status.FAILED
         log.warning("export.job.failed", code=error.code)
+        if isinstance(error, NoRoom):
+            memory.tell(f"Export {self.job.pk} found no room", f"{error} {error.advice}", alert="memory_limit")
         if isinstance(error, MemoryLimit):
             memory.alert(str(self.job.pk), hard=error.__cause__ is not None)
         if isinstance(error, Incomplete):
@@ -152,6 +158,13 @@ class Endings:
             except (OperationalError, InterfaceError):
                 if not await_database():
                     return None
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Free what the run's functions still hold by the traceback: to write down how it ended takes memory too."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
 
 
 def await_database() -> bool:

@@ -36,6 +36,7 @@ from exports_app.lifecycle import LeaseLost
 from exports_app.logs import log
 from exports_app.models import ExportJob
 from exports_app.pipeline import errors as pipeline_errors
+from exports_app.pipeline import scarcity
 from exports_app.pipeline.errors import PipelineError
 from exports_app.pipeline.sources.counting import RowCounter
 from exports_app.pipeline.types import Progress, Receipt, Sink, Store, StoredPart, Upload
@@ -142,10 +143,10 @@ class Run:
         """The error as one of ours; None: a bug."""
         if isinstance(error, PipelineError):
             return error
+        if (lacking := scarcity.lack(error)) is not None:
+            return lacking
         known: PipelineError
-        if isinstance(error, MemoryError):
-            known = pipeline_errors.MemoryLimit()
-        elif isinstance(error, OperationalError | InterfaceError):
+        if isinstance(error, OperationalError | InterfaceError):
             known = pipeline_errors.DatabaseUnavailable()
         elif isinstance(error, SoftTimeLimitExceeded):
             known = pipeline_errors.DatabaseBusy() if self.resumable else pipeline_errors.TimeLimit()

@@ -14,6 +14,7 @@ from celery.signals import (
     worker_shutdown,
     worker_shutting_down,
 )
+from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, InterfaceError, connection
 
 from exports_app import orphans, retention, spare, storage, upgrades
@@ -22,7 +23,7 @@ from exports_app.errors import NotMigrated
 from exports_app.pipeline import errors
 from exports_app.pipeline.errors import PipelineError
 from exports_app.pipeline.formats import get_format
-from workers import lease, memory, notify, presence, run, upkeep
+from workers import lease, memory, notify, pools, presence, run, upkeep
 from workers.notify.base import TIME_LIMIT
 
 TERMINAL = tuple(each for each in errors.every() if each.terminal and each is not PipelineError)
@@ -76,6 +77,18 @@ def refuse_tables_of_before(**_: object) -> None:
 
 
 @worker_init.connect
+def settle_pool(sender: Any, **_: object) -> None:
+    """Before there is a pool. Celery logs what a receiver raises and goes on, unless it is ``SystemExit``."""
+    try:
+        pool = pools.settle(sender)
+    except ImproperlyConfigured as error:
+        raise SystemExit(f"The worker does not start. {error}") from error
+    if pool == pools.THREADS:  # which has no children to limit
+        memory.limit_process(runs=sender.concurrency)
+    presence.in_thread = pool == pools.SOLO
+
+
+@worker_init.connect
 def load_what_all_need(**_: object) -> None:
     """The store's client and the text formats take a second and 30 MB: loaded before the fork, children share them.
 
@@ -114,6 +127,6 @@ def end_at_once(**_: object) -> None:
 
 @worker_process_init.connect
 def begin_child(**_: object) -> None:
-    """Each child of the pool has its own limit of memory, and keeps a connection of its own."""
-    memory.limit_child()
+    """Each child has its own limit of memory, and keeps a connection; with ``solo`` the worker itself is that child."""
+    memory.limit_process()
     spare.keep()

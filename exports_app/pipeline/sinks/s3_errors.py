@@ -10,6 +10,7 @@ from botocore import exceptions
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
+from exports_app.pipeline import scarcity
 from exports_app.pipeline.errors import AccessDenied, PipelineError, StorageUnavailable, UnequalParts, UploadLost
 from exports_app.pipeline.sinks.s3_codes import meaning
 
@@ -29,6 +30,8 @@ CLIENT_ERRORS: tuple[tuple[type[Exception], type[PipelineError]], ...] = (
 
 def translate(error: Exception) -> PipelineError | None:
     """The pipeline's error for one of S3's; None for what only a bug explains."""
+    if not isinstance(error, ClientError) and (lacking := scarcity.lack(error)) is not None:
+        return lacking  # the client takes it for a connection that failed
     if isinstance(error, ClientError):
         kind, detail = _answered(error)
     else:

@@ -26,7 +26,6 @@ MIN_CHUNK_ROWS = 100
 STATEMENT_CHUNKS = 128
 """Chunks that one statement serves, so that PostgreSQL goes on while the last one is worked on: with 4 MB a
 statement, CSV takes 1.7 times as long as psql, with 128 MB 1.25 times."""
-CANCEL_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +103,7 @@ class SqlSource:
         self._most_rows = most_rows or MAX_CHUNK_ROWS
         self._saved = self._done = self._one_pass = False
         self._recast: list[str] | None = None
+        wire.look_while_waiting(connection)
         with wire.database_errors():
             lock_ms = None if lock_timeout is None else int(lock_timeout * 1000)
             self.moment, self.types = look(connection, self._from(), self._timeout_ms, snapshot, lock_ms)
@@ -184,7 +184,8 @@ class SqlSource:
         if self._has_more() and not self._connection.closed:
             # PostgreSQL sees a closed connection only when it next writes, which a long sort does not.
             with suppress(psycopg.Error):
-                self._connection.cancel_safe(timeout=CANCEL_SECONDS)
+                self._connection.cancel_safe(timeout=wire.CANCEL_SECONDS)
+        wire.look_no_more(self._connection)
         end, self._end = self._end, None
         if end is not None:
             (end if is_idle else psycopg.Connection.close)(self._connection)
@@ -205,21 +206,18 @@ class SqlSource:
 
     def _end_statement(self) -> None:
         """Give up a statement that has more rows than were wanted."""
-        if self._stream is None:
-            return
-        if not self._has_more():
+        if self._stream is not None and self._has_more():
+            self._connection.cancel_safe(timeout=wire.CANCEL_SECONDS)
+            with suppress(psycopg.Error):
+                self._stream.drain()
+            self._execute("ROLLBACK TO SAVEPOINT chunk")
+        elif self._stream is not None:
             self._stream.drain()
-            return
-        self._connection.cancel_safe(timeout=CANCEL_SECONDS)
-        with suppress(psycopg.Error):
-            self._stream.drain()
-        self._execute("ROLLBACK TO SAVEPOINT chunk")
 
     def _has_more(self) -> bool:
         """Whether the statement has rows left to send; each cancel is a connection of its own."""
-        if self._stream is None or self._stream.ended:
-            return False
-        return self._asked is None or self._stream.rows < self._asked
+        stream = self._stream
+        return stream is not None and not stream.ended and (self._asked is None or stream.rows < self._asked)
 
     def _explained(self, error: errors.BadQuery) -> errors.PipelineError:
         """What a value or a literal that no text can hold is called; anything else stays as it is."""
