@@ -85,10 +85,10 @@ class S3Store:
         except Mismatch:
             return None
 
-    def discard(self, upload: Upload) -> None:
+    def discard(self, upload: Upload) -> bool:
         leftover = self._object(upload)
         leftover.abort()
-        leftover.delete()
+        return leftover.delete()
 
     def discard_all(self, uploads: Sequence[Upload], *, seek: bool = False) -> Discarded:
         return s3_removal.discard_all(self._client, self._bucket, uploads, seek=seek)

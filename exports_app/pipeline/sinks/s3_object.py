@@ -149,9 +149,10 @@ class S3Object:
                 return
         raise StorageUnavailable("The aborted upload still has parts.")
 
-    def delete(self) -> None:
+    def delete(self) -> bool:
+        """Whether the bucket keeps versions, so that what was there remains behind a marker."""
         with s3_errors():
-            self._client.delete_object(**self._target)
+            return bool(self._client.delete_object(**self._target).get("DeleteMarker"))
 
     def _part_of_upload(self) -> dict[str, Any]:
         return {**self._target, "UploadId": self.upload.id}
