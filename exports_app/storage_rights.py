@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
+from exports_app import conf, storage
+from exports_app.logs import log
 from exports_app.orphans import PREFIX
 
 REFUSED = (401, 403)
@@ -17,6 +20,35 @@ OF_BUCKETS = frozenset(
     {"s3:ListBucket", "s3:ListBucketMultipartUploads", "s3:GetLifecycleConfiguration", "s3:PutLifecycleConfiguration"}
 )
 """Actions on the bucket itself; the others are on the files in it."""
+SUBSTITUTED = {"HeadBucket"}
+"""Calls that others do as well."""
+
+
+class Missing(Exception):
+    """The storage refuses what exports need."""
+
+
+def require() -> None:
+    """Raises ``Missing`` where the storage refuses a call that has no substitute. One that is away refuses nothing."""
+    exports: Any = storage.exports_storage()
+    if storage.is_local() or not conf.settings.CHECK_STORAGE:
+        return
+    from exports_app import s3  # boto3 is heavy
+
+    with closing(s3.trial_client(exports)) as client:
+        trial = Trial(client=client, bucket=exports.bucket_name)
+        try:
+            trial.run(rules=False)
+        except BotoCoreError as error:
+            log.warning("export.storage.untried", store=storage.name(), error=type(error).__name__)
+    for trouble in trial.troubles:
+        log.warning("export.storage.trouble", store=storage.name(), detail=trouble)
+    if refused := {action: calls for action, calls in trial.missing.items() if set(calls) - SUBSTITUTED}:
+        said = ", ".join(f"{action} ({', '.join(calls)})" for action, calls in sorted(refused.items()))
+        raise Missing(
+            f"{storage.name()} refuses what exports need: {said}. `manage.py export_storage_rules --check` prints a "
+            "policy that gives it; EXPORTS_CHECK_STORAGE=0 starts without it."
+        )
 
 
 @dataclass(kw_only=True)

@@ -15,7 +15,7 @@ from celery.signals import (
     worker_shutting_down,
 )
 
-from exports_app import orphans, retention, storage
+from exports_app import orphans, retention, storage, storage_rights
 from exports_app.dispatch import NOTIFY_NEXT, RUN_NEXT
 from exports_app.pipeline import errors
 from exports_app.pipeline.errors import PipelineError
@@ -64,8 +64,13 @@ def sweep_orphans() -> None:
 def load_what_all_need(**_: object) -> None:
     """The store's client and the text formats take a second and 30 MB: loaded before the fork, children share them.
 
-    The client has no connection before its first call, so none is shared.
+    The client has no connection before its first call, so none is shared. A storage that refuses what exports need
+    is said now, before any row is read.
     """
+    try:
+        storage_rights.require()
+    except storage_rights.Missing as error:
+        raise SystemExit(f"The worker does not start. {error}") from error
     storage.store()
     for name in ("csv", "json", "ndjson"):
         get_format(name)
