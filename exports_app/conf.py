@@ -72,6 +72,8 @@ class ExportsSettings:
     """The same for any alias of ``DATABASES``."""
     S3_PUBLIC_ENDPOINT_URL: str = ""
     """Host that browsers reach the bucket by; empty: the storage's own endpoint."""
+    CHECK_STORAGE: bool = True
+    """A worker tries its rights at the storage when it starts, and does not without them."""
     S3_EQUAL_PARTS: str = "auto"
     """Whether all parts of a file but the last have exactly one size (``on``, ``off``), as some stores demand.
 

@@ -201,7 +201,8 @@ def discard_file(job: ExportJob, store: Store | None = None) -> None:
     """
     if not job.file_key:
         return
-    (store or storage.store()).discard(job.upload())
+    if (store or storage.store()).discard(job.upload()):
+        removals.say_what_remains(1)
     settled = ExportJob.objects.filter(pk=job.pk, file_key=job.file_key).exclude(
         status__in=(Status.CANCELLED, Status.FAILED), completed_at__gt=Now() - removals.SETTLING
     )

@@ -17,7 +17,7 @@ from celery.signals import (
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, InterfaceError, connection
 
-from exports_app import orphans, retention, spare, storage, upgrades
+from exports_app import orphans, retention, spare, storage, storage_rights, upgrades
 from exports_app.dispatch import NOTIFY_NEXT, RUN_NEXT
 from exports_app.errors import NotMigrated
 from exports_app.pipeline import errors
@@ -92,8 +92,13 @@ def settle_pool(sender: Any, **_: object) -> None:
 def load_what_all_need(**_: object) -> None:
     """The store's client and the text formats take a second and 30 MB: loaded before the fork, children share them.
 
-    The client has no connection before its first call, so none is shared.
+    The client has no connection before its first call, so none is shared. A storage that refuses what exports need
+    is said now, before any row is read.
     """
+    try:
+        storage_rights.require()
+    except storage_rights.Missing as error:
+        raise SystemExit(f"The worker does not start. {error}") from error
     storage.store()
     for name in ("csv", "json", "ndjson"):
         get_format(name)

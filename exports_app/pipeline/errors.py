@@ -113,7 +113,7 @@ class AccessDenied(PipelineError):
     """The file storage refused the export."""
 
     code = "access_denied"
-    advice = "Check the storage's credentials, bucket, policy and quota."
+    advice = "manage.py export_storage_rules --check says what is missing; look at credentials, bucket and quota."
 
 
 class Misconfigured(AccessDenied):

@@ -84,10 +84,11 @@ class LocalStore:
                 return Receipt(size=size, etag="")
         return None
 
-    def discard(self, upload: Upload) -> None:
+    def discard(self, upload: Upload) -> bool:
         with file_errors():
             for path in self._paths(upload):
                 path.unlink(missing_ok=True)
+        return False
 
     def discard_all(self, uploads: Sequence[Upload], *, seek: bool = False) -> Discarded:
         return discard_each(self.discard, uploads)

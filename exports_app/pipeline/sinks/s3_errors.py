@@ -12,10 +12,13 @@ from botocore.parsers import ResponseParserError
 
 from exports_app.pipeline import scarcity
 from exports_app.pipeline.errors import AccessDenied, PipelineError, StorageUnavailable, UnequalParts, UploadLost
-from exports_app.pipeline.sinks.s3_codes import meaning
+from exports_app.pipeline.sinks.s3_codes import ACTIONS, meaning
 
 ONE_SIZE = re.compile(r"same (length|size)", re.IGNORECASE)
 """In the message of an ``InvalidPart`` of Cloudflare's R2, the only store known to demand it."""
+
+REFUSALS = ("AccessDenied", "403")
+"""Codes that a missing right is answered with; HEAD has no other than its status."""
 
 CLIENT_ERRORS: tuple[tuple[type[Exception], type[PipelineError]], ...] = (
     # Most special first.
@@ -46,7 +49,8 @@ def _answered(error: ClientError) -> tuple[type[PipelineError] | None, str]:
     kind = meaning(error.operation_name, code, status)
     if kind is UploadLost and ONE_SIZE.search(str(error.response.get("Error", {}).get("Message", ""))):
         kind = UnequalParts
-    return kind, f"{error.operation_name}: {code or status}"
+    action = ACTIONS.get(error.operation_name) if code in REFUSALS else None
+    return kind, f"{error.operation_name}: {code or status}" + (f", {action} is missing" if action else "")
 
 
 @contextmanager
