@@ -69,6 +69,16 @@ class NotifySerializer(StrictSerializer):
     webhooks = serializers.BooleanField(default=False)
 
 
+def sheet_names() -> BoundedList:
+    return BoundedList(
+        child=ShortText(max_length=100),
+        required=False,
+        allow_null=True,
+        max_length=100,
+        help_text="Related tables that the file shall hold, by resource; [] for none. Left out: all.",
+    )
+
+
 class ExportRequestSerializer(StrictSerializer):
     """Body of ``POST exports/``. Only ``resource`` is needed, or a ``preset``, whose fields the body's override."""
 
@@ -82,13 +92,7 @@ class ExportRequestSerializer(StrictSerializer):
     limit = serializers.IntegerField(
         required=False, allow_null=True, min_value=1, max_value=2**62, help_text="Rows of the resource itself."
     )
-    sheets = BoundedList(
-        child=ShortText(max_length=100),
-        required=False,
-        allow_null=True,
-        max_length=100,
-        help_text="Related tables that the file shall hold, by resource; [] for none. Left out: all.",
-    )
+    sheets = sheet_names()
     parameters = BoundedObject(required=False, default=dict, max_bytes=MAX_OBJECT_BYTES)
     options = BoundedObject(required=False, default=dict)
     shared_with = BoundedList(child=ShortText(max_length=200), required=False, default=list, max_length=MAX_SHARED)
@@ -106,7 +110,7 @@ class ExportRequestSerializer(StrictSerializer):
         if given.get("preset"):
             named = {name: value for name, value in whole.items() if name in self.initial_data}
             whole = presets.completed(user, given["preset"], named)
-        whole |= {name: given.get(name) for name in ("ids", "limit", "sheets")}
+        whole |= {name: given.get(name) for name in ("ids", "limit")}
         return as_spelled(Request(**whole))
 
     def to_extras(self, *, idempotency_key: str, request_id: str) -> services.Extras:

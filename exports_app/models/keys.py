@@ -46,6 +46,8 @@ class ExportPreset(models.Model):
     filters = models.JSONField(default=dict, blank=True)
     options = models.JSONField(default=dict, blank=True)
     parameters = models.JSONField(default=dict, blank=True)
+    sheets: models.JSONField[Any, Any] = models.JSONField(null=True, blank=True)
+    """As in a request; None: all related tables that the user of the preset may export."""
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 

@@ -43,6 +43,7 @@ class Snapshot:
         _install_router()
         self.alias = _free_alias(database)
         settings = {**source_settings(database), "AUTOCOMMIT": True}
+        settings["OPTIONS"]["connect_timeout"] = _patience(settings["OPTIONS"], statement_timeout)
         self.connection: Any = type(connections[database])(settings, self.alias)
         self.connection.queries_log = deque(maxlen=KEPT_QUERIES)
         self.connection.inc_thread_sharing()  # whoever gives up a run may close it
@@ -74,6 +75,11 @@ class Snapshot:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         connection.read_only = True
         connection.execute(SESSION.format(snapshot=quote(snapshot), timeout=timeout_ms).encode())
+
+
+def _patience(options: dict[str, Any], statement_timeout: float) -> int:
+    """Seconds to wait for a connection: what reads for a moment alone does not wait for a dead address; libpq has 2."""
+    return min(int(options["connect_timeout"]), max(2, int(statement_timeout)))
 
 
 class SnapshotRouter:

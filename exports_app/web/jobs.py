@@ -16,6 +16,7 @@ from exports_app.access import Access
 from exports_app.choices import ACTIVE, Status, Strategy
 from exports_app.counted import UNVERIFIED
 from exports_app.models import ExportJob
+from exports_app.pipeline.errors import RequestOutdated
 from exports_app.pipeline.types import Options
 from exports_app.resources import faults, registry
 from exports_app.resources.base import Resource
@@ -364,7 +365,9 @@ class JobView:
 
     @property
     def can_retry(self) -> bool:
-        return self.may_change and self.status in (Status.FAILED, Status.CANCELLED)
+        """Not where it would end in the same way: what it asks for is not offered any more."""
+        may_help = self.job.error_code != RequestOutdated.code
+        return self.may_change and self.status in (Status.FAILED, Status.CANCELLED) and may_help
 
     @property
     def can_leave(self) -> bool:
