@@ -124,7 +124,8 @@ def _part_alone(job: ExportJob, hidden: frozenset[str]) -> ExportJob:
         own = job.row_count if job.row_count is not None else job.estimated_rows
         shown.sheet_rows = sheets or None
         shown.rows_done = min(job.rows_done, (own or 0) + sum(each["rows"] for each in sheets))
-        shown.rows_per_second = None
+        shown.rows_per_second = shown.file_size = None  # of the whole file, as its check sum
+        shown.crc32, shown.bytes_done = "", 0
     return shown
 
 

@@ -34,6 +34,7 @@ def groups(alice: User) -> Iterator[None]:
         model = Permission
         columns = ("id", "codename")
 
+    Group.objects.all().delete()  # that of the migrations, in a database where nothing was emptied yet
     first = Group.objects.create(name="Readers")
     Group.objects.create(name="Nobody")
     first.permissions.set(Permission.objects.filter(codename__in=["view_tag", "view_goal"]))
@@ -145,3 +146,20 @@ def test_a_preset_of_an_unknown_related_table_is_refused(groups: None, api: APIC
     body = {"name": "Odd", "resource": "groups", "format": "xlsx", "sheets": ["nothing"]}
     refused = api.post(PRESETS, body)
     assert (refused.status_code, list(refused.json()["errors"])) == (400, ["sheets"])
+
+
+def test_whoever_may_not_export_a_related_table_is_told_nothing_of_the_whole_file(
+    alice: User, bob: User, groups: None, api: APIClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = finish(alice, resource="groups", format="xlsx")
+    job.shared_with.add(bob)
+    declared = registry.get("abilities")
+    assert declared is not None
+    client = APIClient()
+    client.force_authenticate(bob)
+    assert client.get(f"/api/v1/exports/{job.pk}/").json()["file_size"] == job.file_size
+    monkeypatch.setattr(declared, "permission", "auth.view_permission")
+    told = client.get(f"/api/v1/exports/{job.pk}/").json()
+    assert (told["file_size"], told["crc32"], told["row_count"]) == (None, None, 2)
+    assert client.get(f"/api/v1/exports/{job.pk}/status/").json()["progress"]["bytes"] == 0
+    assert job.crc32 not in client.get(f"/api/v1/exports/{job.pk}/").content.decode()
