@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, NoReturn
 
-from django.db import InterfaceError, OperationalError
+from django.db import Error
 from django.http import HttpRequest, HttpResponse
 from django.utils.deprecation import MiddlewareMixin
 from django.utils.functional import SimpleLazyObject
@@ -15,15 +15,13 @@ from exports_app import errors
 from exports_app.logs import log
 from exports_app.web.pages import refusal
 
-AWAY = (OperationalError, InterfaceError)
-
 
 class DatabaseAwayMiddleware(MiddlewareMixin):
     """503 and a page, for views that do not see to it themselves: signing in, one-time links, the admin."""
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         """Called by Django for what a view raised."""
-        if not isinstance(exception, AWAY):
+        if not errors.is_outage(exception):
             return None
         log.error("export.page.database_away", exc_info=exception)
         return refusal(errors.DatabaseAway())
@@ -37,7 +35,9 @@ class RequestLogMiddleware(RequestMiddleware):
         """Have each line of the log name the user, if there is one and the database says who."""
         try:
             RequestMiddleware.bind_user_id(request)
-        except AWAY as error:
+        except Error as error:
+            if not errors.is_outage(error):
+                raise
             unknown: Any = SimpleLazyObject(partial(_again, error))
             request.user = unknown
 
