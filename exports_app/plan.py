@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, models
 
-from exports_app import conf, errors, questions
+from exports_app import clock, conf, errors, questions
 from exports_app.connections import connect_source
 from exports_app.pipeline import formats, loop
 from exports_app.pipeline.errors import DatabaseBusy
@@ -204,6 +204,7 @@ class Table:
             format_.python(self.fields, options),
             picked=[names.index(field.name) for field in self.fields],
             keys=[names.index(name) for name in resource.key],
+            moment=clock.now(),
             after=after,
         )
 
