@@ -13,7 +13,6 @@ import psycopg
 from django.db import DEFAULT_DB_ALIAS, models
 
 from exports_app import clock, conf, errors, questions
-from exports_app.connections import connect_source
 from exports_app.pipeline import formats, loop
 from exports_app.pipeline.errors import DatabaseBusy
 from exports_app.pipeline.formats.gzip import GzipEncoder
@@ -111,7 +110,7 @@ class Table:
         if self.query is None:
             return self._open_rows(format_, options, after)
         with wire.database_errors():
-            connection = connect_source(self.database)
+            connection = questions.connect_reader(self.database)
         try:
             return self._source(
                 connection,
@@ -123,7 +122,7 @@ class Table:
                 chunk_rows=chunk_rows or conf.settings.CHUNK_ROWS,
                 statement_timeout=conf.settings.STATEMENT_TIMEOUT,
                 snapshot=snapshot,
-                connect=partial(connect_source, self.database),
+                connect=partial(questions.connect_reader, self.database),
                 lock_timeout=lock_timeout,
             )
         except BaseException:
@@ -189,7 +188,7 @@ class Table:
         nothing = SqlRows(expressions=(), copy_options="", delimiter=b"", joint=b"", end=b"")
         seconds = conf.settings.STATEMENT_TIMEOUT
         try:
-            with wire.database_errors(), closing(connect_source(self.database)) as connection:
+            with wire.database_errors(), closing(questions.connect_reader(self.database)) as connection:
                 source = SqlSource(connection, self.query, nothing, statement_timeout=seconds, bounded=False)
                 (rows,) = source.ask(*source.question.between(after, upto), seconds)
                 return int(rows)
