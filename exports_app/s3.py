@@ -67,12 +67,12 @@ def presigned_url(storage: Any, key: str, *, disposition: str, content_type: str
     return str(request.url)
 
 
-class _Signer(S3SigV4QueryAuth):  # type: ignore[misc]  # botocore ships no types
+class _Signer(S3SigV4QueryAuth):
     """botocore's, by the database's clock."""
 
     def _modify_request_before_signing(self, request: AWSRequest) -> None:
         request.context["timestamp"] = clock.now().strftime(SIGV4_TIMESTAMP)
-        super()._modify_request_before_signing(request)
+        super()._modify_request_before_signing(request)  # type: ignore[misc]  # the stubs leave it out
 
 
 @once

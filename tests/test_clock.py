@@ -69,7 +69,12 @@ def test_ours_may_be_set_at_any_time(monkeypatch: pytest.MonkeyPatch, off: int) 
 def test_it_is_read_once_a_minute_and_no_query_of_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[float] = []
     ask = clock._ask
-    monkeypatch.setattr(clock, "_ask", lambda cursor: read.append(1) or ask(cursor))
+
+    def count(cursor: object) -> clock.Reading:
+        read.append(1)
+        return ask(cursor)
+
+    monkeypatch.setattr(clock, "_ask", count)
     ticks = clock.ticks
     with queries() as asked:
         for later in (0.0, 1.0, 59.0, 61.0, 62.0):

@@ -161,7 +161,7 @@ def test_a_database_that_answers_and_takes_no_writes_is_tried_with_pauses(
     job: ExportJob, trouble: Trouble, monkeypatch: pytest.MonkeyPatch, state: str
 ) -> None:
     pauses: list[float] = []
-    monkeypatch.setattr(endings.time, "sleep", pauses.append)
+    monkeypatch.setattr("workers.endings.time.sleep", pauses.append)
     trouble(state, to="queued", times=4)
     ended = endings.Endings(job)
     job = ended.job = lifecycle.claim_next("exports", "w1") or job
