@@ -49,9 +49,9 @@ test: setup  ## Run the tests on real services, in two processes; ARGS="-k name 
 
 LONG_TESTS := tests/test_readers.py tests/test_large_workbooks.py tests/foreign tests/test_sign_in_attack.py \
 	tests/counting/test_ten_million.py tests/test_backlog.py tests/test_failover.py \
-	tests/test_sentinel.py
-FULL := ALL_FLIGHTS=1 LARGE_WORKBOOKS=1 FOREIGN_SCHEMAS=1 LONG_ATTACK=1 TEN_MILLION_ROWS=1 LONG_BACKLOG=1 REDIS_FAILOVER=1
-test-full: setup  ## Run what `make test` takes a part of: all flights by every reader, large workbooks, a foreign schema, an attack, a backlog, a failover
+	tests/test_sentinel.py tests/test_pgbouncer.py
+FULL := ALL_FLIGHTS=1 LARGE_WORKBOOKS=1 FOREIGN_SCHEMAS=1 LONG_ATTACK=1 TEN_MILLION_ROWS=1 LONG_BACKLOG=1 REDIS_FAILOVER=1 POOLER_OUTAGE=1
+test-full: setup  ## Run what `make test` takes a part of: all flights by every reader, large workbooks, a foreign schema, an attack, a backlog, a failover, a pooler that is gone
 	@$(FULL) $(STACK) run --follow-parent --services-only -- $(PYTHON) -m pytest $(LONG_TESTS) $(ARGS)
 
 check: setup  ## Lint, types, direction of imports, migrations, production settings
