@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, BinaryIO, cast
 
-from django.db import InterfaceError, OperationalError, connections, transaction
+from django.db import Error, connections, transaction
 from isal import isal_zlib
 
 from exports_app import conf, downloads, errors, lifecycle, live, metrics, performance, questions, services, traces
@@ -301,7 +301,9 @@ class Making:
         """Record the end. Where that cannot be done, somebody else has, or the sweep will once the lease is over."""
         try:
             write()
-        except (LeaseLost, OperationalError, InterfaceError) as error:
+        except (LeaseLost, Error) as error:
+            if isinstance(error, Error) and not errors.is_outage(error):
+                raise
             log.warning("export.job.left", **self.job.names(), error=type(error).__name__)
 
 
@@ -326,7 +328,7 @@ def _known(error: Exception) -> PipelineError:
         return error
     if (lacking := scarcity.lack(error)) is not None:
         return lacking
-    if isinstance(error, OperationalError | InterfaceError):
+    if errors.is_outage(error):
         known = pipeline_errors.DatabaseUnavailable()
     elif isinstance(error, ReaderStalled):
         known = pipeline_errors.TimeLimit(f"The client took nothing for {SEND_SECONDS:.0f} seconds.")

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
+from django.db.models.functions import Now
 
 from exports_app import access, errors, locks
 from exports_app.access import Access
@@ -144,6 +145,7 @@ def _store(user: Any, preset: ExportPreset, values: Mapping[str, Any], people: S
     make_plan(request, user)
     try:
         with transaction.atomic():
+            preset.updated_at = Now()
             preset.save()
     except IntegrityError as error:
         message = "There is a preset of this name already. Choose another name."

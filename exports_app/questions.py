@@ -27,6 +27,8 @@ PATIENCE_SECONDS = 0.1
 STATEMENT_SECONDS = 0.5
 LOCK_SECONDS = 0.2
 CONNECT_SECONDS = 2
+ROOM_SECONDS = (0.02, 0.1, 0.3)
+"""Between the tries to have a connection in place of those that were given up for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +86,25 @@ def watched_by(watch: Watch) -> Iterator[None]:
         _watch.reset(token)
 
 
-def close_idle() -> None:
-    """Close the connections that are kept and not used."""
+def connect_reader(alias: str) -> psycopg.Connection[Any]:
+    """A connection for more than a question; where none is to be had, those that are kept for questions make room.
+
+    Raises what psycopg raises.
+    """
+    try:
+        return connect_source(alias)
+    except psycopg.OperationalError:
+        if not close_idle():
+            raise
+    for pause in ROOM_SECONDS:
+        with suppress(psycopg.OperationalError):
+            return connect_source(alias)
+        time.sleep(pause)  # the server's processes end a moment after their connections
+    return connect_source(alias)
+
+
+def close_idle() -> int:
+    """Close the connections that are kept and not used; gives how many those were."""
     global _open
     with _lock:
         closed = [*_idle]
@@ -93,6 +112,7 @@ def close_idle() -> None:
         _idle.clear()
     for each in closed:
         each.connection.close()
+    return len(closed)
 
 
 def _take_places(count: int) -> None:

@@ -10,12 +10,12 @@ from typing import Any
 from urllib.parse import quote
 
 import boto3
-from botocore.auth import S3SigV4QueryAuth
+from botocore.auth import SIGV4_TIMESTAMP, S3SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.exceptions import BotoCoreError, ClientError
 from storages.backends.s3 import S3Storage
 
-from exports_app import conf
+from exports_app import clock, conf
 from exports_app.pipeline.sinks.s3 import S3Store, client_config
 
 FORBIDDEN = 403
@@ -65,9 +65,17 @@ def presigned_url(storage: Any, key: str, *, disposition: str, content_type: str
         url=_public_bucket(storage) + quote(key),
         params={"response-content-disposition": disposition, "response-content-type": content_type},
     )
-    signer = S3SigV4QueryAuth(client._get_credentials(), "s3", client.meta.region_name, expires=seconds)
+    signer = _Signer(client._get_credentials(), "s3", client.meta.region_name, expires=seconds)
     signer.add_auth(request)
     return str(request.url)
+
+
+class _Signer(S3SigV4QueryAuth):
+    """botocore's, by the database's clock."""
+
+    def _modify_request_before_signing(self, request: AWSRequest) -> None:
+        request.context["timestamp"] = clock.now().strftime(SIGV4_TIMESTAMP)
+        super()._modify_request_before_signing(request)  # type: ignore[misc]  # the stubs leave it out
 
 
 @once

@@ -14,7 +14,8 @@ from weakref import WeakKeyDictionary
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from exports_app.connections import KEEP_SECONDS, Source, connect_source, is_lost, source_url
+from exports_app.connections import KEEP_SECONDS, Source, is_lost, source_url
+from exports_app.questions import connect_reader
 
 LIFE_SECONDS = 60.0
 """A session has the settings of its role and database as they were when it began."""
@@ -41,13 +42,13 @@ def keep() -> None:
 
 
 def take(alias: str) -> Source:
-    """The one that is kept, if it leads there, else a new one. Raises what ``connect_source`` raises."""
+    """The one that is kept, if it leads there, else a new one. Raises what ``connect_reader`` raises."""
     kept = _swap(None)
     if kept is not None and kept.source == (alias, source_url(alias)) and _is_fresh(kept):
         return kept.connection
     if kept is not None:
         kept.connection.close()
-    connection = connect_source(alias)
+    connection = connect_reader(alias)
     _begun[connection] = time.monotonic()
     return connection
 

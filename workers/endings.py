@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
-from django.db import InterfaceError, OperationalError, connection
+from django.db import Error, connection
 
-from exports_app import conf, equal_parts, lifecycle, storage, traces
+from exports_app import conf, equal_parts, errors, lifecycle, storage, traces
 from exports_app.choices import Status
 from exports_app.lifecycle import LeaseLost
 from exports_app.logs import log
@@ -30,8 +31,8 @@ from workers.lease import draining
 from workers.retry import RetryDecision
 
 T = TypeVar("T")
-LONGEST_PAUSE = 5.0
-"""Seconds between two looks for a database that is away."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.25, 5.0
+"""Seconds between two tries while the database is away; the first one comes at once, on another connection."""
 
 
 class Endings:
@@ -148,16 +149,12 @@ class Endings:
 
         A COMMIT whose answer was lost is written again, and finds that the job is not running any more.
         """
-        while True:
-            try:
-                return write()
-            except LeaseLost:
-                if write != self._leave:
-                    self._on_record(self._leave)
-                return None
-            except (OperationalError, InterfaceError):
-                if not await_database():
-                    return None
+        try:
+            return outlast(write)
+        except LeaseLost:
+            if write != self._leave:
+                self._on_record(self._leave)
+            return None
 
 
 def _let_go(error: BaseException | None) -> None:
@@ -167,19 +164,32 @@ def _let_go(error: BaseException | None) -> None:
         error = error.__cause__ or error.__context__
 
 
-def await_database() -> bool:
-    """Wait until the database answers; False where it does not, or the worker shall stop."""
-    began = time.monotonic()
-    pause = 0.25
-    while time.monotonic() - began < conf.settings.OUTAGE_SECONDS and not draining.value:
-        connection.close()
+@contextmanager
+def unless_away(event: str, **about: Any) -> Iterator[None]:
+    """Go on behind it, with a line in the log, where the database is away."""
+    try:
+        yield
+    except Error as error:
+        if not errors.is_outage(error):
+            raise
+        log.warning(event, error=type(error).__name__, **about)
+
+
+def outlast(act: Callable[[], T]) -> T | None:
+    """Do it as soon as the database has it done: one that answers may still take no writes, as with a full disk.
+
+    None: it did not within the time that outages are waited for, or the worker shall stop.
+    """
+    began, pause = time.monotonic(), 0.0
+    while True:
         try:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT 1")
-        except (OperationalError, InterfaceError):
-            time.sleep(pause)
-            # Well within the lease of time that everybody has once the database is back.
-            pause = min(LONGEST_PAUSE, pause * 2, conf.settings.LEASE_SECONDS / 6)
-        else:
-            return True
-    return False
+            return act()
+        except Error as error:
+            if not errors.is_outage(error):
+                raise
+        connection.close()
+        if time.monotonic() - began >= conf.settings.OUTAGE_SECONDS or draining.value:
+            return None
+        time.sleep(pause)
+        # Well within the lease of time that everybody has once the database is back.
+        pause = min(LONGEST_PAUSE, max(FIRST_PAUSE, pause * 2), conf.settings.LEASE_SECONDS / 6)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from datetime import UTC, datetime
 from typing import Any
 
 from django.conf import settings
@@ -19,7 +18,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from exports_app import access, conf, errors, metrics, removals, upgrades
+from exports_app import access, clock, conf, errors, metrics, removals, upgrades
 from exports_app.api import readiness
 from exports_app.api.answers import HealthSerializer, ReadinessSerializer
 from exports_app.api.negotiation import AnyAccept
@@ -70,7 +69,7 @@ def _alive() -> dict[str, Any]:
 
 def _figures() -> dict[str, Any]:
     """What waits and runs now, and what ended since midnight UTC."""
-    since = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    since = clock.now().replace(hour=0, minute=0, second=0, microsecond=0)
     ended = ExportJob.objects.order_by().filter(completed_at__gte=since)
     active = ExportJob.objects.order_by().filter(status__in=ACTIVE)
     now = active.aggregate(

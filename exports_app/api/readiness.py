@@ -9,12 +9,13 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import connection, connections
+from django.db import DEFAULT_DB_ALIAS, connection, connections, router
 
 from exports_app import errors, presence, storage, traces, upgrades
 from exports_app.choices import Queue
 from exports_app.connections import connect_source, source_url
 from exports_app.logs import log
+from exports_app.resources import registry
 
 CHECK_SECONDS = 1.8
 """All checks together; one that takes longer has failed."""
@@ -46,9 +47,11 @@ def check_migrations() -> None:
 
 
 def check_source() -> None:
-    """Where rows are read, if that is another place than the database."""
-    aliases = [alias for alias in connections if source_url(alias)]
-    for alias in aliases:
+    """Where rows are read, if that is another place than the database: replicas, and databases of resources' models."""
+    models = [each.model for each in registry.every() if each.model is not None]
+    others = {router.db_for_read(model) for model in models} - {DEFAULT_DB_ALIAS}
+    others = {alias for alias in others if connections[alias].vendor == "postgresql"}
+    for alias in sorted(others | {alias for alias in connections if source_url(alias)}):
         with connect_source(alias, connect_timeout=1) as source:
             source.execute("SELECT 1")
 

@@ -7,10 +7,9 @@ from dataclasses import asdict
 from typing import Any
 
 from django.urls import reverse
-from django.utils import timezone
 from rest_framework import serializers
 
-from exports_app import access, acts, conf, errors, persons, presets, progress, services
+from exports_app import access, acts, clock, conf, errors, persons, presets, progress, services
 from exports_app.access import Access
 from exports_app.api.fields import MAX_OBJECT_BYTES, Anything, BoundedList, BoundedObject, ShortText
 from exports_app.models import ExportJob
@@ -168,7 +167,7 @@ def _job_json(whole: ExportJob, allowed: Access, places: progress.Places, who: W
         "sheets": [each for each in job.sheet_rows or () if allowed.sight.rights(each["resource"])],
         "snapshots": job.snapshots,
         "download_url": url,
-        "download_url_expires_at": iso(timezone.now() + services.LINK_LIFE) if url else None,
+        "download_url_expires_at": iso(clock.now() + services.LINK_LIFE) if url else None,
         "created_at": iso(job.created_at),
         "started_at": iso(job.started_at),
         "completed_at": iso(job.completed_at),

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import models
-from django.utils import timezone
+from django.db.models.functions import Now
 
 from exports_app.models.jobs import ExportJob
 
@@ -22,7 +22,7 @@ class ExportToken(models.Model):
     digest = models.CharField(max_length=64, unique=True)
     password_mark = models.CharField(max_length=64, blank=True, default="", db_default="")
     """Of its maker's password when it was made (``passwords``); empty: the release before made it, a moment ago."""
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
     expires_at = models.DateTimeField()
     redeemed_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
@@ -48,8 +48,8 @@ class ExportPreset(models.Model):
     parameters = models.JSONField(default=dict, blank=True)
     sheets: models.JSONField[Any, Any] = models.JSONField(null=True, blank=True)
     """As in a request; None: all related tables that the user of the preset may export."""
-    created_at = models.DateTimeField(auto_now_add=True)
-    updated_at = models.DateTimeField(auto_now=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    updated_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
         ordering = ["name", "id"]
@@ -72,7 +72,7 @@ class ApiKey(models.Model):
     """Names; empty: all that its user may export."""
     password_mark = models.CharField(max_length=64)
     """Of the user's password when the key was made (``passwords``)."""
-    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
     expires_at = models.DateTimeField(null=True, blank=True)
     """None: of a key of before, that was made without an end."""
     last_used_at = models.DateTimeField(null=True, blank=True)

@@ -77,6 +77,8 @@ def _caught(resource: Resource | type[Resource]) -> Iterator[None]:
     except Http404 as error:
         raise errors.NotFound() from error
     except (DatabaseError, psycopg.Error) as error:
+        if errors.is_outage(error):
+            raise
         raise errors.BadQuery() from error
     except Exception as error:
         if scarcity.lack(error):

@@ -18,6 +18,7 @@ from django.utils.connection import ConnectionDoesNotExist
 from exports_app.connections import source_settings
 from exports_app.pipeline.literals import quote
 from exports_app.pipeline.sources import wire
+from exports_app.pipeline.sources.session import transaction_timeout
 
 PREFIX = "exports snapshot of "
 KEPT_QUERIES = 100
@@ -27,7 +28,7 @@ SESSION = """
 SET TRANSACTION SNAPSHOT {snapshot};
 SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL IntervalStyle = 'postgres'; SET LOCAL bytea_output = 'hex';
 SET LOCAL extra_float_digits = 1; SET LOCAL statement_timeout = {timeout};
-SET LOCAL idle_in_transaction_session_timeout = '15min';
+SET LOCAL idle_in_transaction_session_timeout = '15min'
 """
 
 _of_thread = threading.local()
@@ -74,7 +75,8 @@ class Snapshot:
         connection: psycopg.Connection[Any] = self.connection.connection
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         connection.read_only = True
-        connection.execute(SESSION.format(snapshot=quote(snapshot), timeout=timeout_ms).encode())
+        settings = SESSION.format(snapshot=quote(snapshot), timeout=timeout_ms)
+        connection.execute((settings + transaction_timeout(connection.info.server_version)).encode())
 
 
 def _patience(options: dict[str, Any], statement_timeout: float) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, NoReturn
 
-from django.db import InterfaceError, OperationalError, ProgrammingError
+from django.db import Error, ProgrammingError
 from django.http import HttpRequest, HttpResponse
 from django.utils.deprecation import MiddlewareMixin
 from django.utils.functional import SimpleLazyObject
@@ -14,8 +14,6 @@ from django_structlog.middlewares import RequestMiddleware
 from exports_app import errors, upgrades
 from exports_app.logs import log
 from exports_app.web.pages import refusal
-
-AWAY = (OperationalError, InterfaceError)
 
 
 class DatabaseAwayMiddleware(MiddlewareMixin):
@@ -26,7 +24,7 @@ class DatabaseAwayMiddleware(MiddlewareMixin):
         if unmade := upgrades.explain(exception):
             log.error("export.page.not_migrated", missing=upgrades.missing())
             return refusal(unmade)
-        if not isinstance(exception, AWAY):
+        if not errors.is_outage(exception):
             return None
         log.error("export.page.database_away", exc_info=exception)
         return refusal(errors.DatabaseAway())
@@ -40,7 +38,9 @@ class RequestLogMiddleware(RequestMiddleware):
         """Have each line of the log name the user, if there is one and the database says who."""
         try:
             RequestMiddleware.bind_user_id(request)
-        except (*AWAY, ProgrammingError) as error:
+        except Error as error:
+            if not errors.is_outage(error) and not isinstance(error, ProgrammingError):
+                raise
             unknown: Any = SimpleLazyObject(partial(_again, error))
             request.user = unknown
 

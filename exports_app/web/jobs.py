@@ -8,10 +8,9 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from exports_app import persons, progress, rights
+from exports_app import clock, persons, progress, rights
 from exports_app.access import Access
 from exports_app.choices import ACTIVE, Status, Strategy
 from exports_app.counted import UNVERIFIED
@@ -72,7 +71,7 @@ class JobView:
         self.view = allowed.view(whole)
         self.job = job = self.view.of(whole)
         self.id = job.pk
-        self.now = now or timezone.now()
+        self.now = now or clock.now()
         self._user, self._sight = allowed.user, allowed.sight
         self.is_mine = allowed.owns(job)
         self.may_change = allowed.may_act(job) and job.removal is None

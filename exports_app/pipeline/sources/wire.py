@@ -16,21 +16,11 @@ from psycopg import pq
 from psycopg.errors import error_from_result
 
 from exports_app.pipeline import errors, scarcity
+from exports_app.pipeline.sqlstates import Meaning, meaning
 from exports_app.pipeline.waiting import POLL_SECONDS, look
 
 LOOKS = 16
 """Rows between two looks at how much there is: wide rows overshoot by so many at most."""
-
-BUSY = (
-    psycopg.errors.QueryCanceled,  # statement_timeout, an operator
-    psycopg.errors.LockNotAvailable,
-    psycopg.errors.SerializationFailure,  # on a replica: a recovery conflict
-    psycopg.errors.DeadlockDetected,
-    psycopg.errors.InsufficientResources,
-    psycopg.errors.IdleInTransactionSessionTimeout,
-    psycopg.errors.SnapshotTooOld if hasattr(psycopg.errors, "SnapshotTooOld") else psycopg.errors.QueryCanceled,
-)
-
 
 REFRESH = "REFRESH MATERIALIZED VIEW"
 """PostgreSQL's hint for a view that was never filled; a command is the same in all languages of its messages."""
@@ -175,14 +165,23 @@ def database_errors() -> Iterator[None]:
     """What PostgreSQL answered, as an error of the pipeline; the cause stays chained."""
     try:
         yield
-    except BUSY as error:
-        raise errors.DatabaseBusy from error
-    except psycopg.errors.ObjectNotInPrerequisiteState as error:  # a class of OperationalError
-        raise _refused(error) from error
-    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-        raise (scarcity.lack(error) or errors.DatabaseUnavailable()) from error
     except psycopg.Error as error:
-        raise _refused(error) from error
+        raise _error_of(error) from error
+
+
+def _error_of(error: psycopg.Error) -> errors.PipelineError:
+    match meaning(error.sqlstate):
+        case Meaning.AWAY:
+            return errors.DatabaseUnavailable()
+        case Meaning.BUSY:
+            return errors.DatabaseBusy()
+        case Meaning.TOO_MUCH | Meaning.READ_ONLY:
+            return _refused(error)
+    # Of the class of OperationalError, but another try would meet the same.
+    is_state = isinstance(error, psycopg.errors.ObjectNotInPrerequisiteState)
+    if is_state or not isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+        return _refused(error)
+    return scarcity.lack(error) or errors.DatabaseUnavailable()
 
 
 def _refused(error: psycopg.Error) -> errors.PipelineError:
