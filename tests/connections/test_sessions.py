@@ -183,4 +183,6 @@ def test_an_export_takes_longer_than_a_transaction_may(
     job = finish(owner, format=format_)
     services.discard_file(job)
     assert (job.status, job.failures, job.row_count, job.rows_verified) == ("completed", 0, 30_000, True)
+    assert job.started_at is not None
+    assert job.completed_at is not None
     assert job.completed_at - job.started_at > timedelta(milliseconds=150)
