@@ -5,13 +5,14 @@ A room is one file here and one line of ``ROOMS``. Each runs in a process of its
 
 from __future__ import annotations
 
-from chaos.rooms import house
+from chaos.rooms import house, stores
 from chaos.rooms.base import Room
 
 ROOMS: dict[str, Room] = {
     room.name: room
     for room in [
         house.ROOM,
+        *stores.ROOMS,
     ]
 }
 """In the order in which they run."""
