@@ -41,12 +41,21 @@ def place(store: Store) -> Iterator[Bucket]:
 @contextmanager
 def site(store: Store, settings: Any) -> Iterator[None]:
     """The whole engine keeps its files in ``store``; what they were is removed afterwards."""
-    exports = settings.STORAGES["exports"]
-    with serving(store) as address:
-        options = {**exports["OPTIONS"], "endpoint_url": address}
-        settings.STORAGES = {**settings.STORAGES, "exports": {**exports, "OPTIONS": options}}
-        s3.quick_client.cache_clear()
-        assert storages["exports"].endpoint_url == address  # type: ignore[attr-defined]
+    with serving(store) as address, site_at(address, settings):
         yield
-        for job in ExportJob.objects.exclude(file_key=""):
-            services.discard_file(job)
+
+
+@contextmanager
+def site_at(address: str, settings: Any, **others: Any) -> Iterator[None]:
+    """The same at an address where a store is; ``others``: options of the storage, such as keys."""
+    exports = settings.STORAGES["exports"]
+    options = {**exports["OPTIONS"], "endpoint_url": address, **others}
+    settings.STORAGES = {**settings.STORAGES, "exports": {**exports, "OPTIONS": options}}
+    s3.quick_client.cache_clear()
+    there: Any = storages["exports"]
+    assert there.endpoint_url == address
+    yield
+    for job in ExportJob.objects.exclude(file_key=""):
+        services.discard_file(job)
+    for client in (there.connection.meta.client, s3.brief_client(there), s3.quick_client(there)):
+        client.close()
