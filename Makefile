@@ -49,9 +49,9 @@ test: setup  ## Run the tests on real services, in two processes; ARGS="-k name 
 
 LONG_TESTS := tests/test_readers.py tests/test_large_workbooks.py tests/foreign tests/test_sign_in_attack.py \
 	tests/counting/test_ten_million.py tests/test_backlog.py tests/test_failover.py \
-	tests/test_sentinel.py
-FULL := ALL_FLIGHTS=1 LARGE_WORKBOOKS=1 FOREIGN_SCHEMAS=1 LONG_ATTACK=1 TEN_MILLION_ROWS=1 LONG_BACKLOG=1 REDIS_FAILOVER=1
-test-full: setup  ## Run what `make test` takes a part of: all flights by every reader, large workbooks, a foreign schema, an attack, a backlog, a failover
+	tests/test_sentinel.py tests/stores/test_every_format.py tests/stores/test_ceph.py
+FULL := ALL_FLIGHTS=1 LARGE_WORKBOOKS=1 FOREIGN_SCHEMAS=1 LONG_ATTACK=1 TEN_MILLION_ROWS=1 LONG_BACKLOG=1 REDIS_FAILOVER=1 ALL_STORES=1 CEPH=1
+test-full: setup  ## Run what `make test` takes a part of: all flights by every reader, large workbooks, a foreign schema, an attack, a backlog, a failover, all stores
 	@$(FULL) $(STACK) run --follow-parent --services-only -- $(PYTHON) -m pytest $(LONG_TESTS) $(ARGS)
 
 check: setup  ## Lint, types, direction of imports, migrations, production settings
@@ -81,7 +81,7 @@ bench: setup  ## Measure speed and memory beside the peers; writes docs/benchmar
 	@WEB_CONCURRENCY=2 EXPORTS_MAX_ACTIVE=0 $(STACK) run --follow-parent --rows $(if $(QUICK),100000,1000000) -- $(PYTHON) -m benchmarks.latency $(QUICK)
 	@$(STACK) run --follow-parent --rows 20000 -- $(PYTHON) -m benchmarks.streams $(QUICK)
 
-chaos: setup  ## Break workers, database, Redis and S3 under running exports; a few minutes
+chaos: setup  ## Break workers, database, Redis and S3 under running exports, room by room (ARGS=house is one); 20 minutes at most
 	@$(STACK) run --follow-parent --services-only -- $(PYTHON) -m chaos $(ARGS)
 
 fuzz: setup  ## Ask the API of a whole stack for everything its schema allows, and more; ARGS go to schemathesis
