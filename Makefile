@@ -52,8 +52,8 @@ LONG_TESTS := tests/test_readers.py tests/test_large_workbooks.py tests/foreign 
 	tests/test_sentinel.py tests/test_pgbouncer.py tests/upgrades tests/working \
 	tests/access tests/keys tests/stores tests/test_interrupted.py
 FULL := ALL_FLIGHTS=1 LARGE_WORKBOOKS=1 FOREIGN_SCHEMAS=1 LONG_ATTACK=1 TEN_MILLION_ROWS=1 LONG_BACKLOG=1 REDIS_FAILOVER=1 \
-	REAL_WORKERS=1 MILLION_ROWS=1 UPGRADES=1 POOLER_OUTAGE=1 WHOLE_MATRICES=1
-test-full: setup  ## Run what `make test` takes a part of: all flights by every reader, large workbooks, a foreign schema, each matrix whole, an attack, a backlog, a failover, a pooler that is gone, workers of each pool, a million rows in 256 MB, an upgrade
+	REAL_WORKERS=1 MILLION_ROWS=1 UPGRADES=1 POOLER_OUTAGE=1 WHOLE_MATRICES=1 ALL_STORES=1 CEPH=1
+test-full: setup  ## Run what `make test` takes a part of: all flights by every reader, large workbooks, a foreign schema, each matrix whole, an attack, a backlog, a failover, a pooler that is gone, workers of each pool, a million rows in 256 MB, all stores, an upgrade
 	@$(FULL) $(STACK) run --follow-parent --services-only -- $(PYTHON) -m pytest $(LONG_TESTS) $(ARGS)
 
 check: setup  ## Lint, types, direction of imports, migrations, production settings
@@ -83,7 +83,7 @@ bench: setup  ## Measure speed and memory beside the peers; writes docs/benchmar
 	@WEB_CONCURRENCY=2 EXPORTS_MAX_ACTIVE=0 $(STACK) run --follow-parent --rows $(if $(QUICK),100000,1000000) -- $(PYTHON) -m benchmarks.latency $(QUICK)
 	@$(STACK) run --follow-parent --rows 20000 -- $(PYTHON) -m benchmarks.streams $(QUICK)
 
-chaos: setup  ## Break workers, database, Redis and S3 under running exports; a few minutes
+chaos: setup  ## Break workers, database, Redis and S3 under running exports, room by room (ARGS=house is one); 20 minutes at most
 	@$(STACK) run --follow-parent --services-only -- $(PYTHON) -m chaos $(ARGS)
 
 soak: setup  ## Eight clients, killed children and bursts for 25 minutes, and nothing lost or grown; ARGS="--minutes 5"

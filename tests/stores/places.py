@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from django.core.files.storage import storages
 
 from chaos.answers import Store, serving
+from chaos.moto_store import Moto
 from exports_app import s3, services
 from exports_app.models import ExportJob
 from exports_app.pipeline.sinks.s3 import S3Store
@@ -30,6 +31,8 @@ def place(store: Store) -> Iterator[Bucket]:
     """The bucket as a client of ``store`` has it; empty afterwards."""
     with serving(store) as address:
         found = bucket_place(os.environ["EXPORTS_S3_BUCKET"], {"endpoint_url": address})
+        if isinstance(store, Moto):
+            found.client.create_bucket(Bucket=found.name)
         yield found
         found.client.close()
     client = make_client(endpoint_url=os.environ["AWS_ENDPOINT_URL_S3"])
