@@ -47,9 +47,12 @@ def now() -> datetime:
     reading = _last
     if reading is None or ticks() >= reading.due:
         reading = _last = _again(reading)
-    if reading is None:
-        return datetime.now(UTC)
-    return reading.shown + timedelta(seconds=ticks() - reading.ticks)
+    return _by(reading)
+
+
+def latest() -> datetime:
+    """The same by the last reading, however old, and by our own clock before the first one: nothing is asked."""
+    return _by(_last)
 
 
 def ticks() -> float:
@@ -61,6 +64,12 @@ def forget() -> None:
     """Have the next one who asks read it anew."""
     global _last
     _last = None
+
+
+def _by(reading: Reading | None) -> datetime:
+    if reading is None:
+        return datetime.now(UTC)
+    return reading.shown + timedelta(seconds=ticks() - reading.ticks)
 
 
 def _again(last: Reading | None) -> Reading | None:

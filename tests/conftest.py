@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
@@ -14,6 +15,7 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 from rest_framework.test import APIClient
 
+from exports_app import clock
 from exports_app.pipeline.sources import keys
 from exportsite.signin.counters import LocalCounters
 from tests import emptying, matrices
@@ -28,6 +30,7 @@ def pytest_configure() -> None:
     matrices.begin()
     emptying.install()
     settings.EXPORTS_SITE_URL = "http://localhost"
+    settings.EXPORTS_MEMORY_SOFT_LIMIT_MB = 4_096  # this process does more than a worker's child
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
@@ -51,6 +54,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item], config: pytest.Confi
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     if not matrices.WHOLE:
         terminalreporter.write_line(matrices.told())
+
+
+@pytest.fixture(autouse=True)
+def read_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The database's clock is this machine's: no test asks for it, with or without a database."""
+    now = clock.ticks()
+    monkeypatch.setattr(clock, "_last", clock.Reading(shown=datetime.now(UTC), ticks=now, took=0.0, due=now + 86_400))
 
 
 @pytest.fixture(autouse=True)

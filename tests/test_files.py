@@ -207,9 +207,9 @@ def refused(link: str) -> int:
 
 def test_a_link_lives_15_minutes(link: str, monkeypatch: pytest.MonkeyPatch) -> None:
     now = clock.now()
-    monkeypatch.setattr(storage.clock, "now", lambda: now + timedelta(seconds=899))
+    monkeypatch.setattr(clock, "now", lambda: now + timedelta(seconds=899))
     assert fetch(link)[1] == BODY
-    monkeypatch.setattr(storage.clock, "now", lambda: now + timedelta(seconds=901))
+    monkeypatch.setattr(clock, "now", lambda: now + timedelta(seconds=901))
     assert refused(link) == 410
 
 

@@ -91,8 +91,11 @@ class Resource:
 
     @cached_property
     def moment(self) -> datetime:
-        """The time of its request; of one that has none, the first time that it is asked for."""
-        return clock.now()
+        """The time of its request; of one that has none, as where it is only described, that of its first use.
+
+        No database is asked for it: system checks have none.
+        """
+        return clock.latest()
 
     # To override
 

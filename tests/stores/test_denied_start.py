@@ -7,10 +7,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import call_command
+from django.db import connection
 from structlog.testing import capture_logs
 
 from chaos.answers import Denying
@@ -110,9 +112,15 @@ def test_a_site_that_says_so_starts_without_a_right(store: Denying, settings: An
 def test_a_worker_ends_at_its_start_and_says_why(store: Denying, settings: Any) -> None:
     store.denied = frozenset({"ListParts"})
     address = settings.STORAGES["exports"]["OPTIONS"]["endpoint_url"]
+    given = urlsplit(os.environ["DATABASE_URL"])
+    database = urlunsplit(given._replace(path=f"/{connection.settings_dict['NAME']}"))
     words = [sys.executable, "-m", "celery", "--app", "workers.celery", "worker", "--pool", "solo", "--queues", "none"]
     ended = subprocess.run(
-        words, env={**os.environ, "AWS_ENDPOINT_URL_S3": address}, capture_output=True, text=True, timeout=60
+        words,
+        env={**os.environ, "AWS_ENDPOINT_URL_S3": address, "DATABASE_URL": database},
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert ended.returncode == 1
     assert (
