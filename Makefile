@@ -15,7 +15,7 @@ INSTALL := $(PYTHON) -m pip install --quiet --disable-pip-version-check
 UV_INSTALL := UV_NATIVE_TLS=1 $(PYTHON) -m uv pip install --quiet --compile-bytecode --python $(PYTHON)
 
 .DEFAULT_GOAL := help
-.PHONY: setup run test test-full check lock pin-images image-check bench chaos fuzz help
+.PHONY: setup run test test-full check lock pin-images image-check bench chaos soak fuzz help
 
 setup: $(INSTALLED) $(READERS)  ## Make .venv and install everything, once per change of the requirements
 
@@ -49,9 +49,11 @@ test: setup  ## Run the tests on real services, in two processes; ARGS="-k name 
 
 LONG_TESTS := tests/test_readers.py tests/test_large_workbooks.py tests/foreign tests/test_sign_in_attack.py \
 	tests/counting/test_ten_million.py tests/test_backlog.py tests/test_failover.py \
-	tests/test_sentinel.py
-FULL := ALL_FLIGHTS=1 LARGE_WORKBOOKS=1 FOREIGN_SCHEMAS=1 LONG_ATTACK=1 TEN_MILLION_ROWS=1 LONG_BACKLOG=1 REDIS_FAILOVER=1
-test-full: setup  ## Run what `make test` takes a part of: all flights by every reader, large workbooks, a foreign schema, an attack, a backlog, a failover
+	tests/test_sentinel.py tests/test_pgbouncer.py tests/upgrades tests/working \
+	tests/access tests/keys tests/stores tests/test_interrupted.py
+FULL := ALL_FLIGHTS=1 LARGE_WORKBOOKS=1 FOREIGN_SCHEMAS=1 LONG_ATTACK=1 TEN_MILLION_ROWS=1 LONG_BACKLOG=1 REDIS_FAILOVER=1 \
+	REAL_WORKERS=1 MILLION_ROWS=1 UPGRADES=1 POOLER_OUTAGE=1 WHOLE_MATRICES=1 ALL_STORES=1 CEPH=1
+test-full: setup  ## Run what `make test` takes a part of: all flights by every reader, large workbooks, a foreign schema, each matrix whole, an attack, a backlog, a failover, a pooler that is gone, workers of each pool, a million rows in 256 MB, all stores, an upgrade
 	@$(FULL) $(STACK) run --follow-parent --services-only -- $(PYTHON) -m pytest $(LONG_TESTS) $(ARGS)
 
 check: setup  ## Lint, types, direction of imports, migrations, production settings
@@ -81,8 +83,11 @@ bench: setup  ## Measure speed and memory beside the peers; writes docs/benchmar
 	@WEB_CONCURRENCY=2 EXPORTS_MAX_ACTIVE=0 $(STACK) run --follow-parent --rows $(if $(QUICK),100000,1000000) -- $(PYTHON) -m benchmarks.latency $(QUICK)
 	@$(STACK) run --follow-parent --rows 20000 -- $(PYTHON) -m benchmarks.streams $(QUICK)
 
-chaos: setup  ## Break workers, database, Redis and S3 under running exports; a few minutes
+chaos: setup  ## Break workers, database, Redis and S3 under running exports, room by room (ARGS=house is one); 20 minutes at most
 	@$(STACK) run --follow-parent --services-only -- $(PYTHON) -m chaos $(ARGS)
+
+soak: setup  ## Eight clients, killed children and bursts for 25 minutes, and nothing lost or grown; ARGS="--minutes 5"
+	@$(STACK) run --follow-parent --services-only -- $(PYTHON) -m chaos.soak $(ARGS)
 
 fuzz: setup  ## Ask the API of a whole stack for everything its schema allows, and more; ARGS go to schemathesis
 	@EXPORTS_MAX_ACTIVE=0 EXPORTS_METRICS_TOKEN=fuzz $(STACK) run --follow-parent --rows 300 -- sh -c '\

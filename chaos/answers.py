@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import re
+import secrets
 import threading
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -28,6 +31,9 @@ class Request:
     def query(self) -> dict[str, str]:
         found = parse_qs(urlsplit(self.path).query, keep_blank_values=True)
         return {name: values[0] for name, values in found.items()}
+
+    def header(self, name: str) -> str:
+        return next((value for each, value in self.headers.items() if each.lower() == name), "")
 
     @property
     def call(self) -> str:
@@ -152,6 +158,50 @@ class Garage(Store):
             headers = {name: value for name, value in answer.headers.items() if name.lower() != "etag"}
             return replace(answer, headers={**headers, "ETag": self.etags[path]})
         return answer
+
+
+class ForeignEtags(Store):
+    """A store that encrypts all it gets and says so nowhere: ETags look like MD5s and are others each time.
+
+    It compares ``Content-MD5`` with what it got, as S3 does, and knows its own ETags again.
+    """
+
+    def __init__(self, host: str, port: int) -> None:
+        super().__init__(host, port)
+        self.given: dict[bytes, bytes] = {}
+        """Ours to the store's, both as digits."""
+        self.listed: dict[bytes, bytes] = {}
+        """The store's to what was given for it last; of files, which are not sent again."""
+
+    def before(self, request: Request) -> Answer | None:
+        sent = request.header("content-md5")
+        if sent and sent != b64encode(hashlib.md5(request.body, usedforsecurity=False).digest()).decode():
+            return error(400, "BadDigest")
+        return None
+
+    def ask(self, request: Request) -> Answer:
+        if request.call == "Complete":
+            known = re.sub(rb"[0-9a-f]{32}", lambda found: self.given.get(found[0], found[0]), request.body)
+            request = replace(request, body=known)
+        return super().ask(request)
+
+    def after(self, request: Request, answer: Answer) -> Answer:
+        fresh = request.call == "UploadPart"
+        headers = {
+            name: self._foreign(value.encode(), fresh=fresh).decode() if name.lower() == "etag" else value
+            for name, value in answer.headers.items()
+        }
+        body = self._foreign(answer.body, fresh=False) if request.call in ("Complete", "ListParts") else answer.body
+        return replace(answer, headers=headers, body=body)
+
+    def _foreign(self, text: bytes, *, fresh: bool) -> bytes:
+        return re.sub(rb"(?<=[\"; ])[0-9a-f]{32}(?=[-\"&])", lambda found: self._other(found[0], fresh=fresh), text)
+
+    def _other(self, etag: bytes, *, fresh: bool) -> bytes:
+        if fresh or etag not in self.listed:
+            other = secrets.token_hex(16).encode()
+            self.given[other], self.listed[etag] = etag, other
+        return self.listed[etag]
 
 
 class Denying(Store):

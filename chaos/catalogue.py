@@ -26,8 +26,13 @@ class Fault:
 
     @property
     def order(self) -> tuple[str, int]:
-        kind, number = re.match(r"(\D+)(\d+)", self.name).groups()  # type: ignore[union-attr]  # every name has both
-        return kind, int(number)
+        return order_of(self.name)
+
+
+def order_of(name: str) -> tuple[str, int]:
+    """What the names of faults are sorted by: a letter and a number."""
+    kind, number = re.match(r"(\D+)(\d+)", name).groups()  # type: ignore[union-attr]  # every name has both
+    return kind, int(number)
 
 
 FAULTS: dict[str, Fault] = {}

@@ -17,7 +17,8 @@ from django.db import connection
 
 from chaos.catalogue import fault
 from chaos.proxy import Mode
-from chaos.scene import NotHere, Scene
+from chaos.rooms.base import NotHere
+from chaos.scene import Scene
 from chaos.site import LEASE, SWEEP, service_pid
 from exports_app import dispatch
 from exports_app.choices import EventKind, Status

@@ -6,10 +6,9 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from chaos.catalogue import FAULTS, Fault
+from chaos.catalogue import Fault, order_of
 
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "reliability.md"
-BEGIN, END = "<!-- chaos: begin -->", "<!-- chaos: end -->"
 HEAD = ["| # | fault | must hold | held | seed | |", "|---|---|---|---|---|---|"]
 
 
@@ -24,6 +23,9 @@ class Row:
 
 @dataclass
 class Report:
+    """Of one room, whose table stands between two marks of the document."""
+
+    room: str
     seed: int
     rows: dict[str, Row] = field(default_factory=dict)
 
@@ -45,13 +47,14 @@ class Report:
         return "\n".join([*HEAD, *self._lines().values()])
 
     def write(self) -> None:
-        """Replace the rows of the faults that ran in the document's table."""
-        text = DOCUMENT.read_text()
-        known = {found[1]: found[0] for found in re.finditer(r"^\| ([CS]\d+) \|.*$", text, re.MULTILINE)}
+        """Replace the rows of the faults that ran in the room's table."""
+        begin, end = f"<!-- chaos {self.room}: begin -->", f"<!-- chaos {self.room}: end -->"
+        before, _, rest = DOCUMENT.read_text().partition(begin)
+        there, _, after = rest.partition(end)
+        known = {found[1]: found[0] for found in re.finditer(r"^\| ([A-Z]+\d+) \|.*$", there, re.MULTILINE)}
         lines = known | self._lines()
-        ordered = [lines[name] for name in sorted(lines, key=lambda name: FAULTS[name].order)]
-        put = "\n".join([BEGIN, *HEAD, *ordered, END])
-        DOCUMENT.write_text(re.sub(f"{BEGIN}.*{END}", lambda _: put, text, flags=re.DOTALL))
+        ordered = [lines[name] for name in sorted(lines, key=order_of)]
+        DOCUMENT.write_text(before + "\n".join([begin, *HEAD, *ordered, end]) + after)
 
     def _lines(self) -> dict[str, str]:
         return {name: self._line(row) for name, row in self.rows.items()}

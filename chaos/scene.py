@@ -35,16 +35,14 @@ class Broken(Exception):
     """Something that must hold does not."""
 
 
-class NotHere(Exception):
-    """This fault cannot be made on this machine."""
-
-
 @dataclass
 class Scene:
     """One fault on one site."""
 
     site: Site
     rng: random.Random
+    there: Any = None
+    """What its room has."""
     jobs: list[ExportJob] = field(default_factory=list)
     loose: bool = False
     """Rows change under the export, so the oracle is not this moment's table."""

@@ -30,6 +30,7 @@ class ExportsConfig(AppConfig):
 
 def _remove_files(**_: Any) -> None:
     """Of the user's exports, which go by the cascade; nobody listens to each of them, so that it needs no memory."""
-    from exports_app import erasure
+    from exports_app import erasure, handover
 
+    handover.part_persons()  # no name is left in an entry that the release before wrote
     erasure.remove_files()

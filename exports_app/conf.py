@@ -72,6 +72,8 @@ class ExportsSettings:
     """The same for any alias of ``DATABASES``."""
     S3_PUBLIC_ENDPOINT_URL: str = ""
     """Host that browsers reach the bucket by; empty: the storage's own endpoint."""
+    CHECK_STORAGE: bool = True
+    """A worker tries its rights at the storage when it starts, and does not without them."""
     S3_EQUAL_PARTS: str = "auto"
     """Whether all parts of a file but the last have exactly one size (``on``, ``off``), as some stores demand.
 
@@ -109,7 +111,7 @@ class ExportsSettings:
     """Below so many rows, a download is built at once."""
     STREAM_MAX_ROWS: int = 100_000
     """Up to so many rows, a download is streamed; above, it is a job. Also the border of the large queue."""
-    SOURCE_MAX_RUNNING: int = 4
+    SOURCE_MAX_RUNNING: int = 8
     """Jobs that may read from the source database at once."""
     STATEMENT_TIMEOUT: int = 60
     """Seconds one chunk's statement may take."""

@@ -6,6 +6,7 @@ service, ``assume_role``. Reading from a database in another way than the ORM wo
 
 from __future__ import annotations
 
+import select
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -34,6 +35,11 @@ ADDRESS = frozenset(
 """Says which server it is, and is not taken over to another one."""
 DJANGO_LOADS = [psycopg.adapters.types[name].oid for name in ("timestamptz", "jsonb", "inet", "cidr")]
 """Types whose values Django has psycopg load in its own way."""
+
+
+Source = psycopg.Connection[Any]
+KEEP_SECONDS = 10.0
+"""A connection that nobody used for so long is not used again, since what lies between may have dropped it."""
 
 
 def source_url(alias: str) -> str:
@@ -104,3 +110,12 @@ def source_settings(alias: str, options: Mapping[str, Any] = MappingProxyType({}
         settings["NAME"] = there.pop("dbname", None) or ("" if "service" in there else given["NAME"])
         settings["OPTIONS"] = {**kept, **there, **options}
     return settings
+
+
+def is_lost(connection: Source) -> bool:
+    """Whether the server has ended it: then there is something to read, the end if nothing else."""
+    if connection.closed:
+        return True
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return bool(poll.poll(0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
@@ -11,10 +12,10 @@ from django.apps import AppConfig
 from django.contrib.auth.models import AnonymousUser
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
-from django.db import DEFAULT_DB_ALIAS, connections, router
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, connections, router
 from psycopg import conninfo
 
-from exports_app import conf
+from exports_app import conf, upgrades
 from exports_app.connections import require_postgresql
 from exports_app.resources import registry, shapes
 from exports_app.resources.base import Resource
@@ -35,6 +36,28 @@ def check_databases(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[c
             hint = "See get_queryset(), .using() and DATABASE_ROUTERS."
             problems.append(checks.Error(f"{path}: {error}", hint=hint, obj=declared, id="exports.E025"))
     return [*problems, *_replica_problems()]
+
+
+@checks.register("exports", checks.Tags.database)
+def check_migrations(
+    app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **_: Any
+) -> list[checks.CheckMessage]:
+    """Where ``--database`` names ours. A warning, as an error would keep ``migrate`` itself from running."""
+    if DEFAULT_DB_ALIAS not in (databases or ()) or sys.argv[1:2] == ["migrate"]:
+        return []
+    try:
+        lacking = upgrades.look()
+    except (DatabaseError, InterfaceError):
+        return []  # which has nothing to do with its tables
+    if not lacking:
+        return []
+    return [
+        checks.Warning(
+            f"The database lacks migrations of exports_app: {', '.join(lacking)}.",
+            hint="Run manage.py migrate before the workers and the web processes of this release start.",
+            id="exports.W027",
+        )
+    ]
 
 
 def _replica_problems() -> Iterator[checks.CheckMessage]:

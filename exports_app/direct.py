@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, BinaryIO, cast
 
-from django.db import InterfaceError, OperationalError, connections, transaction
+from django.db import Error, connections, transaction
 from isal import isal_zlib
 
 from exports_app import conf, downloads, errors, lifecycle, live, metrics, performance, questions, services, traces
@@ -28,6 +28,7 @@ from exports_app.lifecycle import LeaseLost
 from exports_app.logs import log
 from exports_app.models import ExportJob
 from exports_app.pipeline import errors as pipeline_errors
+from exports_app.pipeline import scarcity
 from exports_app.pipeline.errors import PipelineError
 from exports_app.pipeline.sinks.pipe import SEND_SECONDS, PipeSink, ReaderGone, ReaderStalled
 from exports_app.pipeline.sinks.stream import StreamSink
@@ -300,7 +301,9 @@ class Making:
         """Record the end. Where that cannot be done, somebody else has, or the sweep will once the lease is over."""
         try:
             write()
-        except (LeaseLost, OperationalError, InterfaceError) as error:
+        except (LeaseLost, Error) as error:
+            if isinstance(error, Error) and not errors.is_outage(error):
+                raise
             log.warning("export.job.left", **self.job.names(), error=type(error).__name__)
 
 
@@ -323,9 +326,9 @@ def _known(error: Exception) -> PipelineError:
     known: PipelineError
     if isinstance(error, PipelineError):
         return error
-    if isinstance(error, MemoryError):
-        known = pipeline_errors.MemoryLimit()
-    elif isinstance(error, OperationalError | InterfaceError):
+    if (lacking := scarcity.lack(error)) is not None:
+        return lacking
+    if errors.is_outage(error):
         known = pipeline_errors.DatabaseUnavailable()
     elif isinstance(error, ReaderStalled):
         known = pipeline_errors.TimeLimit(f"The client took nothing for {SEND_SECONDS:.0f} seconds.")

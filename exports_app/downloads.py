@@ -287,7 +287,8 @@ def _check_right(token: Any) -> None:
     if token.is_over:
         raise errors.LinkExpired
     try:
-        if not token.created_by.is_active or not passwords.fits(token.created_by, token.password_mark):
+        ended = token.password_mark and not passwords.fits(token.created_by, token.password_mark)
+        if ended or not token.created_by.is_active:
             raise errors.PermissionDenied
         get_file(token.created_by, token.job_id)
     except errors.Gone:

@@ -11,10 +11,14 @@ import psycopg
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, InterfaceError, OperationalError
 
+from exports_app.pipeline.sqlstates import Meaning, meaning
+
 DATABASE_RETRY_SECONDS = 5
 
-BUSY = frozenset({"57014", "55P03", "40001", "40P01", "25P03", "53300"})
-"""Time-out or cancelled, lock not to be had, conflicts, idle for too long, no connection free."""
+NO_PLACE = "53300"
+"""SQLSTATE of a server, or a role, that has no connection free; the next request may have one."""
+PASSING = (Meaning.AWAY, Meaning.READ_ONLY, Meaning.BUSY)
+OF_CLIENTS = (psycopg.OperationalError, psycopg.InterfaceError, OperationalError, InterfaceError)
 
 MOST_PROBLEMS = 20
 """Problems that one answer names."""
@@ -185,6 +189,13 @@ class DatabaseAway(Unavailable):
         super().__init__(retry_after=DATABASE_RETRY_SECONDS)
 
 
+class NotMigrated(Unavailable):
+    """The database is not migrated to this release. An operator has to run manage.py migrate."""
+
+    def __init__(self) -> None:
+        super().__init__(retry_after=DATABASE_RETRY_SECONDS)
+
+
 class DatabaseBusy(Unavailable):
     """The database could not answer in time. Please try again."""
 
@@ -202,11 +213,23 @@ class Disabled(ExportError):
 def of_database(error: BaseException) -> ExportError | None:
     """What a database's answer to the query behind an export means, by its SQLSTATE; None: it is no such answer."""
     code = sqlstate(error)
-    if code is not None and code in BUSY:
+    meant = meaning(code)
+    if meant is Meaning.BUSY or code == NO_PLACE:
         return DatabaseBusy()
-    if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError | OperationalError | InterfaceError):
+    if meant is not Meaning.TOO_MUCH and is_outage(error):
         return DatabaseAway()
     return BadQuery() if isinstance(error, psycopg.Error | DatabaseError) else None
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether the site's own database is away, busy or takes no writes, by what psycopg or Django raised.
+
+    That a class of theirs says so is true only of errors without a SQLSTATE, and of those that no table knows.
+    """
+    meant = meaning(sqlstate(error))
+    if meant is not None:
+        return meant in PASSING
+    return isinstance(error, OF_CLIENTS)
 
 
 def sqlstate(error: BaseException | None) -> str | None:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from django.db import connection, models, transaction
+from django.db import models, transaction
 from django.db.models import F
 from django.db.models.functions import Coalesce, Greatest, Least, Now
 
@@ -290,9 +290,7 @@ def take_back_lost() -> list[ExportJob]:
 
     Gives them as they are now.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(turns.LOST, {"lease": conf.settings.LEASE_SECONDS})
-        lost = [row[0] for row in cursor.fetchall()]
+    lost = turns.lost(lease=conf.settings.LEASE_SECONDS, sweep=conf.settings.SWEEP_SECONDS)
     return [job for job in ExportJob.objects.filter(pk__in=lost) if _take_back(job)]
 
 

@@ -6,9 +6,7 @@ import math
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.utils import timezone
-
-from exports_app import access, conf, errors
+from exports_app import access, clock, conf, errors
 from exports_app.choices import ACTIVE, EventKind
 from exports_app.models import ExportEvent, ExportJob
 
@@ -43,7 +41,7 @@ def _check_rate(user: Any) -> None:
     rate = conf.parse_rate(conf.settings.RATE)
     if rate is None:
         return
-    now, period = timezone.now(), timedelta(seconds=rate.seconds)
+    now, period = clock.now(), timedelta(seconds=rate.seconds)
     asked = _requests(user, since=now - period, most=rate.count)
     if len(asked) >= rate.count:
         blocking = asked[rate.count - 1]  # once this one has left the period, fewer than the limit are in it

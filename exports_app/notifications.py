@@ -14,9 +14,8 @@ from uuid import UUID
 from django.db import connection, models, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
-from django.utils import timezone
 
-from exports_app import dispatch, locks
+from exports_app import clock, dispatch, locks
 from exports_app.choices import Channel, Delivery, WebhookEvent
 from exports_app.locks import Lock
 from exports_app.models import ExportJob, ExportNotification, ExportWebhook
@@ -84,7 +83,7 @@ def event_body(job: ExportJob, event: WebhookEvent) -> dict[str, Any]:
     error = {"code": job.error_code, "detail": job.error_detail} if job.error_code else None
     return {
         "type": event.value,
-        "timestamp": timezone.now().isoformat(),
+        "timestamp": clock.now().isoformat(),
         "data": {
             "id": str(job.pk),
             "resource": job.resource,

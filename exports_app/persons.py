@@ -6,7 +6,7 @@ the entry stays as it is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,9 +35,15 @@ def of_events(events: Sequence[ExportEvent]) -> Iterator[tuple[ExportEvent, Who]
     yield from zip(events, of_entries([event.data for event in events]), strict=True)
 
 
-def of_entries(entries: Iterable[Mapping[str, Any]]) -> list[Who]:
-    """Who stands behind entries with a ``person``; those without one are the site's."""
+def of_entries(entries: Sequence[Mapping[str, Any]]) -> list[Who]:
+    """Who stands behind entries with a ``person``; those without one are the site's.
+
+    The release before put names into the entries themselves.
+    """
     pseudonyms = [entry.get("person") for entry in entries]
     rows = ExportPerson.objects.filter(pk__in={each for each in pseudonyms if each}) if any(pseudonyms) else ()
     known = {str(row.pk): Who(row.name, row.address) for row in rows}
-    return [known.get(each, FORMER) if each else SITE for each in pseudonyms]
+    return [
+        known.get(each, FORMER) if each else Who(entry["by"], entry.get("address", "")) if "by" in entry else SITE
+        for each, entry in zip(pseudonyms, entries, strict=True)
+    ]

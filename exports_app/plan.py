@@ -12,8 +12,7 @@ from typing import Any
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, models
 
-from exports_app import conf, errors, questions
-from exports_app.connections import connect_source
+from exports_app import clock, conf, errors, questions, spare
 from exports_app.pipeline import formats, loop
 from exports_app.pipeline.errors import DatabaseBusy
 from exports_app.pipeline.formats.gzip import GzipEncoder
@@ -111,7 +110,7 @@ class Table:
         if self.query is None:
             return self._open_rows(format_, options, after)
         with wire.database_errors():
-            connection = connect_source(self.database)
+            connection = spare.take(self.database)
         try:
             return self._source(
                 connection,
@@ -123,8 +122,9 @@ class Table:
                 chunk_rows=chunk_rows or conf.settings.CHUNK_ROWS,
                 statement_timeout=conf.settings.STATEMENT_TIMEOUT,
                 snapshot=snapshot,
-                connect=partial(connect_source, self.database),
+                connect=partial(questions.connect_reader, self.database),
                 lock_timeout=lock_timeout,
+                end=partial(spare.give_back, self.database),
             )
         except BaseException:
             connection.close()
@@ -189,7 +189,7 @@ class Table:
         nothing = SqlRows(expressions=(), copy_options="", delimiter=b"", joint=b"", end=b"")
         seconds = conf.settings.STATEMENT_TIMEOUT
         try:
-            with wire.database_errors(), closing(connect_source(self.database)) as connection:
+            with wire.database_errors(), closing(questions.connect_reader(self.database)) as connection:
                 source = SqlSource(connection, self.query, nothing, statement_timeout=seconds, bounded=False)
                 (rows,) = source.ask(*source.question.between(after, upto), seconds)
                 return int(rows)
@@ -204,6 +204,7 @@ class Table:
             format_.python(self.fields, options),
             picked=[names.index(field.name) for field in self.fields],
             keys=[names.index(name) for name in resource.key],
+            moment=clock.now(),
             after=after,
         )
 

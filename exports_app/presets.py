@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
+from django.db.models.functions import Now
 
 from exports_app import access, errors, locks
 from exports_app.access import Access
@@ -18,7 +19,7 @@ from exports_app.sharing import users_named
 
 MAX_PRESETS = 200
 """Presets that one user may own."""
-FIELDS = ("resource", "columns", "filters", "format", "compression", "options", "parameters")
+FIELDS = ("resource", "columns", "filters", "format", "compression", "options", "parameters", "sheets")
 """What a preset gives to a request; each is overridden as a whole where the request names it."""
 DEFAULTS: dict[str, Any] = {
     "format": "csv",
@@ -27,6 +28,7 @@ DEFAULTS: dict[str, Any] = {
     "filters": {},
     "options": {},
     "parameters": {},
+    "sheets": None,
     "shared_with": [],
 }
 """What a preset is where its owner says nothing."""
@@ -85,7 +87,7 @@ def completed(user: Any, preset_id: Any, given: Mapping[str, Any]) -> dict[str, 
         raise errors.Invalid.of("preset", str(error)) from error
     stored = _fields(preset)
     seen = shown(user, preset)
-    for name, what in (("columns", "columns"), ("filters", "filters on columns")):
+    for name, what in (("columns", "columns"), ("filters", "filters on columns"), ("sheets", "related tables")):
         if name not in given and stored[name] != seen[name] and stored["resource"] in _allowed(user):
             raise errors.ColumnForbidden(f"The preset has {what} that you may not export. Give {name} of your own.")
     return {**stored, **given}
@@ -97,7 +99,7 @@ def stored_request(preset: ExportPreset) -> Request:
 
 
 def shown(user: Any, preset: ExportPreset) -> dict[str, Any]:
-    """The preset as ``user`` may see it: without the columns, and the filters on them, that are hidden from them."""
+    """The preset as ``user`` may see it: without the columns, filters and tables that are hidden from them."""
     return shown_all(user, [preset])[0]
 
 
@@ -115,6 +117,7 @@ def _shown(allowed: Access, preset: ExportPreset) -> dict[str, Any]:
         **_fields(preset),
         "columns": columns,
         "filters": filters,
+        "sheets": allowed.sight.seen_tables(preset.sheets),
         "shared_with": [person.get_username() for person in preset.shared_with.all()],
         "owner": preset.owner.get_username(),
     }
@@ -142,6 +145,7 @@ def _store(user: Any, preset: ExportPreset, values: Mapping[str, Any], people: S
     make_plan(request, user)
     try:
         with transaction.atomic():
+            preset.updated_at = Now()
             preset.save()
     except IntegrityError as error:
         message = "There is a preset of this name already. Choose another name."

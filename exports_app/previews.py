@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 import psycopg
-from django.utils import timezone
+from django.db.models.functions import Now
 
 from exports_app import conf, equal_parts, errors
 from exports_app.estimates import UNKNOWN, Estimate, estimate_rows
@@ -198,7 +198,7 @@ def _measured(plan: Plan) -> float | None:
         format=plan.format.name,
         job__compression=plan.compression or "",
         rows__gte=MEASURED_ROWS,
-        created_at__gt=timezone.now() - MEASURED_LIFE,
+        created_at__gt=Now() - MEASURED_LIFE,
     )
     names = [field.name for field in plan.fields]
     for rows, size, columns in runs.values_list("rows", "bytes", "job__columns")[:MEASURED_RUNS]:

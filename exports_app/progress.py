@@ -7,9 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.utils import timezone
-
-from exports_app import turns
+from exports_app import clock, turns
 from exports_app.choices import Status
 from exports_app.models import ExportJob
 
@@ -53,7 +51,7 @@ def of(job: ExportJob, places: Places) -> JobProgress:
 
 def places(jobs: Iterable[ExportJob]) -> dict[UUID, int]:
     """Places of those that wait in a queue. A job that waits for its next attempt has none yet."""
-    now = timezone.now()
+    now = clock.now()
     waiting = [
         job
         for job in jobs

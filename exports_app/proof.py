@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from django.contrib.auth import authenticate
 from django.http import HttpRequest
+
+from exports_app import clock
 
 FRESH_SECONDS = 600
 _SIGNED_IN_AT = "exports_signed_in_at"
@@ -15,7 +16,7 @@ _SIGNED_IN_AT = "exports_signed_in_at"
 def note_sign_in(request: Any, **_: Any) -> None:
     """Keep with the session when it was signed in to; Django keeps only when the user last was, anywhere."""
     if hasattr(request, "session"):
-        request.session[_SIGNED_IN_AT] = int(time.time())
+        request.session[_SIGNED_IN_AT] = int(clock.now().timestamp())
 
 
 def asks_password(user: Any) -> bool:
@@ -26,7 +27,7 @@ def asks_password(user: Any) -> bool:
 def is_fresh(request: HttpRequest) -> bool:
     """Whether this session was signed in to within the last ten minutes."""
     at = request.session.get(_SIGNED_IN_AT)
-    return isinstance(at, int) and 0 <= time.time() - at < FRESH_SECONDS
+    return isinstance(at, int) and 0 <= clock.now().timestamp() - at < FRESH_SECONDS
 
 
 def prove(request: HttpRequest, password: str) -> Any:

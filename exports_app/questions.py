@@ -5,7 +5,6 @@ A table that a migration holds would otherwise hold every request that asks abou
 
 from __future__ import annotations
 
-import select
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +17,7 @@ import psycopg
 from django.db import DEFAULT_DB_ALIAS, connections
 from psycopg.pq import TransactionStatus
 
-from exports_app.connections import connect_source, require_postgresql, source_url
+from exports_app.connections import KEEP_SECONDS, connect_source, is_lost, require_postgresql, source_url
 from exports_app.pipeline.errors import DatabaseBusy
 
 AT_ONCE = 4
@@ -28,8 +27,8 @@ PATIENCE_SECONDS = 0.1
 STATEMENT_SECONDS = 0.5
 LOCK_SECONDS = 0.2
 CONNECT_SECONDS = 2
-KEEP_SECONDS = 10.0
-"""A connection that nobody used for so long is not used again, since what lies between may have dropped it."""
+ROOM_SECONDS = (0.02, 0.1, 0.3)
+"""Between the tries to have a connection in place of those that were given up for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +86,25 @@ def watched_by(watch: Watch) -> Iterator[None]:
         _watch.reset(token)
 
 
-def close_idle() -> None:
-    """Close the connections that are kept and not used."""
+def connect_reader(alias: str) -> psycopg.Connection[Any]:
+    """A connection for more than a question; where none is to be had, those that are kept for questions make room.
+
+    Raises what psycopg raises.
+    """
+    try:
+        return connect_source(alias)
+    except psycopg.OperationalError:
+        if not close_idle():
+            raise
+    for pause in ROOM_SECONDS:
+        with suppress(psycopg.OperationalError):
+            return connect_source(alias)
+        time.sleep(pause)  # the server's processes end a moment after their connections
+    return connect_source(alias)
+
+
+def close_idle() -> int:
+    """Close the connections that are kept and not used; gives how many those were."""
     global _open
     with _lock:
         closed = [*_idle]
@@ -96,6 +112,7 @@ def close_idle() -> None:
         _idle.clear()
     for each in closed:
         each.connection.close()
+    return len(closed)
 
 
 def _take_places(count: int) -> None:
@@ -172,7 +189,7 @@ def _take(source: tuple[str, str] | None) -> psycopg.Connection[Any] | None:
     """The youngest to this source; None: there is room for a new one. Those that are over are closed."""
     global _open
     with _lock:
-        over = [each for each in _idle if time.monotonic() - each.since > KEEP_SECONDS or _is_lost(each.connection)]
+        over = [each for each in _idle if time.monotonic() - each.since > KEEP_SECONDS or is_lost(each.connection)]
         left = [each for each in _idle if each not in over]
         found = next((each for each in reversed(left) if each.source == source), None)
         if found is not None:
@@ -199,12 +216,3 @@ def _put_back(source: tuple[str, str] | None, connection: psycopg.Connection[Any
         _open -= 1
     if connection is not None:
         connection.close()
-
-
-def _is_lost(connection: psycopg.Connection[Any]) -> bool:
-    """Whether the server has ended it: then there is something to read, the end if nothing else."""
-    if connection.closed:
-        return True
-    poll = select.poll()
-    poll.register(connection.fileno(), select.POLLIN)
-    return bool(poll.poll(0))

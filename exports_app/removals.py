@@ -78,6 +78,7 @@ def bury_at_once() -> None:
     def discard(store: Store) -> None:
         done = store.discard_all([stone.upload() for stone in stones], seek=True)
         _forget(stones, done)
+        say_what_remains(done.versions)
         for error in done.left.values():
             raise error
 
@@ -139,6 +140,7 @@ def _forget(stones: Sequence[ExportTombstone], done: Discarded) -> int:
 
 def _set_aside(model: type[Row], taken: Sequence[Row], done: Discarded) -> bool:
     """Have those that were refused wait, and give back those that were not tried. False: the storage is away."""
+    say_what_remains(done.versions)
     gone = set(done.gone)
     for row in taken:
         if (error := done.left.get(row.file_key)) is not None:
@@ -150,6 +152,12 @@ def _set_aside(model: type[Row], taken: Sequence[Row], done: Discarded) -> bool:
     untried = [row.pk for row in taken if row.file_key not in gone and row.file_key not in done.left]
     model.objects.filter(pk__in=untried).update(discard_due_at=None)
     return not untried
+
+
+def say_what_remains(files: int) -> None:
+    """In a bucket that keeps versions, deleted files are there until its rules remove them."""
+    if files:
+        log.info("export.versions.remain", files=files)
 
 
 def _code(error: Exception) -> str:

@@ -9,9 +9,9 @@ from importlib import import_module
 
 from django.conf import settings
 from django.db.models import Q
-from django.utils import timezone
+from django.db.models.functions import Now
 
-from exports_app import api_keys, conf, lifecycle, removals, rights, sharing, webhooks
+from exports_app import api_keys, clock, conf, handover, lifecycle, removals, rights, sharing, webhooks
 from exports_app.choices import ACTIVE, Status
 from exports_app.logs import log
 from exports_app.models import (
@@ -48,7 +48,7 @@ def prune(seconds: float = ROUND_SECONDS) -> Pruned:
     until = time.monotonic() + seconds
     _end_unrecorded()
     files = _expire(until)
-    now = timezone.now()
+    now = clock.now()
     jobs = _delete_rows(now - _days("JOB"), until)
     ExportNotification.objects.filter(job=None, created_at__lt=now - _days("PERFORMANCE")).delete()
     performance = ExportPerformance.objects.filter(created_at__lt=now - _days("PERFORMANCE")).delete()[0]
@@ -56,7 +56,9 @@ def prune(seconds: float = ROUND_SECONDS) -> Pruned:
     api_keys.prune(now - _days("TOKEN"))
     ExportShare.objects.filter(at__lt=now - sharing.PERIOD).delete()
     webhooks.forget_former()
+    webhooks.seal_plain()
     webhooks.seal_again()
+    handover.take_over()
     _forget_addresses(now - _days("ADDRESS"))
     if conf.settings.CLEAR_SESSIONS:
         import_module(settings.SESSION_ENGINE).SessionStore.clear_expired()
@@ -96,10 +98,10 @@ def _forget_addresses(before: datetime) -> None:
 
 def _end_unrecorded() -> None:
     """Files of an earlier version whose tables nobody recorded: nobody may fetch them, so their time is over."""
-    unrecorded = ExportJob.objects.filter(status=Status.COMPLETED, tables__isnull=True, expires_at__gt=timezone.now())
+    unrecorded = ExportJob.objects.filter(status=Status.COMPLETED, tables__isnull=True, expires_at__gt=Now())
     for job in unrecorded.filter(resource__in=rights.with_sheets())[:BATCH]:
         if rights.is_unrecorded(job):
-            ExportJob.objects.filter(pk=job.pk, status=Status.COMPLETED).update(expires_at=timezone.now())
+            ExportJob.objects.filter(pk=job.pk, status=Status.COMPLETED).update(expires_at=clock.now())
 
 
 def clean_leftovers(seconds: float = ROUND_SECONDS) -> int:

@@ -10,14 +10,17 @@ from typing import Any
 from urllib.parse import quote
 
 import boto3
-from botocore.auth import S3SigV4QueryAuth
+from botocore.auth import SIGV4_TIMESTAMP, S3SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
-from botocore.exceptions import BotoCoreError
+from botocore.exceptions import BotoCoreError, ClientError
 from storages.backends.s3 import S3Storage
 
-from exports_app import conf
+from exports_app import clock, conf
 from exports_app.pipeline.sinks.s3 import S3Store, client_config
 
+FORBIDDEN = 403
+PREFIX = "exports/"
+"""Of all keys."""
 QUICK_SECONDS = 1
 BRIEF_SECONDS = 5
 """What a call may take that changes something while a person waits."""
@@ -62,9 +65,17 @@ def presigned_url(storage: Any, key: str, *, disposition: str, content_type: str
         url=_public_bucket(storage) + quote(key),
         params={"response-content-disposition": disposition, "response-content-type": content_type},
     )
-    signer = S3SigV4QueryAuth(client._get_credentials(), "s3", client.meta.region_name, expires=seconds)
+    signer = _Signer(client._get_credentials(), "s3", client.meta.region_name, expires=seconds)
     signer.add_auth(request)
     return str(request.url)
+
+
+class _Signer(S3SigV4QueryAuth):
+    """botocore's, by the database's clock."""
+
+    def _modify_request_before_signing(self, request: AWSRequest) -> None:
+        request.context["timestamp"] = clock.now().strftime(SIGV4_TIMESTAMP)
+        super()._modify_request_before_signing(request)  # type: ignore[misc]  # the stubs leave it out
 
 
 @once
@@ -89,7 +100,22 @@ def prepare(storage: Any) -> None:
 
 def check(storage: Any) -> None:
     """Raises botocore's errors where the bucket does not answer, or not to our keys, within a second or two."""
-    quick_client(storage).head_bucket(Bucket=storage.bucket_name)
+    look_at_bucket(quick_client(storage), storage.bucket_name)
+
+
+def look_at_bucket(client: Any, bucket: str) -> None:
+    """By ``HeadBucket``, or by a list of one object, which some policies allow without it; its refusal has a code."""
+    try:
+        client.head_bucket(Bucket=bucket)
+    except ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] != FORBIDDEN:
+            raise
+        client.list_objects_v2(Bucket=bucket, Prefix=PREFIX, MaxKeys=1)
+
+
+def trial_client(storage: Any) -> Any:
+    """One that does not try twice, for its caller to close: a process that forks later leaves no connection open."""
+    return _once_trying(storage, BRIEF_SECONDS)
 
 
 @once

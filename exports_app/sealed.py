@@ -28,11 +28,18 @@ class Sealed(str):
     __slots__ = ()
 
 
+FIRST = "gAAAA"
+"""Whatever is sealed begins with it: Fernet's version, and the upper bits of a time of this century."""
+
+
 class SealedField(models.TextField):  # type: ignore[type-arg]  # Django's is generic in its stubs alone
-    """A plain text that is given is sealed on its way to the database; what comes from there is ``Sealed``."""
+    """A plain text that is given is sealed on its way to the database; what comes from there is ``Sealed``.
+
+    Unless an earlier release wrote it, as plain text.
+    """
 
     def from_db_value(self, value: str | None, *_: Any) -> str | None:
-        return Sealed(value) if value else value
+        return Sealed(value) if value and value.startswith(FIRST) else value
 
     def get_prep_value(self, value: Any) -> Any:
         return seal(value) if value and not isinstance(value, Sealed) else value

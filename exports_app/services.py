@@ -14,11 +14,11 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.db import transaction
 from django.db.models.functions import Now
-from django.utils import timezone
 
 from exports_app import (
     access,
     acts,
+    clock,
     conf,
     dispatch,
     erasure,
@@ -115,7 +115,7 @@ def accept(user: Any, order: Order, **begun: Any) -> tuple[ExportJob, bool]:
 def leave_to_workers(job: ExportJob, order: Order) -> None:
     """Have a download that has sent nothing become the job that its request would have been. Raises ``LeaseLost``."""
     with transaction.atomic():
-        expires = timezone.now() + timedelta(seconds=file_ttl(order.plan))
+        expires = clock.now() + timedelta(seconds=file_ttl(order.plan))
         lifecycle.leave_to_workers(job, notify=order.extras.notify or {}, expires_at=expires)
         transaction.on_commit(lambda: _announce(job), robust=True)
     job.refresh_from_db()
@@ -205,7 +205,8 @@ def discard_file(job: ExportJob, store: Store | None = None) -> None:
     """
     if not job.file_key:
         return
-    (store or storage.store()).discard(job.upload())
+    if (store or storage.store()).discard(job.upload()):
+        removals.say_what_remains(1)
     settled = ExportJob.objects.filter(pk=job.pk, file_key=job.file_key).exclude(
         status__in=(Status.CANCELLED, Status.FAILED), completed_at__gt=Now() - removals.SETTLING
     )
@@ -246,7 +247,7 @@ def download_url(user: Any, job: ExportJob) -> str | None:
     ``user``: or their ``Access``, for a whole list.
     """
     allowed = access.of(user)
-    over = job.has_expired(timezone.now()) or not allowed.permit.allows(Scope.EXPORT)
+    over = job.has_expired(clock.now()) or not allowed.permit.allows(Scope.EXPORT)
     if job.status != Status.COMPLETED or over or not job.has_file or rights.refusal(allowed, job):
         return None
     if storage.is_local():
@@ -285,7 +286,7 @@ def require_enabled() -> None:
 
 def _create(user: Any, order: Order, begun: Mapping[str, Any]) -> ExportJob:
     request, extras, plan, estimate = order.request, order.extras, order.plan, order.estimate
-    today = timezone.now()
+    today = clock.now()
     job = ExportJob(
         owner=user,
         resource=request.resource,
@@ -364,7 +365,7 @@ def _known(user: Any, key: str, digest: str) -> ExportJob | None:
     job = ExportJob.objects.filter(owner=user, idempotency_key=key).first()
     if job is None or not keys.permit_of(user).allows_resource(job.resource):
         return None
-    if job.created_at < timezone.now() - IDEMPOTENCY_LIFE:
+    if job.created_at < clock.now() - IDEMPOTENCY_LIFE:
         ExportJob.objects.filter(pk=job.pk).update(idempotency_key=None)
         return None
     if job.idempotency_hash != digest:

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.db import transaction
-from django.utils import timezone
+from django.db.models.functions import Now
 
 from exports_app import access, errors, locks
 from exports_app.choices import Scope
@@ -51,7 +51,7 @@ def _count(names: Sequence[str], by: Any) -> None:
     """In a transaction of its own, since a refusal counts too."""
     if access.of(by).is_unlimited:
         return
-    lately = ExportShare.objects.filter(user=by, at__gt=timezone.now() - PERIOD)
+    lately = ExportShare.objects.filter(user=by, at__gt=Now() - PERIOD)
     with transaction.atomic():
         locks.take(Lock.SHARES, by)
         known = set(lately.values_list("name", flat=True))

@@ -169,16 +169,29 @@ RETURNING job.queue
 """Of each queue as many jobs as it lacks bells: each run rings for the next one. Two sweeps at once share the jobs."""
 
 LOST = """
+WITH sweep AS (
+     INSERT INTO exports_app_exportsweep AS row (id, began_at, last_at) VALUES (1, 'epoch', clock_timestamp())
+         ON CONFLICT (id) DO UPDATE
+        SET last_at = clock_timestamp(),
+            began_at = CASE WHEN row.last_at < clock_timestamp() - %(gap)s * interval '1 second'
+                            THEN clock_timestamp() ELSE row.began_at END
+  RETURNING greatest(began_at, pg_postmaster_start_time()) AS back_at)
 SELECT id
-  FROM exports_app_exportjob
+  FROM exports_app_exportjob, sweep
  WHERE status = 'running'
    AND lease_expires_at < clock_timestamp()
-   AND (pg_postmaster_start_time() < clock_timestamp() - %(lease)s * interval '1 second'
-        OR lease_expires_at < pg_postmaster_start_time() - interval '1 hour')
+   AND (back_at < clock_timestamp() - %(lease)s * interval '1 second'
+        OR lease_expires_at < back_at - interval '1 hour')
  ORDER BY lease_expires_at
  LIMIT 100
 """
-"""Nobody could renew a lease while the database was away, so it gives everybody the time of one lease at its start."""
+"""Nobody could renew a lease while the database was away, so everybody has the time of one lease once it is back.
+
+It was away where it started since, and where no sweep came by for so long as it takes a lease to end: a standby that
+was promoted, a pooler that was gone and a disk that was full did not start anew.
+"""
+GAP_SHARE, GAP_SWEEPS = 5 / 6, 2
+"""Of a lease, the rest being used before it is renewed; of the usual time between sweeps. The longer one is a gap."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +278,14 @@ def ring(quiet: float, most: int) -> Counter[str]:
     with connection.cursor() as cursor:
         rows = _by_index(cursor, RING, {"queues": list(COUNTS), "quiet": quiet, "most": most})
     return Counter(queue for (queue,) in rows)
+
+
+def lost(*, lease: float, sweep: float) -> list[UUID]:
+    """Running jobs whose lease, of so many seconds, has ended although it could be renewed; ``sweep``: between two."""
+    gap = max(lease * GAP_SHARE, sweep * GAP_SWEEPS)
+    with connection.cursor() as cursor:
+        cursor.execute(LOST, {"lease": lease, "gap": gap})
+        return [job for (job,) in cursor.fetchall()]
 
 
 def _by_index(cursor: Any, statement: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:

@@ -7,7 +7,7 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from exports_app import errors, keys
+from exports_app import clock, errors, keys
 from exports_app.pipeline import formats
 from exports_app.pipeline.formats import options as option_values
 from exports_app.pipeline.types import Field, Format, Options
@@ -31,7 +31,7 @@ def allowed_resource(name: str, user: User, moment: datetime | None = None, *, s
     One that they may not is no other than one that does not exist, unless its name was ``shown`` to them lawfully, as
     that of their own export: then it is refused as forbidden.
     """
-    declared = registry.get(name)
+    declared, moment = registry.get(name), moment or clock.now()
     if declared is not None and keys.permit_of(user).allows_resource(declared.name):
         with faults.declared_by(declared):
             resource = declared(moment)

@@ -50,6 +50,10 @@ class Sight:
         """Whether they may export something of every table of this export."""
         return all(self.rights(resource) is not None for resource, _ in job.contents())
 
+    def seen_tables(self, names: Sequence[str] | None) -> list[str] | None:
+        """Those of the resources that they may export; None: no choice was made."""
+        return None if names is None else [each for each in names if self.rights(each) is not None]
+
     def may_read(self, job: ExportJob) -> bool:
         """Whether they have, today, the permissions for the rows and columns of every table of this export."""
         return all(self._may_read(resource, columns) for resource, columns in job.contents())

@@ -15,9 +15,8 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F, QuerySet
 from django.db.models.functions import Now
-from django.utils import timezone
 
-from exports_app import access, conf, dispatch, errors, locks, sealed
+from exports_app import access, clock, conf, dispatch, errors, handover, locks, sealed
 from exports_app.choices import Channel, Delivery, WebhookEvent
 from exports_app.locks import Lock
 from exports_app.models import ExportNotification, ExportWebhook
@@ -74,7 +73,7 @@ def rotate_secret(webhook: ExportWebhook) -> str:
     secret = new_secret()
     with transaction.atomic():
         row = ExportWebhook.objects.select_for_update().get(pk=webhook.pk)
-        webhook.former_secret, webhook.former_until = row.secret, timezone.now() + BOTH_SIGN
+        webhook.former_secret, webhook.former_until = row.secret, clock.now() + BOTH_SIGN
         webhook.secret = secret
         webhook.save(update_fields=["secret", "former_secret", "former_until"])
     return secret
@@ -92,12 +91,29 @@ def secrets_of(webhook: ExportWebhook) -> list[str]:
 def former_until(webhook: ExportWebhook) -> datetime | None:
     """Until when the secret before the last rotation signs as well; None: it does not."""
     moment = webhook.former_until
-    return moment if moment is not None and moment > timezone.now() else None
+    return moment if moment is not None and moment > clock.now() else None
 
 
 def forget_former() -> None:
     """Former secrets whose day is over."""
-    ExportWebhook.objects.filter(former_until__lte=timezone.now()).update(former_secret="", former_until=None)
+    ExportWebhook.objects.filter(former_until__lte=Now()).update(former_secret="", former_until=None)
+
+
+def seal_plain() -> int:
+    """Seal what the release before wrote, which reads plain texts alone, once it is gone; gives how many that were."""
+    plain = [
+        (webhook.pk, webhook.secret)
+        for webhook in ExportWebhook.objects.only("pk", "secret").iterator()
+        if webhook.secret and not isinstance(webhook.secret, sealed.Sealed)
+    ]
+    if not plain or not handover.is_settled("0010_sealed_webhook_secrets"):
+        return 0
+    for pk, secret in plain:
+        with transaction.atomic():
+            row = ExportWebhook.objects.select_for_update().get(pk=pk)
+            if row.secret == secret:
+                row.save(update_fields=["secret"])
+    return len(plain)
 
 
 def seal_again() -> int:
@@ -107,7 +123,7 @@ def seal_again() -> int:
     done = 0
     for pk, secret, former in ExportWebhook.objects.values_list("pk", "secret", "former_secret").iterator():
         for name, old in {"secret": secret, "former_secret": former}.items():
-            if old and not sealed.is_of_today(old):
+            if isinstance(old, sealed.Sealed) and not sealed.is_of_today(old):
                 with suppress(sealed.Unreadable):
                     # Unless it was rotated meanwhile.
                     mine = ExportWebhook.objects.filter(pk=pk, **{name: old})
@@ -120,12 +136,12 @@ def send_test(webhook: ExportWebhook) -> ExportNotification:
     with transaction.atomic():
         locks.take(Lock.WEBHOOKS, webhook.owner)
         lately = ExportNotification.objects.filter(
-            webhook__owner=webhook.owner_id, job=None, created_at__gt=timezone.now() - timedelta(minutes=1)
+            webhook__owner=webhook.owner_id, job=None, created_at__gt=Now() - timedelta(minutes=1)
         )
         if lately.count() >= MAX_TESTS:
             raise errors.Throttled(f"{MAX_TESTS} tests in a minute are enough. Wait a moment.", retry_after=60)
         keys = ("id", "resource", "status", "row_count", "file_size", "error")
-        body = {"type": TEST_EVENT, "timestamp": timezone.now().isoformat(), "data": dict.fromkeys(keys)}
+        body = {"type": TEST_EVENT, "timestamp": clock.now().isoformat(), "data": dict.fromkeys(keys)}
         notice = ExportNotification.objects.create(
             webhook=webhook, channel=Channel.WEBHOOK, event=TEST_EVENT, body=body, next_attempt_at=Now()
         )

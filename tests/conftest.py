@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
@@ -14,8 +15,10 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 from rest_framework.test import APIClient
 
+from exports_app import clock
 from exports_app.pipeline.sources import keys
 from exportsite.signin.counters import LocalCounters
+from tests import emptying, matrices
 from tests.rendering import connect
 
 CI = os.environ.get("CI") == "true"
@@ -24,7 +27,10 @@ SERVICES = ("DATABASE_URL", "REDIS_URL", "AWS_ENDPOINT_URL_S3")
 
 def pytest_configure() -> None:
     """Passwords protect nobody here, so their hashes need no second each; links begin alike everywhere."""
+    matrices.begin()
+    emptying.install()
     settings.EXPORTS_SITE_URL = "http://localhost"
+    settings.EXPORTS_MEMORY_SOFT_LIMIT_MB = 4_096  # this process does more than a worker's child
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
@@ -33,15 +39,28 @@ LONGEST = "test_walks.py"
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(items: list[pytest.Item], config: pytest.Config) -> None:
     """Without the services nothing here means much: say so at once, and how to have them."""
     items.sort(key=lambda item: item.path.name != LONGEST)
+    matrices.leave_out(items, config)
     missing = [name for name in SERVICES if not os.environ.get(name)]
     if missing:
         raise pytest.UsageError(
             f"{', '.join(missing)} not set: run the tests with `make test`, "
             "or inside `python -m exportsite.stack run --services-only -- CMD`."
         )
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    if not matrices.WHOLE:
+        terminalreporter.write_line(matrices.told())
+
+
+@pytest.fixture(autouse=True)
+def read_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The database's clock is this machine's: no test asks for it, with or without a database."""
+    now = clock.ticks()
+    monkeypatch.setattr(clock, "_last", clock.Reading(shown=datetime.now(UTC), ticks=now, took=0.0, due=now + 86_400))
 
 
 @pytest.fixture(autouse=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -63,7 +64,7 @@ def open_rows(
         return iter([(text, number) for number, text in enumerate(texts)][begin:])
 
     render = get_format("xlsx").python([TEXT], Options())
-    return RowSource(make, render, picked=[0], keys=[1], after=after)
+    return RowSource(make, render, picked=[0], keys=[1], moment=datetime.now(UTC), after=after)
 
 
 def numbers(first: int, last: int) -> partial[SqlSource]:

@@ -149,11 +149,22 @@ CREATE FUNCTION fail_at(n int, code text) RETURNS int LANGUAGE plpgsql STABLE AS
         ("55P03", errors.DatabaseBusy),  # lock_timeout
         ("57014", errors.DatabaseBusy),  # cancelled by an operator
         ("25P03", errors.DatabaseBusy),  # idle_in_transaction_session_timeout
+        ("25P04", errors.DatabaseBusy),  # transaction_timeout
+        ("53400", errors.DatabaseBusy),  # temp_file_limit
+        ("55006", errors.DatabaseBusy),  # in use
+        ("53000", errors.DatabaseUnavailable),  # no file to be opened any more
+        ("53100", errors.DatabaseUnavailable),  # disk full
         ("53200", errors.DatabaseUnavailable),  # out of memory
+        ("53300", errors.DatabaseUnavailable),  # too many connections
+        ("57P02", errors.DatabaseUnavailable),  # another process crashed
+        ("57P03", errors.DatabaseUnavailable),  # starts or recovers
+        ("58030", errors.DatabaseUnavailable),  # the disk failed
         ("57P01", errors.DatabaseUnavailable),  # shut down
         ("57P04", errors.DatabaseUnavailable),  # dropped, as the replica replays it
         ("22012", errors.BadQuery),  # division by zero
         ("42501", errors.BadQuery),  # no privilege
+        ("25006", errors.BadQuery),  # a query that writes
+        ("54001", errors.BadQuery),  # deeper than the stack
     ],
 )
 def test_what_postgresql_answers_amid_a_copy_is_an_error_of_the_pipeline(code: str, kind: type[PipelineError]) -> None:

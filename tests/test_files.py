@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 import pytest
 from asgiref.sync import async_to_sync
 from django.contrib.auth.models import User
-from django.core import signing
 from django.test import AsyncClient, Client
 from django.utils import timezone
 
-from exports_app import downloads, services, storage
+from exports_app import clock, downloads, services, storage
 from exports_app.choices import Status
 from exports_app.models import ExportEvent, ExportJob
 from exports_app.web import files
@@ -209,10 +206,10 @@ def refused(link: str) -> int:
 
 
 def test_a_link_lives_15_minutes(link: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    now = time.time()
-    monkeypatch.setattr(signing, "time", SimpleNamespace(time=lambda: now + 899))
+    now = clock.now()
+    monkeypatch.setattr(clock, "now", lambda: now + timedelta(seconds=899))
     assert fetch(link)[1] == BODY
-    monkeypatch.setattr(signing, "time", SimpleNamespace(time=lambda: now + 901))
+    monkeypatch.setattr(clock, "now", lambda: now + timedelta(seconds=901))
     assert refused(link) == 410
 
 

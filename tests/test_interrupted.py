@@ -15,7 +15,7 @@ from django.contrib.auth.models import User
 from django.db import OperationalError
 from django.utils import timezone
 
-from exports_app import connections, lifecycle, orphans, plan, services
+from exports_app import connections, lifecycle, orphans, plan, questions, services
 from exports_app.choices import Status
 from exports_app.models import ExportJob
 from exports_app.pipeline import errors
@@ -185,7 +185,7 @@ def test_a_commit_without_an_answer_costs_nothing(
 def test_a_source_that_cannot_be_reached_is_an_outage(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
     job = ask_small(alice)
     monkeypatch.setattr(
-        plan, "connect_source", once(connections.connect_source, psycopg.OperationalError("no"), first=True)
+        questions, "connect_source", once(connections.connect_source, psycopg.OperationalError("no"), first=True)
     )
     assert run.run_next("exports") is not None
     job.refresh_from_db()
@@ -197,7 +197,7 @@ def test_a_source_that_cannot_be_reached_is_an_outage(alice: User, monkeypatch: 
 
 
 def test_a_database_that_is_away_at_the_end_is_waited_for(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan, "connect_source", Mock(side_effect=psycopg.OperationalError("refused")))
+    monkeypatch.setattr(questions, "connect_source", Mock(side_effect=psycopg.OperationalError("refused")))
     gone = OperationalError("server closed the connection unexpectedly")
     monkeypatch.setattr(lifecycle, "retry_later", once(lifecycle.retry_later, gone, first=True))
     job = ask_small(alice)

@@ -28,7 +28,7 @@ def test_a_run_past_the_soft_limit_ends_and_the_operators_hear_of_it(alice: User
 HARD = """
 import django; django.setup()
 from workers import memory
-memory.limit_child()
+memory.limit_process()
 import pyarrow, pyarrow.parquet
 kept = [pyarrow.array(range(1_000_000))]
 pyarrow.parquet.write_table(pyarrow.table({"a": kept[0]}), pyarrow.BufferOutputStream())
@@ -54,7 +54,7 @@ def test_the_hard_limit_holds_with_arrow_loaded() -> None:
 FREED = """
 import django; django.setup()
 from workers import memory
-memory.limit_child()
+memory.limit_process()
 del (block := [bytearray(20_000_000)])[0]  # the first free teaches glibc to keep blocks of this size
 before = memory.used()
 blocks = []

@@ -7,6 +7,7 @@ from typing import Any
 import django_filters as df
 import pytest
 from django.contrib.auth.models import User
+from django.test import Client
 from rest_framework.test import APIClient
 
 from exports_app import services, validation
@@ -133,3 +134,14 @@ def test_what_is_switched_off_ends_and_can_be_retried(
     assert ended(job) == (Status.COMPLETED, "", "")
     assert read_object(job).count(b"\n") == 6
     services.discard_file(job)
+
+
+def test_what_would_end_in_the_same_way_is_not_offered_again(
+    alice: User, browser: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = asked(alice, filters={"country_code": "DE"})
+    monkeypatch.setattr(CustomerExport, "filterset_class", OtherFilter)
+    ended(job)
+    assert 'data-testid="retry"' not in browser.get(f"/exports/{job.pk}/").content.decode()
+    ExportJob.objects.filter(pk=job.pk).update(error_code="storage_unavailable")
+    assert 'data-testid="retry"' in browser.get(f"/exports/{job.pk}/").content.decode()

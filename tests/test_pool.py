@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import psycopg
 import pytest
@@ -14,6 +16,7 @@ from django.contrib.auth.models import User
 from django.db import connection
 
 from exports_app.models import ExportJob
+from tests.connections.limiting import connections_of_database
 from tests.jobs import fill_customers
 from tests.test_direct_served import begin, headers
 from tests.web_server import WebServer, serve, wait_until
@@ -103,6 +106,53 @@ def test_a_slow_download_and_an_event_stream_hold_no_connection_of_the_pool(
     assert ExportJob.objects.get().status == "running"
     slow.close()
     wait_until(lambda: ExportJob.objects.get().status == "cancelled")
+
+
+EIGHT = [
+    ("GET", "exports/", None),
+    ("POST", "exports/", {"resource": "customers"}),
+    ("POST", "exports/download/", {"resource": "customers"}),
+    ("GET", "resources/", None),
+    ("GET", "resources/customers/", None),
+    ("POST", "resources/customers/estimate/", {"format": "csv"}),
+    ("POST", "exports/download/", {"resource": "customers", "format": "xlsx"}),
+    ("GET", "exports/?status=queued", None),
+]
+
+
+def test_eight_requests_at_once_by_one_connection_are_slow_and_not_stuck(
+    server: WebServer, headers: dict[str, str], alice: User
+) -> None:
+    fill_customers(2_000)
+
+    def call(asked: tuple[str, str, Any]) -> int:
+        method, path, body = asked
+        url = f"{server.url}/api/v1/{path}"
+        return requests.request(method, url, headers=headers, json=body, timeout=30).status_code
+
+    for _ in range(3):
+        with ThreadPoolExecutor(8) as clients:
+            found = list(clients.map(call, EIGHT))
+        assert found == [200, 202, 200, 200, 200, 200, 200, 200]
+
+
+@pytest.mark.parametrize("most", [1, 2, 3])
+def test_a_database_with_few_connections_left_says_so_or_answers(
+    server: WebServer, headers: dict[str, str], most: int
+) -> None:
+    """The pool has the first of them."""
+    fill_customers(10)
+    assert get(server, headers).status_code == 200
+    connection.close()
+    with connections_of_database(most):
+        url = f"{server.url}/api/v1/exports/download/"
+        answer = requests.post(url, headers=headers, json={"resource": "customers"}, timeout=30)
+        again = get(server, headers)
+    assert again.status_code == 200
+    if most == 1:
+        assert (answer.status_code, answer.json()["code"], answer.headers["Retry-After"]) == (503, "unavailable", "5")
+    else:
+        assert (answer.status_code, answer.text.count("Customer ")) == (200, 10)
 
 
 SAY = "from django.conf import settings as s; d = s.DATABASES['default']; print(d['ENGINE'], d['OPTIONS'].get('pool'))"

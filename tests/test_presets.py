@@ -49,7 +49,7 @@ def make(client: APIClient, **values: Any) -> dict[str, Any]:
 
 def test_a_preset_comes_back_as_it_was_given(api: APIClient) -> None:
     made = make(api)
-    assert made == BODY | {"id": made["id"], "parameters": {}, "shared_with": [], "owner": "alice"}
+    assert made == BODY | {"id": made["id"], "parameters": {}, "sheets": None, "shared_with": [], "owner": "alice"}
     assert api.get(f"{PRESETS}{made['id']}/").json() == made
     assert api.get(PRESETS).json() == {"next": None, "previous": None, "results": [made]}
 

@@ -16,6 +16,7 @@ from exports_app.api import readiness
 from workers import presence as worker_presence
 
 pytestmark = pytest.mark.django_db(transaction=True)
+CHECKS = ("database", "migrations", "source", "redis", "s3", "workers")
 QUEUES = ["exports", "exports.large", "maintenance", "notifications"]
 
 
@@ -62,7 +63,7 @@ def workers() -> Iterator[None]:
 
 @pytest.mark.usefixtures("workers")
 def test_everything_answers() -> None:
-    assert look() == (200, "ok", {"database": True, "source": True, "redis": True, "s3": True, "workers": True})
+    assert look() == (200, "ok", dict.fromkeys(CHECKS, True))
 
 
 def test_a_queue_without_a_worker_is_degraded() -> None:
@@ -83,7 +84,7 @@ def test_a_worker_that_fell_silent_is_not_there(monkeypatch: pytest.MonkeyPatch)
 def test_without_redis_it_is_degraded_since_exports_are_accepted(settings: Any, silence: int) -> None:
     settings.REDIS_URL = f"redis://127.0.0.1:{silence}/0"
     storage.prepare()
-    checks = {"database": True, "source": True, "redis": False, "s3": True, "workers": False}
+    checks = {"database": True, "migrations": True, "source": True, "redis": False, "s3": True, "workers": False}
     assert look() == (200, "degraded", checks)
 
 

@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Iterator
 from typing import Any
 
+import psycopg
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import call_command
@@ -19,6 +20,7 @@ from django.db import connection
 from exports_app import services
 from exports_app.choices import Status
 from exports_app.models import ExportJob
+from exports_app.pipeline.sources import counting, plans
 from exports_app.resources import register, registry
 from tests.jobs import FIVE_MIB, bucket, fill_customers, finish, read_object, request, upload_ids
 from workers import run, upkeep
@@ -165,3 +167,17 @@ def test_an_empty_table_is_a_file_with_a_header(alice: User) -> None:
     job = finish(alice, columns=["id", "name"])
     assert read_object(job) == b'"ID",Name\n'
     assert (job.row_count, job.file_size) == (0, 10)
+
+
+@pytest.mark.parametrize("sorts", [False, True])
+@pytest.mark.parametrize(("limit", "rows"), [(0, 300), (100, 100), (299, 299), (300, 300), (301, 300)])
+def test_a_statement_whose_rows_are_all_read_is_not_cancelled(
+    limit: int, rows: int, sorts: bool, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plans, "has_sort", lambda _: sorts)  # True: one statement for all rows
+    cancels: list[psycopg.Connection[Any]] = []
+    monkeypatch.setattr(psycopg.Connection, "cancel_safe", lambda self, **_: cancels.append(self))
+    monkeypatch.setattr(counting, "BESIDE_SECONDS", 60)  # a count beside the reading is cancelled where it is late
+    fill_customers(300)
+    job = finish(alice, limit=limit or None)
+    assert (job.status, job.row_count, job.rows_verified, len(cancels)) == (Status.COMPLETED, rows, True, 0)

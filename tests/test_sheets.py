@@ -9,8 +9,10 @@ from typing import Any
 import openpyxl
 import pytest
 from django.contrib.auth.models import Group, Permission, User
+from rest_framework.test import APIClient
 
 from exports_app import errors
+from exports_app.models import ExportJob
 from exports_app.plan import Request, make_plan
 from exports_app.resources import Resource, Sheet, register, registry
 from tests.jobs import finish, read_object
@@ -32,6 +34,7 @@ def groups(alice: User) -> Iterator[None]:
         model = Permission
         columns = ("id", "codename")
 
+    Group.objects.all().delete()  # that of the migrations, in a database where nothing was emptied yet
     first = Group.objects.create(name="Readers")
     Group.objects.create(name="Nobody")
     first.permissions.set(Permission.objects.filter(codename__in=["view_tag", "view_goal"]))
@@ -104,3 +107,59 @@ def test_a_sheet_needs_its_own_permission(alice: User, groups: None, monkeypatch
     assert refused.value.errors == {"sheets": ["Unknown related table abilities."]}
     with pytest.raises(errors.PermissionDenied, match=r"You may not export Abilities\."):
         make_plan(Request(resource="groups", format="xlsx", sheets=["abilities"]), alice, shown=True)
+
+
+PRESETS = "/api/v1/presets/"
+
+
+def test_a_preset_keeps_which_related_tables_were_wanted(alice: User, bob: User, groups: None, api: APIClient) -> None:
+    body = {"name": "Bare", "resource": "groups", "format": "xlsx", "sheets": []}
+    made = api.post(PRESETS, body).json()
+    assert made["sheets"] == []
+    job = ExportJob.objects.get(pk=api.post("/api/v1/exports/", {"preset": made["id"]}).json()["id"])
+    assert job.sheets == []
+    job = ExportJob.objects.get(
+        pk=api.post("/api/v1/exports/", {"preset": made["id"], "sheets": ["abilities"]}).json()["id"]
+    )
+    assert job.sheets == ["abilities"]
+    whole = api.put(f"{PRESETS}{made['id']}/", {"name": "Bare", "resource": "groups", "format": "xlsx"}).json()
+    assert whole["sheets"] is None
+
+
+def test_a_preset_whose_related_table_somebody_may_not_export_names_none(
+    alice: User, bob: User, groups: None, api: APIClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = {"name": "Both", "resource": "groups", "format": "xlsx", "sheets": ["abilities"], "shared_with": ["bob"]}
+    made = api.post(PRESETS, body).json()
+    declared = registry.get("abilities")
+    assert declared is not None
+    monkeypatch.setattr(declared, "permission", "auth.view_permission")
+    client = APIClient()
+    client.force_authenticate(bob)
+    assert client.get(f"{PRESETS}{made['id']}/").json()["sheets"] == []
+    refused = client.post("/api/v1/exports/", {"preset": made["id"]})
+    assert (refused.status_code, refused.json()["code"]) == (403, "column_forbidden")
+    assert "abilities" not in refused.content.decode()
+
+
+def test_a_preset_of_an_unknown_related_table_is_refused(groups: None, api: APIClient) -> None:
+    body = {"name": "Odd", "resource": "groups", "format": "xlsx", "sheets": ["nothing"]}
+    refused = api.post(PRESETS, body)
+    assert (refused.status_code, list(refused.json()["errors"])) == (400, ["sheets"])
+
+
+def test_whoever_may_not_export_a_related_table_is_told_nothing_of_the_whole_file(
+    alice: User, bob: User, groups: None, api: APIClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = finish(alice, resource="groups", format="xlsx")
+    job.shared_with.add(bob)
+    declared = registry.get("abilities")
+    assert declared is not None
+    client = APIClient()
+    client.force_authenticate(bob)
+    assert client.get(f"/api/v1/exports/{job.pk}/").json()["file_size"] == job.file_size
+    monkeypatch.setattr(declared, "permission", "auth.view_permission")
+    told = client.get(f"/api/v1/exports/{job.pk}/").json()
+    assert (told["file_size"], told["crc32"], told["row_count"]) == (None, None, None)
+    assert client.get(f"/api/v1/exports/{job.pk}/status/").json()["progress"]["bytes"] == 0
+    assert job.crc32 not in client.get(f"/api/v1/exports/{job.pk}/").content.decode()

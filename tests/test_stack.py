@@ -24,7 +24,7 @@ from exportsite.stack.postgres import Postgres
 from exportsite.stack.processes import descendants
 from exportsite.stack.redis import Redis
 from exportsite.stack.s3 import SeaweedFS
-from exportsite.stack.site import MAINTENANCE, WORKERS
+from exportsite.stack.site import MAINTENANCE, WORKERS, Site
 
 PROJECT = Path(__file__).resolve().parents[1]
 START_SECONDS = 90.0
@@ -229,6 +229,14 @@ def test_a_site_on_given_services_answers_and_only_its_own_processes_are_started
     assert found["mail folder"]
     assert {name for name, pid in found["pids"].items() if pid} == {"web", "beat", "workers"}
     assert len(found["pids"]["workers"]) == 3
+
+
+@pytest.mark.parametrize(("given", "expected"), [({}, "auto"), ({"WORKER_LARGE_CONCURRENCY": "5"}, "5")])
+def test_a_worker_runs_as_many_as_its_variable_says(given: dict[str, str], expected: str, tmp_path: Path) -> None:
+    site = Site(None, None, given, port=0, workers=1, is_disposable=True)  # type: ignore[arg-type]  # nothing starts
+    argv = site.programs()[1].argv
+    assert argv[argv.index("--queues") + 1] == "exports.large"
+    assert argv[argv.index("--concurrency") + 1] == expected
 
 
 @pytest.mark.parametrize("file", ["Procfile", "docker-compose.yml"])

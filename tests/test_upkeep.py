@@ -133,7 +133,8 @@ def test_the_rules_of_the_bucket_are_shown_and_installed() -> None:
     call_command("export_storage_rules", "--apply", stdout=out)
     assert out.getvalue().endswith("All rules are installed.\n")
     rules = {rule["ID"]: rule for rule in client.get_bucket_lifecycle_configuration(Bucket=name)["Rules"]}
-    assert sorted(rules) == ["exports-abort-uploads", "exports-expire-files", "logs"]
+    ours = ["exports-abort-uploads", "exports-expire-files", "exports-expire-markers", "exports-expire-versions"]
+    assert sorted(rules) == [*ours, "logs"]
     assert rules["exports-abort-uploads"]["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 7}
     assert storage.LINK_SECONDS < 8 * 86_400
     client.delete_bucket_lifecycle(Bucket=name)

@@ -71,7 +71,7 @@ def serve(**environment: str) -> Iterator[WebServer]:
             process.wait()
 
 
-def wait_until(condition: Callable[[], Any], seconds: float = 10.0) -> None:
+def wait_until(condition: Callable[[], Any], seconds: float = 60.0) -> None:
     """Look ten times a second until it is so. Raises ``AssertionError`` when it takes longer."""
     ends = time.monotonic() + seconds
     while not condition():

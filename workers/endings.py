@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import TypeVar
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
-from django.db import InterfaceError, OperationalError, connection
+from django.db import Error, connection
 
-from exports_app import conf, equal_parts, lifecycle, storage, traces
+from exports_app import conf, equal_parts, errors, lifecycle, storage, traces
 from exports_app.choices import Status
 from exports_app.lifecycle import LeaseLost
 from exports_app.logs import log
@@ -16,6 +18,7 @@ from exports_app.models import ExportJob
 from exports_app.pipeline.errors import (
     Incomplete,
     MemoryLimit,
+    NoRoom,
     PartsRefused,
     PipelineError,
     UnequalParts,
@@ -28,8 +31,8 @@ from workers.lease import draining
 from workers.retry import RetryDecision
 
 T = TypeVar("T")
-LONGEST_PAUSE = 5.0
-"""Seconds between two looks for a database that is away."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.25, 5.0
+"""Seconds between two tries while the database is away; the first one comes at once, on another connection."""
 
 
 class Endings:
@@ -43,6 +46,8 @@ class Endings:
 
     def failed(self, error: PipelineError) -> RetryDecision | None:
         """Put the job back for another try, or end it."""
+        if isinstance(error, MemoryLimit | NoRoom):
+            _let_go(error)
         decision = self._on_record(lambda: self._put_back(error))
         if decision is None and self.job.status == Status.FAILED:
             self._discard()
@@ -112,6 +117,8 @@ class Endings:
         lifecycle.fail(self.job, code=error.code, detail=str(error), trace=trace)
         self.job.status = Status.FAILED
         log.warning("export.job.failed", code=error.code)
+        if isinstance(error, NoRoom):
+            memory.tell(f"Export {self.job.pk} found no room", f"{error} {error.advice}", alert="memory_limit")
         if isinstance(error, MemoryLimit):
             memory.alert(str(self.job.pk), hard=error.__cause__ is not None)
         if isinstance(error, Incomplete):
@@ -142,31 +149,47 @@ class Endings:
 
         A COMMIT whose answer was lost is written again, and finds that the job is not running any more.
         """
-        while True:
-            try:
-                return write()
-            except LeaseLost:
-                if write != self._leave:
-                    self._on_record(self._leave)
-                return None
-            except (OperationalError, InterfaceError):
-                if not await_database():
-                    return None
-
-
-def await_database() -> bool:
-    """Wait until the database answers; False where it does not, or the worker shall stop."""
-    began = time.monotonic()
-    pause = 0.25
-    while time.monotonic() - began < conf.settings.OUTAGE_SECONDS and not draining.value:
-        connection.close()
         try:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT 1")
-        except (OperationalError, InterfaceError):
-            time.sleep(pause)
-            # Well within the lease of time that everybody has once the database is back.
-            pause = min(LONGEST_PAUSE, pause * 2, conf.settings.LEASE_SECONDS / 6)
-        else:
-            return True
-    return False
+            return outlast(write)
+        except LeaseLost:
+            if write != self._leave:
+                self._on_record(self._leave)
+            return None
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Free what the run's functions still hold by the traceback: to write down how it ended takes memory too."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
+
+
+@contextmanager
+def unless_away(event: str, **about: Any) -> Iterator[None]:
+    """Go on behind it, with a line in the log, where the database is away."""
+    try:
+        yield
+    except Error as error:
+        if not errors.is_outage(error):
+            raise
+        log.warning(event, error=type(error).__name__, **about)
+
+
+def outlast(act: Callable[[], T]) -> T | None:
+    """Do it as soon as the database has it done: one that answers may still take no writes, as with a full disk.
+
+    None: it did not within the time that outages are waited for, or the worker shall stop.
+    """
+    began, pause = time.monotonic(), 0.0
+    while True:
+        try:
+            return act()
+        except Error as error:
+            if not errors.is_outage(error):
+                raise
+        connection.close()
+        if time.monotonic() - began >= conf.settings.OUTAGE_SECONDS or draining.value:
+            return None
+        time.sleep(pause)
+        # Well within the lease of time that everybody has once the database is back.
+        pause = min(LONGEST_PAUSE, max(FIRST_PAUSE, pause * 2), conf.settings.LEASE_SECONDS / 6)

@@ -68,7 +68,7 @@ class Heartbeat:
                 except LeaseLost:
                     self._lost = True
                     return
-                except (DatabaseError, InterfaceError):
+                except (DatabaseError, InterfaceError, MemoryError):
                     connection.close()  # the next beat has a new one
         finally:
             connection.close()

@@ -23,19 +23,25 @@ PAGE = resource.getpagesize()
 M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8
 """Parameters of glibc's ``mallopt``."""
 
+_runs = 1
+"""How many runs share this process, and so its limits."""
+
 
 def used() -> int:
     """Bytes of memory that this process has now."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE
 
 
-def limit_child() -> None:
-    """Set the hard limit of this process, above what it has mapped so far."""
+def limit_process(runs: int = 1) -> None:
+    """Set the hard limit of this process, above what it has mapped so far; ``runs`` at once share it."""
+    global _runs
+    _runs = runs
     os.environ.setdefault("MIMALLOC_ARENA_EAGER_COMMIT", "0")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # Arrow loads it, and it begins a thread for each core
     _return_large_blocks()
     if not conf.settings.MEMORY_HARD_LIMIT_MB:
         return
-    most = _mapped() + conf.settings.MEMORY_HARD_LIMIT_MB * MIB
+    most = _mapped() + runs * conf.settings.MEMORY_HARD_LIMIT_MB * MIB
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     if hard != resource.RLIM_INFINITY:
         most = min(most, hard)
@@ -58,7 +64,7 @@ def _return_large_blocks() -> None:
 
 def check() -> None:
     """Raises ``MemoryLimit`` where the process has more than the soft limit."""
-    most = conf.settings.MEMORY_SOFT_LIMIT_MB
+    most = _runs * conf.settings.MEMORY_SOFT_LIMIT_MB
     if most and used() > most * MIB:
         raise MemoryLimit
 

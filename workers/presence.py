@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ class _Here:
 
 
 _here: _Here | None = None
+in_thread = False
+"""Whether the worker is busy with its exports itself (the pool ``solo``), so that a thread has to speak for it."""
 
 
 def begin(node: str, queues: Sequence[str]) -> None:
@@ -27,6 +30,8 @@ def begin(node: str, queues: Sequence[str]) -> None:
     global _here
     _here = _Here(node, queues, time.monotonic())
     _try(presence.say, _here)
+    if in_thread:
+        threading.Thread(target=_go_on_while, args=[_here], name="presence", daemon=True).start()
 
 
 def go_on() -> None:
@@ -34,6 +39,12 @@ def go_on() -> None:
     if _here is not None and time.monotonic() - _here.said >= presence.SAY_SECONDS:
         _here.said = time.monotonic()
         _try(presence.say, _here)
+
+
+def _go_on_while(here: _Here) -> None:
+    while _here is here:
+        go_on()
+        time.sleep(1)
 
 
 def end() -> None:

@@ -7,14 +7,14 @@ import secrets
 import socket
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from typing import Any
 
 import structlog
 from celery.exceptions import SoftTimeLimitExceeded
 from django.contrib.auth import get_user_model
-from django.db import InterfaceError, OperationalError
+from django.db import Error, connection
 
 from exports_app import (
     access,
@@ -36,6 +36,7 @@ from exports_app.lifecycle import LeaseLost
 from exports_app.logs import log
 from exports_app.models import ExportJob
 from exports_app.pipeline import errors as pipeline_errors
+from exports_app.pipeline import scarcity
 from exports_app.pipeline.errors import PipelineError
 from exports_app.pipeline.sources.counting import RowCounter
 from exports_app.pipeline.types import Progress, Receipt, Sink, Store, StoredPart, Upload
@@ -44,7 +45,7 @@ from exports_app.plan import Plan, make_plan
 from exports_app.progress import Rate
 from exports_app.resources import registry
 from workers import memory, part_sizes, resume
-from workers.endings import Endings, await_database
+from workers.endings import Endings, outlast, unless_away
 from workers.lease import Drained, Heartbeat, draining
 from workers.retry import RetryDecision
 
@@ -80,20 +81,21 @@ def _claim(queue: str) -> ExportJob | None:
     worker = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
     try:
         return lifecycle.claim_next(queue, worker)
-    except (OperationalError, InterfaceError) as error:
+    except Error as error:
+        if not errors.is_outage(error):
+            raise
         log.warning("export.claim.unknown", error=type(error).__name__)
+        connection.close()
         # The answer to a COMMIT may be what was lost; and while we wait, a bell that was heard is not forgotten.
-        return (lifecycle.claimed_by(worker) or lifecycle.claim_next(queue, worker)) if await_database() else None
+        return outlast(lambda: lifecycle.claimed_by(worker) or lifecycle.claim_next(queue, worker))
 
 
 def _pass_on(queue: str) -> None:
     """Ring for who waits: one bell may have stood for many jobs."""
-    try:
+    with unless_away("export.bell.unheard", queue=queue):
         waiting = set(lifecycle.due_queues())
         for each in waiting | ({queue} if lifecycle.is_waiting(queue) else set()):
             dispatch.ring(each)
-    except (OperationalError, InterfaceError) as error:
-        log.warning("export.bell.unheard", queue=queue, error=type(error).__name__)
 
 
 class Run:
@@ -142,10 +144,10 @@ class Run:
         """The error as one of ours; None: a bug."""
         if isinstance(error, PipelineError):
             return error
+        if (lacking := scarcity.lack(error)) is not None:
+            return lacking
         known: PipelineError
-        if isinstance(error, MemoryError):
-            known = pipeline_errors.MemoryLimit()
-        elif isinstance(error, OperationalError | InterfaceError):
+        if errors.is_outage(error):
             known = pipeline_errors.DatabaseUnavailable()
         elif isinstance(error, SoftTimeLimitExceeded):
             known = pipeline_errors.DatabaseBusy() if self.resumable else pipeline_errors.TimeLimit()
@@ -204,10 +206,8 @@ class Run:
         parts = sink.detach(timeout=HURRIED_SECONDS if hurried else DETACH_SECONDS)
         passing = isinstance(error, Drained) or (isinstance(error, PipelineError) and not error.terminal)
         if parts and passing:
-            try:
+            with suppress(LeaseLost), unless_away("export.parts.unrecorded"):  # what has no row is written again
                 self._record_parts(parts)
-            except (LeaseLost, OperationalError, InterfaceError):
-                return  # what has no row is written again
 
     def _follow(self, steps: Iterator[Progress], sink: Sink, plan: Plan, heartbeat: Heartbeat) -> None:
         reported = time.monotonic()

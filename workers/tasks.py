@@ -14,13 +14,16 @@ from celery.signals import (
     worker_shutdown,
     worker_shutting_down,
 )
+from django.core.exceptions import ImproperlyConfigured
+from django.db import DatabaseError, InterfaceError, connection
 
-from exports_app import orphans, retention, storage
+from exports_app import orphans, retention, spare, storage, storage_rights, upgrades
 from exports_app.dispatch import NOTIFY_NEXT, RUN_NEXT
+from exports_app.errors import NotMigrated
 from exports_app.pipeline import errors
 from exports_app.pipeline.errors import PipelineError
 from exports_app.pipeline.formats import get_format
-from workers import lease, memory, notify, presence, run, upkeep
+from workers import lease, memory, notify, pools, presence, run, upkeep
 from workers.notify.base import TIME_LIMIT
 
 TERMINAL = tuple(each for each in errors.every() if each.terminal and each is not PipelineError)
@@ -61,11 +64,41 @@ def sweep_orphans() -> None:
 
 
 @worker_init.connect
+def refuse_tables_of_before(**_: object) -> None:
+    """End at once, and say what to do, where the database is not migrated. One that is away is waited for."""
+    try:
+        lacking = upgrades.missing()
+    except (DatabaseError, InterfaceError):
+        return
+    finally:
+        connection.close()  # children shall not share it
+    if lacking:
+        raise SystemExit(f"{NotMigrated()} It lacks of exports_app: {', '.join(lacking)}.")
+
+
+@worker_init.connect
+def settle_pool(sender: Any, **_: object) -> None:
+    """Before there is a pool. Celery logs what a receiver raises and goes on, unless it is ``SystemExit``."""
+    try:
+        pool = pools.settle(sender)
+    except ImproperlyConfigured as error:
+        raise SystemExit(f"The worker does not start. {error}") from error
+    if pool == pools.THREADS:  # which has no children to limit
+        memory.limit_process(runs=sender.concurrency)
+    presence.in_thread = pool == pools.SOLO
+
+
+@worker_init.connect
 def load_what_all_need(**_: object) -> None:
     """The store's client and the text formats take a second and 30 MB: loaded before the fork, children share them.
 
-    The client has no connection before its first call, so none is shared.
+    The client has no connection before its first call, so none is shared. A storage that refuses what exports need
+    is said now, before any row is read.
     """
+    try:
+        storage_rights.require()
+    except storage_rights.Missing as error:
+        raise SystemExit(f"The worker does not start. {error}") from error
     storage.store()
     for name in ("csv", "json", "ndjson"):
         get_format(name)
@@ -98,6 +131,7 @@ def end_at_once(**_: object) -> None:
 
 
 @worker_process_init.connect
-def limit_memory(**_: object) -> None:
-    """Each child of the pool has its own limit."""
-    memory.limit_child()
+def begin_child(**_: object) -> None:
+    """Each child has its own limit of memory, and keeps a connection; with ``solo`` the worker itself is that child."""
+    memory.limit_process()
+    spare.keep()

@@ -280,6 +280,7 @@ class CheckSerializer(Answer):
 
 class ChecksSerializer(Answer):
     database = CheckSerializer()
+    migrations = CheckSerializer()
     source = CheckSerializer()  # type: ignore[assignment]
     redis = CheckSerializer()
     s3 = CheckSerializer()
@@ -288,4 +289,5 @@ class ChecksSerializer(Answer):
 
 class ReadinessSerializer(Answer):
     status = serializers.ChoiceField(choices=["ok", "degraded", "unavailable"])
+    detail = serializers.CharField(required=False, help_text="What to do, where the database is not migrated.")
     checks = ChecksSerializer(required=False, help_text="For operators.")

@@ -8,13 +8,13 @@ import psycopg
 from django.conf import settings
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
 from django.core.exceptions import RequestDataTooBig
-from django.db import DataError, InterfaceError, OperationalError
+from django.db import DataError
 from django.http import Http404
 from rest_framework import exceptions as drf
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
-from exports_app import errors, traces
+from exports_app import errors, traces, upgrades
 from exports_app.logs import log
 
 _CODES: tuple[tuple[type[Exception], type[errors.ExportError]], ...] = (
@@ -55,7 +55,10 @@ def _of_database(exc: Exception) -> Exception:
     if isinstance(exc, DataError | psycopg.DataError | OverflowError):
         log.warning("export.api.value_refused", error=traces.said(exc))
         return errors.Invalid("The database cannot take a value of this request.")
-    if isinstance(exc, AWAY):
+    if unmade := upgrades.explain(exc):
+        log.error("export.api.not_migrated", missing=upgrades.missing())
+        return unmade
+    if isinstance(exc, errors.OF_CLIENTS) or errors.is_outage(exc):
         log.error("export.api.database_away", exc_info=exc)
         return errors.of_database(exc) or exc
     return exc
@@ -63,7 +66,6 @@ def _of_database(exc: Exception) -> Exception:
 
 MOST_DETAIL = 2_000
 """Bytes of the sentence that an answer begins with."""
-AWAY = (OperationalError, InterfaceError, psycopg.OperationalError, psycopg.InterfaceError)
 BUG = "Something went wrong here, and an operator has to look. Give them the X-Request-ID of this answer."
 
 _HTTP_CODES = {

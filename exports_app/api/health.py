@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from datetime import UTC, datetime
 from typing import Any
 
 from django.conf import settings
@@ -19,7 +18,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from exports_app import access, conf, errors, metrics, removals
+from exports_app import access, clock, conf, errors, metrics, removals, upgrades
 from exports_app.api import readiness
 from exports_app.api.answers import HealthSerializer, ReadinessSerializer
 from exports_app.api.negotiation import AnyAccept
@@ -58,10 +57,9 @@ class HealthView(OpenView):
     def get(self, request: Request) -> Response:
         try:
             return Response({"status": "ok", **(_figures() if sees_figures(request) else _alive())})
-        except DatabaseError as error:  # also one whose tables are not there yet
-            raise errors.Unavailable(
-                "The database does not answer.", retry_after=errors.DATABASE_RETRY_SECONDS
-            ) from error
+        except DatabaseError as error:
+            away = errors.Unavailable("The database does not answer.", retry_after=errors.DATABASE_RETRY_SECONDS)
+            raise upgrades.explain(error) or away from error
 
 
 def _alive() -> dict[str, Any]:
@@ -71,7 +69,7 @@ def _alive() -> dict[str, Any]:
 
 def _figures() -> dict[str, Any]:
     """What waits and runs now, and what ended since midnight UTC."""
-    since = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    since = clock.now().replace(hour=0, minute=0, second=0, microsecond=0)
     ended = ExportJob.objects.order_by().filter(completed_at__gte=since)
     active = ExportJob.objects.order_by().filter(status__in=ACTIVE)
     now = active.aggregate(
@@ -99,7 +97,8 @@ class ReadyView(OpenView):
     )
     def get(self, request: Request) -> Response:
         found = readiness.look()
-        body = found if _may_know(request) else {"status": found["status"]}
+        told = found if _may_know(request) else {"status", "detail"}
+        body = {name: value for name, value in found.items() if name in told}
         if found["status"] == "unavailable":
             return Response(body, status=503, headers={"Retry-After": "5"})
         return Response(body)

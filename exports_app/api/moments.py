@@ -13,9 +13,8 @@ from django.contrib.auth import get_user_model
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import F, OuterRef, Q
 from django.db.models.functions import JSONObject
-from django.utils import timezone
 
-from exports_app import access, progress
+from exports_app import access, clock, progress
 from exports_app.api.serializers import iso, status_json
 from exports_app.choices import ACTIVE, FINAL, EventKind, Status
 from exports_app.keys import Permit
@@ -81,6 +80,7 @@ def read(job_ids: Iterable[UUID], *, since: int) -> list[Moment]:
     jobs = ExportJob.objects.filter(pk__in=list(job_ids)).order_by()
     found = list(jobs.only(*SHOWN).annotate(recent=ArraySubquery(events)))
     places = progress.places(found)
+    clock.now()  # so that the event loop, which asks nobody, knows it
     return [Moment(job=job, events=job.recent, places=places) for job in found]
 
 
@@ -175,7 +175,7 @@ def _type(event: dict[str, Any]) -> str:
 
 
 def _message(kind: str, status: dict[str, Any], *, number: int | None, at: str | None = None) -> Message:
-    return Message(type=kind, id=number, data={"type": kind, "at": at or iso(timezone.now()), **status})
+    return Message(type=kind, id=number, data={"type": kind, "at": at or iso(clock.now()), **status})
 
 
 def _as_of(job: ExportJob, event: dict[str, Any]) -> ExportJob:

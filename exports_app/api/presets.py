@@ -17,7 +17,7 @@ from exports_app.api.answers import Answer, PageSerializer
 from exports_app.api.fields import MAX_OBJECT_BYTES, BoundedList, BoundedObject
 from exports_app.api.lists import PAGE_PARAMETERS, Pages, answer_rows
 from exports_app.api.schema import refusals
-from exports_app.api.serializers import ColumnChoice, StrictSerializer
+from exports_app.api.serializers import ColumnChoice, StrictSerializer, sheet_names
 from exports_app.sharing import MAX_SHARED, leave_preset
 from exports_app.validation import MAX_COLUMNS
 
@@ -34,12 +34,13 @@ class PresetSerializer(StrictSerializer):
     compression = serializers.CharField(max_length=10, required=False, allow_null=True)
     options = BoundedObject(required=False)
     parameters = BoundedObject(required=False)
+    sheets = sheet_names()
     shared_with = BoundedList(child=serializers.CharField(max_length=200), required=False, max_length=MAX_SHARED)
     owner = serializers.CharField(read_only=True)
 
 
 class PresetAnswerSerializer(Answer):
-    """A preset as you may see it: without the columns, and the filters on them, that are hidden from you."""
+    """A preset as you may see it: without the columns, filters and tables that are hidden from you."""
 
     id = serializers.UUIDField()
     name = serializers.CharField()
@@ -50,6 +51,7 @@ class PresetAnswerSerializer(Answer):
     compression = serializers.CharField(allow_null=True)
     options = serializers.DictField()
     parameters = serializers.DictField()
+    sheets = serializers.ListField(child=serializers.CharField(), allow_null=True, help_text="null: all.")
     shared_with = serializers.ListField(child=serializers.CharField())
     owner = serializers.CharField()
 

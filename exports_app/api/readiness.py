@@ -9,12 +9,13 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import connection, connections
+from django.db import DEFAULT_DB_ALIAS, connection, connections, router
 
-from exports_app import presence, storage, traces
+from exports_app import errors, presence, storage, traces, upgrades
 from exports_app.choices import Queue
 from exports_app.connections import connect_source, source_url
 from exports_app.logs import log
+from exports_app.resources import registry
 
 CHECK_SECONDS = 1.8
 """All checks together; one that takes longer has failed."""
@@ -36,10 +37,21 @@ def check_database() -> None:
         connection.close()
 
 
+def check_migrations() -> None:
+    """The tables are those of this code."""
+    try:
+        if lacking := upgrades.missing():
+            raise Missing(f"{', '.join(lacking)}: run manage.py migrate")
+    finally:
+        connection.close()
+
+
 def check_source() -> None:
-    """Where rows are read, if that is another place than the database."""
-    aliases = [alias for alias in connections if source_url(alias)]
-    for alias in aliases:
+    """Where rows are read, if that is another place than the database: replicas, and databases of resources' models."""
+    models = [each.model for each in registry.every() if each.model is not None]
+    others = {router.db_for_read(model) for model in models} - {DEFAULT_DB_ALIAS}
+    others = {alias for alias in others if connections[alias].vendor == "postgresql"}
+    for alias in sorted(others | {alias for alias in connections if source_url(alias)}):
         with connect_source(alias, connect_timeout=1) as source:
             source.execute("SELECT 1")
 
@@ -52,12 +64,13 @@ def check_workers() -> None:
 
 CHECKS: dict[str, Callable[[], None]] = {
     "database": check_database,
+    "migrations": check_migrations,
     "source": check_source,
     "redis": presence.ping,
     "s3": storage.check,
     "workers": check_workers,
 }
-ESSENTIAL = ("database", "s3")
+ESSENTIAL = ("database", "migrations", "s3")
 """Without these nothing can be answered or fetched. Without Redis or workers, exports are accepted and wait."""
 
 
@@ -74,7 +87,7 @@ _last = Readiness({}, float("-inf"))
 
 
 def look() -> dict[str, Any]:
-    """``{"status", "checks": {name: {"ok", "ms"}}}``; says what is away, never where it is or why."""
+    """``{"status", "detail"?, "checks": {name: {"ok", "ms"}}}``; says what is away, never where it is or why."""
     global _last
     with _lock:
         if time.monotonic() - _last.at > KEEP_SECONDS:
@@ -93,7 +106,12 @@ def _look() -> dict[str, Any]:
     checks = {name: future.result() if future.done() else late for name, future in futures.items()}
     down = any(not checks[name]["ok"] for name in ESSENTIAL)
     degraded = not all(each["ok"] for each in checks.values())
-    return {"status": "unavailable" if down else "degraded" if degraded else "ok", "checks": checks}
+    behind = checks["database"]["ok"] and not checks["migrations"]["ok"]
+    return {
+        "status": "unavailable" if down else "degraded" if degraded else "ok",
+        **({"detail": str(errors.NotMigrated())} if behind else {}),
+        "checks": checks,
+    }
 
 
 def _run(name: str, check: Callable[[], None]) -> dict[str, Any]:

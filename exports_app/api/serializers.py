@@ -7,10 +7,9 @@ from dataclasses import asdict
 from typing import Any
 
 from django.urls import reverse
-from django.utils import timezone
 from rest_framework import serializers
 
-from exports_app import access, acts, conf, errors, persons, presets, progress, services
+from exports_app import access, acts, clock, conf, errors, persons, presets, progress, services
 from exports_app.access import Access
 from exports_app.api.fields import MAX_OBJECT_BYTES, Anything, BoundedList, BoundedObject, ShortText
 from exports_app.models import ExportJob
@@ -69,6 +68,16 @@ class NotifySerializer(StrictSerializer):
     webhooks = serializers.BooleanField(default=False)
 
 
+def sheet_names() -> BoundedList:
+    return BoundedList(
+        child=ShortText(max_length=100),
+        required=False,
+        allow_null=True,
+        max_length=100,
+        help_text="Related tables that the file shall hold, by resource; [] for none. Left out: all.",
+    )
+
+
 class ExportRequestSerializer(StrictSerializer):
     """Body of ``POST exports/``. Only ``resource`` is needed, or a ``preset``, whose fields the body's override."""
 
@@ -82,13 +91,7 @@ class ExportRequestSerializer(StrictSerializer):
     limit = serializers.IntegerField(
         required=False, allow_null=True, min_value=1, max_value=2**62, help_text="Rows of the resource itself."
     )
-    sheets = BoundedList(
-        child=ShortText(max_length=100),
-        required=False,
-        allow_null=True,
-        max_length=100,
-        help_text="Related tables that the file shall hold, by resource; [] for none. Left out: all.",
-    )
+    sheets = sheet_names()
     parameters = BoundedObject(required=False, default=dict, max_bytes=MAX_OBJECT_BYTES)
     options = BoundedObject(required=False, default=dict)
     shared_with = BoundedList(child=ShortText(max_length=200), required=False, default=list, max_length=MAX_SHARED)
@@ -106,7 +109,7 @@ class ExportRequestSerializer(StrictSerializer):
         if given.get("preset"):
             named = {name: value for name, value in whole.items() if name in self.initial_data}
             whole = presets.completed(user, given["preset"], named)
-        whole |= {name: given.get(name) for name in ("ids", "limit", "sheets")}
+        whole |= {name: given.get(name) for name in ("ids", "limit")}
         return as_spelled(Request(**whole))
 
     def to_extras(self, *, idempotency_key: str, request_id: str) -> services.Extras:
@@ -134,7 +137,7 @@ def job_json(job: ExportJob, user: Any) -> dict[str, Any]:
 def jobs_json(jobs: Sequence[ExportJob], user: Any) -> list[dict[str, Any]]:
     """The same for a list, with what its jobs have in common looked up once."""
     places, allowed, base = progress.places(jobs), access.of(user), reverse("api:export-list")
-    removed = persons.of_entries(job.removal or {} for job in jobs)
+    removed = persons.of_entries([job.removal or {} for job in jobs])
     return [_job_json(job, allowed, places, who, base) for job, who in zip(jobs, removed, strict=True)]
 
 
@@ -164,7 +167,7 @@ def _job_json(whole: ExportJob, allowed: Access, places: progress.Places, who: W
         "sheets": [each for each in job.sheet_rows or () if allowed.sight.rights(each["resource"])],
         "snapshots": job.snapshots,
         "download_url": url,
-        "download_url_expires_at": iso(timezone.now() + services.LINK_LIFE) if url else None,
+        "download_url_expires_at": iso(clock.now() + services.LINK_LIFE) if url else None,
         "created_at": iso(job.created_at),
         "started_at": iso(job.started_at),
         "completed_at": iso(job.completed_at),

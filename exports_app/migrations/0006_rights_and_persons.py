@@ -5,8 +5,10 @@ import uuid
 from django.conf import settings
 from django.db import migrations, models
 
+from exports_app import online
 
-class Migration(migrations.Migration):
+
+class Migration(online.Migration):
 
     dependencies = [
         ('exports_app', '0005_independent_count'),
@@ -46,4 +48,5 @@ class Migration(migrations.Migration):
                 'indexes': [models.Index(fields=['created_at'], name='export_person_age_v1')],
             },
         ),
+        online.DeleteWith('exportperson', 'user'),
     ]

@@ -3,6 +3,8 @@
 from django.conf import settings
 from django.db import migrations, models
 
+from exports_app import online
+
 
 # Whatever deletes the row of an export, a cascade or plain SQL, leaves where its file is.
 BURY = """
@@ -18,7 +20,7 @@ CREATE TRIGGER exports_app_bury AFTER DELETE ON exports_app_exportjob
 FORGET = "DROP TRIGGER exports_app_bury ON exports_app_exportjob; DROP FUNCTION exports_app_bury();"
 
 
-class Migration(migrations.Migration):
+class Migration(online.Migration):
 
     dependencies = [
         ('exports_app', '0007_persons_of_downloads'),
@@ -34,10 +36,6 @@ class Migration(migrations.Migration):
                 ('write_token', models.CharField(max_length=64)),
                 ('created_at', models.DateTimeField()),
             ],
-        ),
-        migrations.AddIndex(
-            model_name='exportjob',
-            index=models.Index(fields=['completed_at'], name='export_job_ended_v1'),
         ),
         migrations.RunSQL(BURY, FORGET),
     ]

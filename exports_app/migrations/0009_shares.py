@@ -4,8 +4,10 @@ import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
 
+from exports_app import online
 
-class Migration(migrations.Migration):
+
+class Migration(online.Migration):
 
     dependencies = [
         ('exports_app', '0008_tombstones'),
@@ -25,4 +27,5 @@ class Migration(migrations.Migration):
                 'indexes': [models.Index(fields=['user', 'at'], name='export_share_lately_v1')],
             },
         ),
+        online.DeleteWith('exportshare', 'user'),
     ]

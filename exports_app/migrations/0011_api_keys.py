@@ -1,55 +1,50 @@
-"""Keys of our own model. Tokens of before go on working: their digests are the same."""
+"""Keys of our own model. Tokens of before go on working: their digests are the same.
+
+Their table stays for the release before, which goes on asking and filling it as long as it runs; ``handover`` makes keys
+of them. It is dropped by the release after this one.
+"""
 
 import django.db.models.deletion
 import django.utils.timezone
 import uuid
 from django.conf import settings
-from django.contrib.auth import get_user_model
 from django.db import migrations, models
-from django.utils import timezone
 
-BATCH = 1_000
+from exports_app import online
 
-
-def carry_over(apps, schema_editor):
-    """All that a token opened, its key opens, until the password changes that its user has now.
-
-    The mark of that is made here and not at the first use: a token that nobody uses would else outlive any change.
-    """
-    ApiToken, ApiKey = apps.get_model("exports_app", "ApiToken"), apps.get_model("exports_app", "ApiKey")
-    made = (
-        ApiKey(
-            user_id=token.user_id,
-            name=token.name,
-            prefix=token.token_key[:8],
-            digest=token.digest,
-            scopes=["read", "export", "manage"],
-            password_mark=_mark(token.user),
-            created_at=token.created,
-            expires_at=token.expiry,
-        )
-        for token in ApiToken.objects.select_related("user").iterator(BATCH)
-    )
-    ApiKey.objects.bulk_create(made, batch_size=BATCH)
-
-
-def mark_links(apps, schema_editor):
-    """One-time links that still work: the same."""
-    ExportToken = apps.get_model("exports_app", "ExportToken")
-    waiting = ExportToken.objects.filter(redeemed_at=None, revoked_at=None, expires_at__gt=timezone.now())
-    for token in waiting.select_related("created_by").iterator(BATCH):
-        ExportToken.objects.filter(pk=token.pk).update(password_mark=_mark(token.created_by))
+# What is revoked by one of both releases is revoked for the other one.
+REVOKE = """
+CREATE FUNCTION exports_app_revoke_key() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    DELETE FROM exports_app_apikey WHERE digest = OLD.digest;
+    RETURN NULL;
+END $$;
+CREATE FUNCTION exports_app_revoke_token() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    DELETE FROM exports_app_apitoken WHERE digest = OLD.digest;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER exports_app_revoke_key AFTER DELETE ON exports_app_apitoken
+    FOR EACH ROW EXECUTE FUNCTION exports_app_revoke_key();
+CREATE TRIGGER exports_app_revoke_token AFTER DELETE ON exports_app_apikey
+    FOR EACH ROW EXECUTE FUNCTION exports_app_revoke_token();
+"""
+FORGET = """
+DROP TRIGGER exports_app_revoke_key ON exports_app_apitoken;
+DROP TRIGGER exports_app_revoke_token ON exports_app_apikey;
+DROP FUNCTION exports_app_revoke_key();
+DROP FUNCTION exports_app_revoke_token();
+"""
 
 
-def _mark(user):
-    """By the project's own class of users: what their sessions end by may be a rule of its own."""
-    from exports_app import passwords
+def let_users_go(apps, schema_editor):
+    """Whoever deletes a user need not know of tokens: the upkeep removes those of nobody."""
+    Token, quote = apps.get_model("exports_app", "ApiToken"), schema_editor.quote_name
+    for name in schema_editor._constraint_names(Token, ["user_id"], foreign_key=True):
+        schema_editor.execute(f"ALTER TABLE {quote(Token._meta.db_table)} DROP CONSTRAINT {quote(name)}")
 
-    values = {field.attname: getattr(user, field.attname) for field in user._meta.concrete_fields}
-    return passwords.mark_of(get_user_model()(**values))
 
-
-class Migration(migrations.Migration):
+class Migration(online.Migration):
 
     dependencies = [
         ('exports_app', '0010_sealed_webhook_secrets'),
@@ -60,7 +55,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='exporttoken',
             name='password_mark',
-            field=models.CharField(blank=True, default='', max_length=64),
+            field=models.CharField(blank=True, db_default='', default='', max_length=64),
         ),
         migrations.CreateModel(
             name='ApiKey',
@@ -83,9 +78,8 @@ class Migration(migrations.Migration):
                 'ordering': ['-created_at', '-id'],
             },
         ),
-        migrations.RunPython(carry_over, migrations.RunPython.noop),
-        migrations.RunPython(mark_links, migrations.RunPython.noop),
-        migrations.DeleteModel(
-            name='ApiToken',
-        ),
+        migrations.RunPython(let_users_go, migrations.RunPython.noop),
+        online.DeleteWith('apikey', 'user'),
+        migrations.RunSQL(REVOKE, FORGET),
+        migrations.SeparateDatabaseAndState(state_operations=[migrations.DeleteModel(name='ApiToken')]),
     ]

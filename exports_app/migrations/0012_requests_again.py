@@ -2,15 +2,19 @@
 
 from django.db import migrations, models
 
+from exports_app import online
+
 
 class Migration(migrations.Migration):
+
+    atomic = False
 
     dependencies = [
         ('exports_app', '0011_api_keys'),
     ]
 
     operations = [
-        migrations.AddIndex(
+        online.AddIndex(
             model_name='exportevent',
             index=models.Index(condition=models.Q(('data__again', True), ('kind', 'queued')), fields=['at'], name='export_event_again_v1'),
         ),

@@ -4,18 +4,20 @@ import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
 
+from exports_app import online
+
 
 # What each owner has waiting and running follows the rows of their jobs, whatever changes those: this version, the one
 # before it, or plain SQL. A run that ends gives its place back.
 FOLLOW = """
-CREATE FUNCTION exports_app_turn() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+CREATE OR REPLACE FUNCTION exports_app_turn() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 DECLARE
     was_due boolean := TG_OP <> 'INSERT' AND OLD.status = 'queued' AND OLD.next_attempt_at IS NULL;
     is_due boolean := TG_OP <> 'DELETE' AND NEW.status = 'queued' AND NEW.next_attempt_at IS NULL;
     was_running boolean := TG_OP <> 'INSERT' AND OLD.status = 'running';
     is_running boolean := TG_OP <> 'DELETE' AND NEW.status = 'running';
     moved boolean := TG_OP = 'UPDATE' AND (OLD.owner_id <> NEW.owner_id OR OLD.queue <> NEW.queue);
-BEGIN
+BEGIN{first}
     IF was_running AND NOT is_running THEN
         UPDATE exports_app_exportslot SET job_id = NULL WHERE job_id = OLD.id;
     END IF;
@@ -52,26 +54,21 @@ BEGIN
     END IF;
     RETURN NULL;
 END $$;
-LOCK TABLE exports_app_exportjob IN SHARE ROW EXCLUSIVE MODE;
-INSERT INTO exports_app_exportturn (owner_id, small, large, running, served_at)
-SELECT owner_id,
-       count(*) FILTER (WHERE status = 'queued' AND next_attempt_at IS NULL AND queue = 'exports'),
-       count(*) FILTER (WHERE status = 'queued' AND next_attempt_at IS NULL AND queue = 'exports.large'),
-       count(*) FILTER (WHERE status = 'running'),
-       COALESCE(max(started_at), min(created_at) - interval '100 years')
-  FROM exports_app_exportjob
- GROUP BY owner_id;
-INSERT INTO exports_app_exportslot (number, job_id)
-SELECT row_number() OVER (ORDER BY started_at), id
-  FROM exports_app_exportjob
- WHERE status = 'running' AND strategy = 'background';
+"""
+# While the rows of before are counted (0015), who writes and who counts jobs of one owner do so one after the other.
+ONE_BY_ONE = """
+    PERFORM pg_advisory_xact_lock_shared(1702391924, hashtext(each::text))
+       FROM unnest(ARRAY[CASE WHEN TG_OP <> 'INSERT' THEN OLD.owner_id::text END,
+                         CASE WHEN TG_OP <> 'DELETE' THEN NEW.owner_id::text END]) AS each
+      WHERE each IS NOT NULL;"""
+TRIGGER = """
 CREATE TRIGGER exports_app_turn AFTER INSERT OR DELETE OR UPDATE OF status, next_attempt_at, queue, owner_id
     ON exports_app_exportjob FOR EACH ROW EXECUTE FUNCTION exports_app_turn();
 """
 FORGET = "DROP TRIGGER exports_app_turn ON exports_app_exportjob; DROP FUNCTION exports_app_turn();"
 
 
-class Migration(migrations.Migration):
+class Migration(online.Migration):
 
     dependencies = [
         ('exports_app', '0012_requests_again'),
@@ -97,18 +94,6 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.AddIndex(
-            model_name='exportjob',
-            index=models.Index('queue', 'owner', models.Func(models.Value('UTC'), 'created_at', function='timezone'), 'id', condition=models.Q(('next_attempt_at', None), ('status', 'queued')), name='export_job_due_v1'),
-        ),
-        migrations.AddIndex(
-            model_name='exportjob',
-            index=models.Index(condition=models.Q(('next_attempt_at', None), ('status', 'queued')), fields=['queue', 'rung_at'], name='export_job_bell_v1'),
-        ),
-        migrations.AddIndex(
-            model_name='exportjob',
-            index=models.Index(condition=models.Q(('next_attempt_at__isnull', False), ('status', 'queued')), fields=['next_attempt_at'], name='export_job_later_v1'),
-        ),
-        migrations.AddIndex(
             model_name='exportturn',
             index=models.Index(condition=models.Q(('small__gt', 0)), fields=['running', 'served_at', 'owner'], name='export_turn_small_v1'),
         ),
@@ -116,5 +101,6 @@ class Migration(migrations.Migration):
             model_name='exportturn',
             index=models.Index(condition=models.Q(('large__gt', 0)), fields=['running', 'served_at', 'owner'], name='export_turn_large_v1'),
         ),
-        migrations.RunSQL(FOLLOW, FORGET),
+        online.DeleteWith('exportturn', 'owner'),
+        migrations.RunSQL(FOLLOW.replace('{first}', ONE_BY_ONE) + TRIGGER, FORGET),
     ]

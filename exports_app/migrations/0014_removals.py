@@ -2,8 +2,10 @@
 
 from django.db import migrations, models
 
+from exports_app import online
 
-class Migration(migrations.Migration):
+
+class Migration(online.Migration):
 
     dependencies = [
         ('exports_app', '0013_turns'),

@@ -2,11 +2,13 @@
 
 from django.db import migrations, models
 
+from exports_app import online
 
-class Migration(migrations.Migration):
+
+class Migration(online.Migration):
 
     dependencies = [
-        ('exports_app', '0015_removal_indexes'),
+        ('exports_app', '0015_indexes_and_turns'),
     ]
 
     operations = [

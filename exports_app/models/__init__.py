@@ -6,7 +6,7 @@ from exports_app.models.history import ExportCounter, ExportEvent, ExportPerform
 from exports_app.models.jobs import ExportJob, ExportPart, ExportStore, ExportTombstone
 from exports_app.models.keys import ApiKey, ExportPreset, ExportToken
 from exports_app.models.notices import ExportNotification, ExportWebhook
-from exports_app.models.turns import ExportSlot, ExportTurn
+from exports_app.models.turns import ExportSlot, ExportSweep, ExportTurn
 
 __all__ = [
     "ApiKey",
@@ -21,6 +21,7 @@ __all__ = [
     "ExportShare",
     "ExportSlot",
     "ExportStore",
+    "ExportSweep",
     "ExportToken",
     "ExportTombstone",
     "ExportTurn",

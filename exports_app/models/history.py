@@ -7,6 +7,7 @@ import uuid
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 
 from exports_app.choices import EventKind, Strategy
 from exports_app.models.jobs import ExportJob
@@ -17,7 +18,7 @@ class ExportEvent(models.Model):
 
     job = models.ForeignKey(ExportJob, on_delete=models.CASCADE, related_name="events")
     kind = models.CharField(max_length=12, choices=EventKind.choices)
-    at = models.DateTimeField(auto_now_add=True)
+    at = models.DateTimeField(db_default=Now(), editable=False)
     data = models.JSONField(default=dict)
 
     class Meta:
@@ -26,6 +27,11 @@ class ExportEvent(models.Model):
             models.Index(fields=["job", "id"], name="export_event_job_v1"),
             models.Index(
                 fields=["at"], condition=Q(kind=EventKind.QUEUED, data__again=True), name="export_event_again_v1"
+            ),
+            models.Index(
+                fields=["id"],
+                condition=Q(kind=EventKind.DOWNLOADED, data__has_key="by"),
+                name="export_event_named_v1",
             ),
         ]
 
@@ -37,7 +43,7 @@ class ExportPerson(models.Model):
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
     name = models.CharField(max_length=254)
     address = models.CharField(max_length=45, blank=True, default="")
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
         indexes = [models.Index(fields=["created_at"], name="export_person_age_v1")]
@@ -51,7 +57,7 @@ class ExportShare(models.Model):
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
     name = models.CharField(max_length=254)
-    at = models.DateTimeField(auto_now_add=True)
+    at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
         indexes = [models.Index(fields=["user", "at"], name="export_share_lately_v1")]
@@ -72,7 +78,7 @@ class ExportPerformance(models.Model):
     chunk_p95_ms = models.FloatField(null=True)
     chunk_max_ms = models.FloatField(null=True)
     peak_memory_mb = models.FloatField(null=True)
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
         ordering = ["-created_at", "-id"]

@@ -10,6 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 from django.utils.functional import cached_property
 
 from exports_app.choices import ACTIVE, Queue, Status, Strategy
@@ -42,7 +43,7 @@ class ExportJob(Removable):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="export_jobs")
     shared_with = models.ManyToManyField(settings.AUTH_USER_MODEL, related_name="shared_export_jobs", blank=True)
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
     deleted_at = models.DateTimeField(null=True, blank=True)
     """When somebody deleted it; the row stays for limits and audit until it is pruned."""
     removal = models.JSONField(null=True, blank=True)
@@ -245,7 +246,7 @@ class ExportPart(models.Model):
     last = models.BooleanField(default=False)
     """Nothing comes behind it: another run only has to complete the upload."""
     claim = models.PositiveIntegerField()
-    stored_at = models.DateTimeField(auto_now_add=True)
+    stored_at = models.DateTimeField(db_default=Now(), editable=False)
 
     KEPT_TAILS = 3
     """Parts, the newest ones, that a run can go on behind where parts have one size; a tail may have a megabyte."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import models
-from django.utils import timezone
+from django.db.models.functions import Now
 
 from exports_app.models.jobs import ExportJob
 
@@ -20,9 +20,9 @@ class ExportToken(models.Model):
     job = models.ForeignKey(ExportJob, on_delete=models.CASCADE, related_name="tokens")
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
     digest = models.CharField(max_length=64, unique=True)
-    password_mark = models.CharField(max_length=64, blank=True, default="")
-    """Of its maker's password when it was made (``passwords``)."""
-    created_at = models.DateTimeField(auto_now_add=True)
+    password_mark = models.CharField(max_length=64, blank=True, default="", db_default="")
+    """Of its maker's password when it was made (``passwords``); empty: the release before made it, a moment ago."""
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
     expires_at = models.DateTimeField()
     redeemed_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
@@ -46,8 +46,10 @@ class ExportPreset(models.Model):
     filters = models.JSONField(default=dict, blank=True)
     options = models.JSONField(default=dict, blank=True)
     parameters = models.JSONField(default=dict, blank=True)
-    created_at = models.DateTimeField(auto_now_add=True)
-    updated_at = models.DateTimeField(auto_now=True)
+    sheets: models.JSONField[Any, Any] = models.JSONField(null=True, blank=True)
+    """As in a request; None: all related tables that the user of the preset may export."""
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    updated_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
         ordering = ["name", "id"]
@@ -70,7 +72,7 @@ class ApiKey(models.Model):
     """Names; empty: all that its user may export."""
     password_mark = models.CharField(max_length=64)
     """Of the user's password when the key was made (``passwords``)."""
-    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
     expires_at = models.DateTimeField(null=True, blank=True)
     """None: of a key of before, that was made without an end."""
     last_used_at = models.DateTimeField(null=True, blank=True)

@@ -7,6 +7,7 @@ import uuid
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 
 from exports_app.choices import Channel, Delivery
 from exports_app.models.jobs import ExportJob
@@ -24,14 +25,14 @@ class ExportWebhook(models.Model):
     active = models.BooleanField(default=True)
     secret = SealedField()
     """``whsec_…``: signs each delivery, so it cannot be stored as a digest."""
-    former_secret = SealedField(blank=True, default="")
+    former_secret = SealedField(blank=True, default="", db_default="")
     """The one before the last rotation: signs as well until ``former_until``."""
     former_until = models.DateTimeField(null=True, blank=True)
     failures = models.PositiveSmallIntegerField(default=0)
     """Deliveries in a row that were given up."""
     note = models.CharField(max_length=300, blank=True, default="")
     """Why it was switched off, where its owner did not do that."""
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
         ordering = ["-created_at", "-id"]
@@ -56,7 +57,7 @@ class ExportNotification(models.Model):
     """Until then it is on its way; a worker that was killed with it does not hold it any longer."""
     response_status = models.PositiveSmallIntegerField(null=True, blank=True)
     error = models.TextField(blank=True, default="")
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
     sent_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:

@@ -28,6 +28,14 @@ class ExportTurn(models.Model):
         ]
 
 
+class ExportSweep(models.Model):
+    """Since when sweeps have come by without a gap: while none could, nobody could renew a lease. One row."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True)
+    began_at = models.DateTimeField()
+    last_at = models.DateTimeField()
+
+
 class ExportSlot(models.Model):
     """One of the places in which jobs may run at once."""
 

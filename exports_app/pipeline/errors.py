@@ -40,6 +40,14 @@ class MemoryLimit(PipelineError):
     advice = "Look for single values of many megabytes, lower EXPORTS_PART_SIZE, or raise EXPORT_MEMORY_SOFT_LIMIT_MB."
 
 
+class NoRoom(PipelineError):
+    """The worker had no room for another thread, process or open file."""
+
+    code = "memory_limit"
+    terminal = False
+    advice = "Raise pids_limit, ulimit -u, ulimit -n or the memory of the worker, or lower its concurrency."
+
+
 class PermissionLost(PipelineError):
     """The permission to export this data was withdrawn."""
 
@@ -105,7 +113,7 @@ class AccessDenied(PipelineError):
     """The file storage refused the export."""
 
     code = "access_denied"
-    advice = "Check the storage's credentials, bucket, policy and quota."
+    advice = "manage.py export_storage_rules --check says what is missing; look at credentials, bucket and quota."
 
 
 class Misconfigured(AccessDenied):

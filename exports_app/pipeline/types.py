@@ -337,8 +337,11 @@ class Store(Protocol):
     def finished(self, upload: Upload, parts: Sequence[StoredPart]) -> Receipt | None:
         """Proof that an earlier attempt made the object of exactly these parts; None: it did not."""
 
-    def discard(self, upload: Upload) -> None:
-        """Delete the upload and the object, whatever there is of them. Only for who owns the job."""
+    def discard(self, upload: Upload) -> bool:
+        """Delete the upload and the object, whatever there is of them. Only for who owns the job.
+
+        Gives whether the storage keeps what was deleted as a version of before.
+        """
 
     def discard_all(self, uploads: Sequence[Upload], *, seek: bool = False) -> Discarded:
         """The same of many, in as few calls as the storage allows; one that cannot be removed holds up no other.
@@ -355,6 +358,8 @@ class Discarded:
     """Keys."""
     left: dict[str, Exception] = field(default_factory=dict)
     """Why it is still there, by key."""
+    versions: int = 0
+    """Of how many the storage keeps what was deleted as a version of before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
@@ -13,10 +14,9 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import models
 from django.db.models.sql.datastructures import Join
 from django.http import QueryDict
-from django.utils import timezone
 from django_filters import FilterSet
 
-from exports_app import keys
+from exports_app import clock, keys
 from exports_app.resources import filtersets, meaning
 from exports_app.resources.columns import Column
 from exports_app.resources.requests import FilterRequest
@@ -82,11 +82,20 @@ class Resource:
     """Set by ``register``."""
 
     def __init__(self, moment: datetime | None = None) -> None:
-        self.moment = moment or timezone.now()
+        if moment is not None:
+            self.moment = moment
         self.parameters: dict[str, Any] = {}
         """What the request gave, validated, defaults filled in."""
         self.request: FilterRequest | None = None
         """What the filterset sees as its request; set before ``filter_queryset`` is called."""
+
+    @cached_property
+    def moment(self) -> datetime:
+        """The time of its request; of one that has none, as where it is only described, that of its first use.
+
+        No database is asked for it: system checks have none.
+        """
+        return clock.latest()
 
     # To override
 

@@ -14,6 +14,7 @@ from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, Operation
 from django.http import Http404
 
 from exports_app import errors
+from exports_app.pipeline import scarcity
 from exports_app.pipeline.errors import PipelineError
 from exports_app.resources import shapes
 from exports_app.resources.base import Resource
@@ -26,8 +27,8 @@ AWAY = (OperationalError, InterfaceError, psycopg.OperationalError, psycopg.Inte
 def declared_by(resource: Resource | type[Resource]) -> Iterator[None]:
     """Whatever the declaration raises within becomes ``errors.BadQuery``, with the reason in the log.
 
-    Left as they are: the errors of ``exports_app.errors`` and of the pipeline, ``MemoryError``, and a database that is
-    away or busy.
+    Left as they are: the errors of ``exports_app.errors`` and of the pipeline, what a process lacks (memory, threads),
+    and a database that is away or busy.
     """
     try:
         with _caught(resource):
@@ -66,7 +67,7 @@ def _caught(resource: Resource | type[Resource]) -> Iterator[None]:
     try:
         _require_shape(resource)
         yield
-    except (errors.ExportError, PipelineError, MemoryError, *AWAY):
+    except (errors.ExportError, PipelineError, *AWAY):
         raise
     except ImproperlyConfigured as error:
         # Ours names the class and the way out; a project's own may name anything.
@@ -76,8 +77,12 @@ def _caught(resource: Resource | type[Resource]) -> Iterator[None]:
     except Http404 as error:
         raise errors.NotFound() from error
     except (DatabaseError, psycopg.Error) as error:
+        if errors.is_outage(error):
+            raise
         raise errors.BadQuery() from error
     except Exception as error:
+        if scarcity.lack(error):
+            raise
         raise errors.BadResource() from error
 
 

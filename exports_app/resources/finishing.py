@@ -13,6 +13,7 @@ from psycopg.adapt import Transformer
 
 from exports_app import errors
 from exports_app.pipeline import errors as pipeline_errors
+from exports_app.pipeline import scarcity
 from exports_app.pipeline.formats.labels import stored_kind
 from exports_app.pipeline.formats.text import sql_text
 from exports_app.pipeline.sources import wire
@@ -156,7 +157,7 @@ class Finisher:
             for cell in self._cells:
                 values.append(cell(record, instance))
         except Exception as error:  # whatever a project's code raises
-            if isinstance(error, MemoryError) or type(error).__name__ in INTERRUPTIONS:
+            if scarcity.lack(error) or type(error).__name__ in INTERRUPTIONS:
                 raise
             raise self._known(error, record, self._labels[len(values)]) from error
         return values

@@ -18,6 +18,7 @@ from django.utils.connection import ConnectionDoesNotExist
 from exports_app.connections import source_settings
 from exports_app.pipeline.literals import quote
 from exports_app.pipeline.sources import wire
+from exports_app.pipeline.sources.session import transaction_timeout
 
 PREFIX = "exports snapshot of "
 KEPT_QUERIES = 100
@@ -27,7 +28,7 @@ SESSION = """
 SET TRANSACTION SNAPSHOT {snapshot};
 SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL IntervalStyle = 'postgres'; SET LOCAL bytea_output = 'hex';
 SET LOCAL extra_float_digits = 1; SET LOCAL statement_timeout = {timeout};
-SET LOCAL idle_in_transaction_session_timeout = '15min';
+SET LOCAL idle_in_transaction_session_timeout = '15min'
 """
 
 _of_thread = threading.local()
@@ -43,6 +44,7 @@ class Snapshot:
         _install_router()
         self.alias = _free_alias(database)
         settings = {**source_settings(database), "AUTOCOMMIT": True}
+        settings["OPTIONS"]["connect_timeout"] = _patience(settings["OPTIONS"], statement_timeout)
         self.connection: Any = type(connections[database])(settings, self.alias)
         self.connection.queries_log = deque(maxlen=KEPT_QUERIES)
         self.connection.inc_thread_sharing()  # whoever gives up a run may close it
@@ -73,7 +75,13 @@ class Snapshot:
         connection: psycopg.Connection[Any] = self.connection.connection
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         connection.read_only = True
-        connection.execute(SESSION.format(snapshot=quote(snapshot), timeout=timeout_ms).encode())
+        settings = SESSION.format(snapshot=quote(snapshot), timeout=timeout_ms)
+        connection.execute((settings + transaction_timeout(connection.info.server_version)).encode())
+
+
+def _patience(options: dict[str, Any], statement_timeout: float) -> int:
+    """Seconds to wait for a connection: what reads for a moment alone does not wait for a dead address; libpq has 2."""
+    return min(int(options["connect_timeout"]), max(2, int(statement_timeout)))
 
 
 class SnapshotRouter:

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 from django.db import connections, transaction
 
+from exports_app.pipeline.sources.session import transaction_timeout
+
 STATEMENT_MS = 500
 LOCK_MS = 200
 
@@ -24,6 +26,7 @@ def short_question(alias: str) -> Iterator[None]:
         return
     with transaction.atomic(using=alias):
         with connection.cursor() as cursor:
-            cursor.execute(f"SET LOCAL statement_timeout = {STATEMENT_MS}; SET LOCAL lock_timeout = {LOCK_MS}")
+            settings = f"SET LOCAL statement_timeout = {STATEMENT_MS}; SET LOCAL lock_timeout = {LOCK_MS}"
+            cursor.execute(settings + transaction_timeout(connection.connection.info.server_version))
         yield
         transaction.set_rollback(True, using=alias)  # which takes the settings back, also within a transaction

@@ -1,21 +1,19 @@
-"""The database is away: what a browser is told then, wherever in a request that is noticed."""
+"""The database is away, or not migrated: what a browser is told then, wherever in a request that is noticed."""
 
 from __future__ import annotations
 
 from functools import partial
 from typing import Any, NoReturn
 
-from django.db import InterfaceError, OperationalError
+from django.db import Error, ProgrammingError
 from django.http import HttpRequest, HttpResponse
 from django.utils.deprecation import MiddlewareMixin
 from django.utils.functional import SimpleLazyObject
 from django_structlog.middlewares import RequestMiddleware
 
-from exports_app import errors
+from exports_app import errors, upgrades
 from exports_app.logs import log
 from exports_app.web.pages import refusal
-
-AWAY = (OperationalError, InterfaceError)
 
 
 class DatabaseAwayMiddleware(MiddlewareMixin):
@@ -23,7 +21,10 @@ class DatabaseAwayMiddleware(MiddlewareMixin):
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         """Called by Django for what a view raised."""
-        if not isinstance(exception, AWAY):
+        if unmade := upgrades.explain(exception):
+            log.error("export.page.not_migrated", missing=upgrades.missing())
+            return refusal(unmade)
+        if not errors.is_outage(exception):
             return None
         log.error("export.page.database_away", exc_info=exception)
         return refusal(errors.DatabaseAway())
@@ -37,7 +38,9 @@ class RequestLogMiddleware(RequestMiddleware):
         """Have each line of the log name the user, if there is one and the database says who."""
         try:
             RequestMiddleware.bind_user_id(request)
-        except AWAY as error:
+        except Error as error:
+            if not errors.is_outage(error) and not isinstance(error, ProgrammingError):
+                raise
             unknown: Any = SimpleLazyObject(partial(_again, error))
             request.user = unknown
 

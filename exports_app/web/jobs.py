@@ -8,14 +8,14 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from exports_app import persons, progress, rights
+from exports_app import clock, persons, progress, rights
 from exports_app.access import Access
 from exports_app.choices import ACTIVE, Status, Strategy
 from exports_app.counted import UNVERIFIED
 from exports_app.models import ExportJob
+from exports_app.pipeline.errors import RequestOutdated
 from exports_app.pipeline.types import Options
 from exports_app.resources import faults, registry
 from exports_app.resources.base import Resource
@@ -71,7 +71,7 @@ class JobView:
         self.view = allowed.view(whole)
         self.job = job = self.view.of(whole)
         self.id = job.pk
-        self.now = now or timezone.now()
+        self.now = now or clock.now()
         self._user, self._sight = allowed.user, allowed.sight
         self.is_mine = allowed.owns(job)
         self.may_change = allowed.may_act(job) and job.removal is None
@@ -364,7 +364,9 @@ class JobView:
 
     @property
     def can_retry(self) -> bool:
-        return self.may_change and self.status in (Status.FAILED, Status.CANCELLED)
+        """Not where it would end in the same way: what it asks for is not offered any more."""
+        may_help = self.job.error_code != RequestOutdated.code
+        return self.may_change and self.status in (Status.FAILED, Status.CANCELLED) and may_help
 
     @property
     def can_leave(self) -> bool:

@@ -14,11 +14,10 @@ from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils import timezone
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.decorators.http import require_http_methods, require_POST
 
-from exports_app import api_keys, errors, keys, passwords, proof
+from exports_app import api_keys, clock, errors, keys, passwords, proof
 from exports_app.choices import Scope
 from exports_app.models import ApiKey
 from exports_app.resources import registry
@@ -115,7 +114,7 @@ def sign_in_again(request: HttpRequest) -> HttpResponse:
 
 @sensitive_variables("secret")
 def _page(request: HttpRequest, form: Form, *, status: int = 200, **context: Any) -> HttpResponse:
-    now, user = timezone.now(), cast(Any, request.user)
+    now, user = clock.now(), cast(Any, request.user)
     mine = ApiKey.objects.filter(user=user).select_related("user")
     context |= {
         "form": form,

@@ -9,13 +9,12 @@ from uuid import UUID
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
-from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.decorators.http import require_http_methods, require_POST
 
-from exports_app import access, downloads, errors, services
+from exports_app import access, clock, downloads, errors, services
 from exports_app.models import ExportToken
 from exports_app.web import words
 from exports_app.web.fetched import Fetched
@@ -67,7 +66,7 @@ class Offer:
 
     @classmethod
     def of(cls, token: ExportToken) -> Offer:
-        now = timezone.now()
+        now = clock.now()
         file = JobView(token.job, access.of(token.created_by), now)
         return cls(file, token.created_by.get_username(), words.until(token.expires_at, now))
 
@@ -107,7 +106,7 @@ def make(request: HttpRequest, id: UUID) -> HttpResponse:
     context = {
         "export": view,
         "link": made,
-        "ends": words.until(made.expires_at, timezone.now()),
+        "ends": words.until(made.expires_at, clock.now()),
         "fetched": Fetched.of(job) if view.may_change else None,
     }
     return render(request, "exports/link_made.html", context, status=201)

@@ -7,14 +7,14 @@ from urllib.parse import urlencode
 
 from django.core.paginator import Paginator
 from django.db.models import Q, QuerySet
+from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
-from django.utils import timezone
 from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_safe
 
-from exports_app import access, progress
+from exports_app import access, clock, progress
 from exports_app.access import Access
 from exports_app.choices import Status
 from exports_app.models import ExportJob
@@ -53,7 +53,7 @@ def _exports(request: HttpRequest) -> dict[str, Any]:
     listed = allowed.listed(everybodys=everybody)
     jobs = _narrowed(allowed.with_contents(listed) if resource else listed, status, resource)
     found = Paginator(jobs, PAGE_SIZE).get_page(request.GET.get("page"))
-    now, places = timezone.now(), progress.places(found)
+    now, places = clock.now(), progress.places(found)
     shown = [JobView(job, allowed, now, places) for job in found]
     kept = {"scope": "all" if everybody else "", "status": status, "resource": resource}
     query = urlencode({name: value for name, value in kept.items() if value} | {"page": ""})
@@ -74,7 +74,7 @@ def _exports(request: HttpRequest) -> dict[str, Any]:
 
 def _narrowed(jobs: QuerySet[ExportJob], status: str, resource: str) -> QuerySet[ExportJob]:
     """A file whose time is over counts as expired, whether or not the sweep came by; as the list shows it."""
-    over = Q(status=Status.COMPLETED, expires_at__lte=timezone.now())
+    over = Q(status=Status.COMPLETED, expires_at__lte=Now())
     if status == Status.EXPIRED:
         jobs = jobs.filter(Q(status=status) | over)
     elif status:

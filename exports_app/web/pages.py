@@ -7,7 +7,7 @@ from functools import wraps
 from typing import Any
 
 from django.contrib.auth.views import redirect_to_login
-from django.db import InterfaceError, OperationalError
+from django.db import Error
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -45,7 +45,9 @@ def page(view: View) -> View:
             return view(request, *args, **kwargs)
         except errors.ExportError as error:
             return HttpResponseClientRefresh() if is_fragment else refusal(error, request)
-        except (OperationalError, InterfaceError) as error:
+        except Error as error:
+            if not errors.is_outage(error):
+                raise
             log.exception("export.page.database_away")
             return refusal(errors.of_database(error) or errors.DatabaseAway())
 

@@ -26,14 +26,15 @@ POOL = "10"  # connections that the web process keeps; workers keep their own an
 STREAMS_SECONDS = 2  # open event streams may hold up the end of the web process this long
 WITHOUT_POOL = {"DATABASE_POOL": "0"}
 
-# One line per kind of worker process: its queues, and how many of them it does at once. Small exports never
-# wait behind large ones, and the upkeep that rescues both waits behind neither. Webhooks may have to wait for
-# addresses that are slow to answer, so no export waits behind them.
+# One line per kind of worker process: its queues, and the variable that says how many of them it does at once. Small
+# exports never wait behind large ones, and the upkeep that rescues both waits behind neither. Webhooks may have to wait
+# for addresses that are slow to answer, so no export waits behind them.
 WORKERS = {
-    "worker": ("exports", 2),
-    "worker-large": ("exports.large", 1),
+    "worker": ("exports", "WORKER_CONCURRENCY"),
+    "worker-large": ("exports.large", "WORKER_LARGE_CONCURRENCY"),
 }
-MAINTENANCE = {"maintenance": ("maintenance,notifications", 2)}
+MAINTENANCE = {"maintenance": ("maintenance,notifications", "MAINTENANCE_CONCURRENCY")}
+AS_THE_MACHINE_BEARS = "auto"
 
 MALLOC = {"MALLOC_ARENA_MAX": "2", "MALLOC_MMAP_THRESHOLD_": "1048576"}
 """glibc gives large blocks back at once: a worker's growth over 3,000,000 rows is 51 MB in place of 76."""
@@ -71,9 +72,16 @@ class Site:
 
     def start(self) -> None:
         self.supervisor.start(self._web())
-        for name, queues, concurrency in self._worker_kinds():
-            self.supervisor.start(self._worker(name, queues, concurrency))
+        for program in self.programs():
+            self.supervisor.start(program)
         self.supervisor.start(self._beat())
+
+    def programs(self) -> list[Program]:
+        """The workers."""
+        return [
+            self._worker(name, queues, self.env.get(variable) or AS_THE_MACHINE_BEARS)
+            for name, queues, variable in self._worker_kinds()
+        ]
 
     def await_ready(self) -> None:
         self.supervisor.await_ready("web", self._probe_web)
@@ -82,7 +90,7 @@ class Site:
     def worker_names(self) -> list[str]:
         return [name for name, _, _ in self._worker_kinds()]
 
-    def _worker_kinds(self) -> list[tuple[str, str, int]]:
+    def _worker_kinds(self) -> list[tuple[str, str, str]]:
         numbered = [
             (f"{kind}-{number}", *what) for number in range(1, self.workers + 1) for kind, what in WORKERS.items()
         ]
@@ -113,13 +121,13 @@ class Site:
             env={"DATABASE_POOL": self.env.get("DATABASE_POOL", POOL)},
         )  # fmt: skip
 
-    def _worker(self, name: str, queues: str, concurrency: int) -> Program:
+    def _worker(self, name: str, queues: str, concurrency: str) -> Program:
         return self._python(
             name,
             "-m", "celery", "--app", "workers.celery", "worker",
             "--hostname", _node(name),
             "--queues", queues,
-            "--concurrency", str(concurrency),
+            "--concurrency", concurrency,
             "--loglevel", "INFO",
             "--without-gossip", "--without-mingle",
         )  # fmt: skip

@@ -93,7 +93,7 @@ import psycopg
 from exports_app.pipeline import errors
 from exports_app.pipeline.sources import wire
 from workers import memory
-memory.limit_child()
+memory.limit_process()
 for copied in (True, False):
     connection = psycopg.connect(os.environ["DATABASE_URL"])
     try:

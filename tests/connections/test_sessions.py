@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import psycopg
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection
+from django.db import connection, transaction
 
-from exports_app import connections
+from exports_app import connections, services
 from exports_app.estimates import estimate_rows
+from exports_app.pipeline.sources import counting
 from exports_app.pipeline.sources.session import begin
 from exports_app.plan import Request, make_plan
 from exports_app.resources.literals import literal
+from exports_app.resources.snapshots import Snapshot
+from exports_app.resources.timeouts import short_question
 from tests.connections.models import Thing
 from tests.connections.reading import Declare, Sql, lines, url
+from tests.jobs import fill_customers, finish
 
 WORDS = 'a "b" \\ c \' d'
 """Everything that a literal has to escape."""
@@ -139,3 +144,45 @@ def test_a_server_without_the_time_out_of_transactions_is_not_asked_for_it(
         begin(opened, 1_000)
         assert opened.execute("SHOW transaction_timeout").fetchone() == ("1h",)
         opened.rollback()
+
+
+TIME_OUT = "SELECT current_setting('transaction_timeout')"
+
+
+def test_no_time_out_of_transactions_ends_the_orm_at_the_moment_of_a_reader(role: Any) -> None:
+    role("transaction_timeout", "'1h'")
+    with connections.connect_source() as reader:
+        begin(reader, 1_000)
+        shared = reader.execute("SELECT pg_export_snapshot()").fetchone()
+        assert shared is not None
+        snapshot = Snapshot("default", shared[0], statement_timeout=1)
+        try:
+            assert snapshot.connection.connection.execute(TIME_OUT).fetchone() == ("0",)
+        finally:
+            snapshot.close()
+        reader.rollback()
+
+
+def test_none_ends_a_short_question_and_what_comes_behind_it_has_its_own_again(role: Any) -> None:
+    role("transaction_timeout", "'1h'")
+    with transaction.atomic(), connection.cursor() as cursor:
+        with short_question("default"):
+            cursor.execute(TIME_OUT)
+            assert cursor.fetchone() == ("0",)
+        cursor.execute(TIME_OUT)
+        assert cursor.fetchone() == ("1h",)
+
+
+@pytest.mark.parametrize("format_", ["csv", "xlsx"])
+def test_an_export_takes_longer_than_a_transaction_may(
+    owner: User, role: Any, monkeypatch: pytest.MonkeyPatch, format_: str
+) -> None:
+    fill_customers(30_000)
+    monkeypatch.setattr(counting, "BESIDE_SECONDS", 0.0)
+    role("transaction_timeout", "'150ms'")
+    job = finish(owner, format=format_)
+    services.discard_file(job)
+    assert (job.status, job.failures, job.row_count, job.rows_verified) == ("completed", 0, 30_000, True)
+    assert job.started_at is not None
+    assert job.completed_at is not None
+    assert job.completed_at - job.started_at > timedelta(milliseconds=150)

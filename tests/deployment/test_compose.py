@@ -21,6 +21,7 @@ from tests.deployment.compose import (
     services,
     text,
 )
+from workers import concurrency
 
 SERVERS = {"postgres", "redis", "s3"}
 ONCE = {"migrate", "bucket"}
@@ -92,18 +93,38 @@ def test_a_service_that_stays_says_whether_it_is_well(name: str) -> None:
         assert service["healthcheck"]["test"][0] in ("CMD", "CMD-SHELL")
 
 
-def least(name: str, given: dict[str, str]) -> int:
-    """Megabytes that a worker's children may take together, with all that stands beside them."""
-    found = re.search(r" -c (\d+) ", services(given)[name]["command"])
-    assert found is not None
+QUEUES = {"worker": ["exports"], "worker-large": ["exports.large"], "maintenance": ["maintenance", "notifications"]}
+
+
+def least(name: str, given: dict[str, str], cores: int = 2) -> int:
+    """Megabytes that a worker's children may take together on so many cores, with all that stands beside them."""
+    assert f" -Q {','.join(QUEUES[name])} -c auto " in services(given)[name]["command"]
     hard = int(environment(name, given)["EXPORT_MEMORY_HARD_LIMIT_MB"])
-    return int(found[1]) * (IDLE + hard) + PARENT + PROBE + TMP
+    return concurrency.wanted(QUEUES[name], cores) * (IDLE + hard) + PARENT + PROBE + TMP
 
 
-@pytest.mark.parametrize(("name", "expected"), [("worker", 3_806), ("worker-large", 2_110), ("maintenance", 1_758)])
-def test_the_memory_of_a_worker_is_enough_for_all_that_its_children_may_take(name: str, expected: int) -> None:
+@pytest.mark.parametrize(("name", "expected"), [("worker", 7_198), ("worker-large", 5_502), ("maintenance", 1_758)])
+def test_the_memory_of_a_worker_is_enough_for_all_that_its_children_may_take_on_two_cores(
+    name: str, expected: int, settings: Any
+) -> None:
     assert least(name, SECRETS) == expected
-    assert megabytes(services()[name]["mem_limit"]) >= expected
+    memory = megabytes(services()[name]["mem_limit"])
+    assert memory >= expected
+    settings.EXPORTS_MEMORY_HARD_LIMIT_MB = int(environment(name)["EXPORT_MEMORY_HARD_LIMIT_MB"])
+    assert concurrency.fitting(memory) == concurrency.wanted(QUEUES[name], 2)
+
+
+@pytest.mark.parametrize("cores", [4, 8, 16])
+def test_the_figures_of_the_docs_for_more_cores_are_enough(cores: int) -> None:
+    docs = (PROJECT / "docs/operations.md").read_text()
+    row = re.search(rf"^\| {cores} \| \d+, `(\w+)` \| \d+, `(\w+)` \|", docs, re.MULTILINE)
+    assert row is not None
+    for name, memory in {"worker": row[1], "worker-large": row[2]}.items():
+        assert 0 <= megabytes(memory) - least(name, SECRETS, cores) < 1_024
+
+
+def test_what_a_worker_counts_with_is_what_was_measured() -> None:
+    assert (concurrency.IDLE_MB, concurrency.BESIDE_MB) == (IDLE, PARENT + PROBE + TMP)
 
 
 def test_the_figures_of_the_docs_for_a_higher_limit_are_enough() -> None:
@@ -115,7 +136,7 @@ def test_the_figures_of_the_docs_for_a_higher_limit_are_enough() -> None:
         "WORKER_MEMORY": raised[2],
         "WORKER_LARGE_MEMORY": raised[3],
     }
-    for name, expected in {"worker": 6_878, "worker-large": 3_646}.items():
+    for name, expected in {"worker": 13_342, "worker-large": 10_110}.items():
         assert least(name, given) == expected
         assert megabytes(services(given)[name]["mem_limit"]) >= expected
 

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from django.core.files.storage import storages
 
 from chaos.answers import Store, serving
+from chaos.moto_store import Moto
 from exports_app import s3, services
 from exports_app.models import ExportJob
 from exports_app.pipeline.sinks.s3 import S3Store
@@ -30,6 +31,8 @@ def place(store: Store) -> Iterator[Bucket]:
     """The bucket as a client of ``store`` has it; empty afterwards."""
     with serving(store) as address:
         found = bucket_place(os.environ["EXPORTS_S3_BUCKET"], {"endpoint_url": address})
+        if isinstance(store, Moto):
+            found.client.create_bucket(Bucket=found.name)
         yield found
         found.client.close()
     client = make_client(endpoint_url=os.environ["AWS_ENDPOINT_URL_S3"])
@@ -41,12 +44,21 @@ def place(store: Store) -> Iterator[Bucket]:
 @contextmanager
 def site(store: Store, settings: Any) -> Iterator[None]:
     """The whole engine keeps its files in ``store``; what they were is removed afterwards."""
-    exports = settings.STORAGES["exports"]
-    with serving(store) as address:
-        options = {**exports["OPTIONS"], "endpoint_url": address}
-        settings.STORAGES = {**settings.STORAGES, "exports": {**exports, "OPTIONS": options}}
-        s3.quick_client.cache_clear()
-        assert storages["exports"].endpoint_url == address  # type: ignore[attr-defined]
+    with serving(store) as address, site_at(address, settings):
         yield
-        for job in ExportJob.objects.exclude(file_key=""):
-            services.discard_file(job)
+
+
+@contextmanager
+def site_at(address: str, settings: Any, **others: Any) -> Iterator[None]:
+    """The same at an address where a store is; ``others``: options of the storage, such as keys."""
+    exports = settings.STORAGES["exports"]
+    options = {**exports["OPTIONS"], "endpoint_url": address, **others}
+    settings.STORAGES = {**settings.STORAGES, "exports": {**exports, "OPTIONS": options}}
+    s3.quick_client.cache_clear()
+    there: Any = storages["exports"]
+    assert there.endpoint_url == address
+    yield
+    for job in ExportJob.objects.exclude(file_key=""):
+        services.discard_file(job)
+    for client in (there.connection.meta.client, s3.brief_client(there), s3.quick_client(there)):
+        client.close()

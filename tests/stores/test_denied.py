@@ -52,12 +52,27 @@ def test_a_store_that_gives_every_right_passes_and_keeps_nothing(store: Denying)
     assert leftovers() == []
 
 
+def test_a_check_leaves_the_rules_as_they_are(store: Denying) -> None:
+    client, name = bucket().meta.client, bucket().name
+    client.delete_bucket_lifecycle(Bucket=name)  # whatever a test before it left
+    check()
+    with pytest.raises(client.exceptions.ClientError, match="NoSuchLifecycleConfiguration"):
+        client.get_bucket_lifecycle_configuration(Bucket=name)
+    rule = {"ID": "logs", "Status": "Enabled", "Filter": {"Prefix": "logs/"}, "Expiration": {"Days": 3}}
+    client.put_bucket_lifecycle_configuration(Bucket=name, LifecycleConfiguration={"Rules": [rule]})
+    check()
+    assert client.get_bucket_lifecycle_configuration(Bucket=name)["Rules"] == [rule]
+    client.delete_bucket_lifecycle(Bucket=name)
+
+
 @pytest.mark.parametrize(
     ("call", "action", "calls"),
     [
         ("Bucket HEAD", "s3:ListBucket", "HeadBucket"),
         ("Bucket GET", "s3:ListBucket", "ListObjectsV2"),
         ("Bucket GET lifecycle", "s3:GetLifecycleConfiguration", "GetBucketLifecycleConfiguration"),
+        ("Bucket PUT lifecycle", "s3:PutLifecycleConfiguration", "PutBucketLifecycleConfiguration"),
+        ("Bucket DELETE lifecycle", "s3:PutLifecycleConfiguration", "DeleteBucketLifecycle"),
         ("ListMultipartUploads", "s3:ListBucketMultipartUploads", "ListMultipartUploads"),
         ("CreateMultipartUpload", "s3:PutObject", "CreateMultipartUpload"),
         ("UploadPart", "s3:PutObject", "UploadPart"),

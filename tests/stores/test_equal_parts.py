@@ -8,6 +8,7 @@ import random
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -66,6 +67,7 @@ class File:
             formats.get_format(self.name).python(FIELDS, Options()),
             picked=[0, 1],
             keys=[0],
+            moment=datetime.now(UTC),
             after=after.cursor if after else None,
         )
         with self.store.open(self.upload, content_type="text/csv", on_upload=self._began, after=self.parts) as sink:

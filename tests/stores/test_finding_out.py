@@ -100,7 +100,8 @@ def test_an_export_in_equal_parts_that_is_killed_goes_on_behind_its_checkpoint(
     assert run.run_next("exports") is None
     job.refresh_from_db()
     assert (job.status, job.upload_number, job.row_count, job.rows_verified) == (Status.COMPLETED, 1, ROWS, True)
-    assert list(job.parts.values_list("number", "etag", "claim"))[: len(before)] == before
+    assert before
+    assert set(before) <= set(job.parts.values_list("number", "etag", "claim"))
     assert are_equal([resume.stored_part(part) for part in job.parts.all()])
     if format_name != "xlsx":  # whose pieces are compressed, so that its bytes follow the chunks that were read
         assert read_object(job) == read_object(undisturbed)

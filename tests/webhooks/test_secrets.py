@@ -9,6 +9,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.recorder import MigrationRecorder
 from django.db.models.functions import Now
 from rest_framework.test import APIClient
 from standardwebhooks import Webhook
@@ -142,23 +143,49 @@ def test_a_secret_that_no_key_reads_switches_the_webhook_off_and_says_what_to_do
     assert verifies(new, got)
 
 
+def write_plain(owner: User) -> None:
+    """As the release before does."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO exports_app_exportwebhook"
+            " (id, owner_id, url, events, active, secret, failures, note, created_at)"
+            " VALUES (gen_random_uuid(), %s, 'https://hooks.example/', '[]', true, %s, 0, '', now())",
+            [owner.pk, SECRET],
+        )
+
+
+def migrated_before(days: float) -> None:
+    MigrationRecorder.Migration.objects.filter(name="0010_sealed_webhook_secrets").update(
+        applied=Now() - timedelta(days=days)
+    )
+
+
+@pytest.mark.django_db
+def test_a_plain_secret_signs_and_is_sealed_a_day_after_the_migration(alice: User, receiver: Receiver) -> None:
+    write_plain(alice)
+    ExportWebhook.objects.update(url=receiver.url, events=["export.completed"])
+    migrated_before(days=0.9)
+    retention.prune()
+    assert kept() == SECRET  # which a worker of the release before can still sign with
+    assert verifies(SECRET, deliver(alice, receiver))
+    migrated_before(days=1.1)
+    retention.prune()
+    assert kept().startswith("gAAAA")
+    assert verifies(SECRET, deliver(alice, receiver))
+
+
 @pytest.mark.django_db(transaction=True)
-def test_secrets_that_an_earlier_version_wrote_are_sealed_by_the_migration(alice: User) -> None:
+def test_secrets_are_opened_again_for_the_release_before(alice: User) -> None:
     executor = MigrationExecutor(connection)
     latest = [leaf for leaf in executor.loader.graph.leaf_nodes() if leaf[0] == "exports_app"]
     executor.migrate(BEFORE)
     try:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "INSERT INTO exports_app_exportwebhook"
-                " (id, owner_id, url, events, active, secret, failures, note, created_at)"
-                " VALUES (gen_random_uuid(), %s, 'https://hooks.example/', '[]', true, %s, 0, '', now())",
-                [alice.pk, SECRET],
-            )
+        write_plain(alice)
     finally:
         MigrationExecutor(connection).migrate(latest)
+    assert kept() == SECRET
+    ExportWebhook.objects.get().save()
     assert kept().startswith("gAAAA")
-    assert webhooks.secrets_of(ExportWebhook.objects.get()) == [SECRET]
     try:
         MigrationExecutor(connection).migrate(BEFORE)
         assert kept() == SECRET

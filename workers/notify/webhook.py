@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import datetime
 from ipaddress import IPv6Network, ip_address
 from typing import Any
 
@@ -20,7 +20,7 @@ from requests_hardened.ip_filter import InvalidIPAddress
 from requests_hardened.ip_filter_adapter import IPFilterAdapter
 from standardwebhooks import Webhook
 
-from exports_app import conf, sealed, webhooks
+from exports_app import clock, conf, sealed, webhooks
 from exports_app.models import ExportNotification, ExportWebhook
 from workers.notify.base import Schedule, Undelivered
 
@@ -102,7 +102,7 @@ def signed(webhook: ExportWebhook, notice: ExportNotification, at: datetime) -> 
 
 def _post(webhook: ExportWebhook, notice: ExportNotification) -> tuple[int, float]:
     """Status of the answer, and the seconds for which it wants to be left alone."""
-    body, headers = signed(webhook, notice, datetime.now(UTC))
+    body, headers = signed(webhook, notice, clock.now())
     try:
         with _session() as session, closing(session.post(webhook.url, data=body, headers=headers, stream=True)) as it:
             _drain(it)

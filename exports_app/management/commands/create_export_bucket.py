@@ -24,7 +24,7 @@ class Command(BaseCommand):
         exports: Any = storage.exports_storage()
         client, name = s3.quick_client(exports), exports.bucket_name
         try:
-            client.head_bucket(Bucket=name)
+            s3.look_at_bucket(client, name)
             self.stdout.write(f"The bucket {name} is there.")
         except ClientError as error:
             if error.response["ResponseMetadata"]["HTTPStatusCode"] != NOT_FOUND:

@@ -24,12 +24,15 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from exports_app.pipeline import scarcity
 from exports_app.pipeline.formats.csv import quoted
 from exports_app.pipeline.formats.jsonforms import python_array, sql_array
 from exports_app.pipeline.formats.text import python_cell, sql_text
 from exports_app.pipeline.types import Encoder, Field, Format, Kind, Options, RowRenderer, SqlRows
 
 DELIMITER = ","
+ARROW_THREADS = 3
+"""Arrow begins two when it is loaded and one for the first chunk, and ends the process where it cannot."""
 OPAQUE_ELEMENTS = frozenset({None, Kind.ARRAY, Kind.JSON})
 """Elements of arrays that are no column type: the array stays JSON."""
 
@@ -136,6 +139,7 @@ def encoder(fields: Sequence[Field], options: Options, state: Mapping[str, Any] 
     """A new file. Raises ``ValueError`` for a ``state``: the footer speaks of all row groups, so none is resumed."""
     if state is not None:
         raise ValueError("a Parquet file cannot be continued: it starts over")
+    scarcity.require_threads(ARROW_THREADS)
     from exports_app.pipeline.formats.arrow import ParquetEncoder
 
     return ParquetEncoder(fields, options)

@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 from isal.isal_zlib import crc32
 
+from exports_app.pipeline import scarcity
 from exports_app.pipeline.errors import AccessDenied, Mismatch, PipelineError, StorageUnavailable, UploadLost
 from exports_app.pipeline.sinks.direct import DirectSink
 from exports_app.pipeline.sinks.removal import discard_each
@@ -34,6 +35,8 @@ REFUSALS = {
 
 def translate(error: OSError) -> PipelineError:
     """The pipeline's error for an error of the file system."""
+    if (lacking := scarcity.lack(error)) is not None:
+        return lacking
     kind = AccessDenied if error.errno in REFUSALS else StorageUnavailable
     return kind(f"{kind.__doc__} ({error.strerror})")
 
@@ -81,10 +84,11 @@ class LocalStore:
                 return Receipt(size=size, etag="")
         return None
 
-    def discard(self, upload: Upload) -> None:
+    def discard(self, upload: Upload) -> bool:
         with file_errors():
             for path in self._paths(upload):
                 path.unlink(missing_ok=True)
+        return False
 
     def discard_all(self, uploads: Sequence[Upload], *, seek: bool = False) -> Discarded:
         return discard_each(self.discard, uploads)

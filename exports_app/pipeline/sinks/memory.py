@@ -46,9 +46,10 @@ class MemoryStore:
             return None
         return Receipt(size=len(data), etag="")
 
-    def discard(self, upload: Upload) -> None:
+    def discard(self, upload: Upload) -> bool:
         self.uploads.pop(upload.token, None)
         self.objects.pop(upload.key, None)
+        return False
 
     def discard_all(self, uploads: Sequence[Upload], *, seek: bool = False) -> Discarded:
         return discard_each(self.discard, uploads)

@@ -11,7 +11,7 @@ OUTAGES = 2
 """Uploads in a row for which the storage did not answer; then it is taken to be away."""
 
 
-def discard_each(discard: Callable[[Upload], None], uploads: Sequence[Upload]) -> Discarded:
+def discard_each(discard: Callable[[Upload], object], uploads: Sequence[Upload]) -> Discarded:
     """Each by itself, until all were tried or the storage is away."""
     done, outages = Discarded(), 0
     for upload in uploads:

@@ -10,6 +10,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from botocore.config import Config
+from isal import isal_zlib
 
 from exports_app.pipeline.errors import Mismatch, PipelineError, StorageUnavailable, UnequalParts, UploadLost
 from exports_app.pipeline.parts import MIB, are_equal, check_order, record
@@ -79,14 +80,15 @@ class S3Store:
         if not parts:
             return None
         try:
-            return self._object(upload).prove(size=parts[-1].end, etags=multipart_etags(parts))
+            last = parts[-1]
+            return self._object(upload).prove(size=last.end, etags=multipart_etags(parts), crc32=last.crc32)
         except Mismatch:
             return None
 
-    def discard(self, upload: Upload) -> None:
+    def discard(self, upload: Upload) -> bool:
         leftover = self._object(upload)
         leftover.abort()
-        leftover.delete()
+        return leftover.delete()
 
     def discard_all(self, uploads: Sequence[Upload], *, seek: bool = False) -> Discarded:
         return s3_removal.discard_all(self._client, self._bucket, uploads, seek=seek)
@@ -227,8 +229,10 @@ class S3Sink(Guard):
     def _prove(self) -> Receipt | None:
         try:
             if self._parts:
-                return self._object.prove(size=self._parts[-1].end, etags=multipart_etags(self._parts))
-            return self._object.prove(size=len(self._only or b""), etags=[md5_etag(self._only or b"")])
+                last = self._parts[-1]
+                return self._object.prove(size=last.end, etags=multipart_etags(self._parts), crc32=last.crc32)
+            data = self._only or b""
+            return self._object.prove(size=len(data), etags=[md5_etag(data)], crc32=isal_zlib.crc32(data))
         except Mismatch:
             self._object.delete()
             raise

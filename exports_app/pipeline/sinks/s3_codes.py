@@ -75,6 +75,22 @@ CODES: dict[str, Meaning] = {
 OF_UPLOADS = frozenset({"UploadPart", "ListParts", "CompleteMultipartUpload", "AbortMultipartUpload"})
 """Calls whose 404 means that the upload is gone, whatever the code: Ceph lists its parts as ``NoSuchKey``."""
 
+ACTIONS = {
+    "AbortMultipartUpload": "s3:AbortMultipartUpload",
+    "CompleteMultipartUpload": "s3:PutObject",
+    "CreateMultipartUpload": "s3:PutObject",
+    "DeleteObject": "s3:DeleteObject",
+    "DeleteObjects": "s3:DeleteObject",
+    "GetObject": "s3:GetObject",
+    "HeadObject": "s3:GetObject",
+    "ListMultipartUploads": "s3:ListBucketMultipartUploads",
+    "ListObjectsV2": "s3:ListBucket",
+    "ListParts": "s3:ListMultipartUploadParts",
+    "PutObject": "s3:PutObject",
+    "UploadPart": "s3:PutObject",
+}
+"""What a policy has to allow for each call."""
+
 STATUSES: dict[int, Meaning] = {
     401: AccessDenied,
     403: AccessDenied,

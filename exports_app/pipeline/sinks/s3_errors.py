@@ -10,11 +10,15 @@ from botocore import exceptions
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
+from exports_app.pipeline import scarcity
 from exports_app.pipeline.errors import AccessDenied, PipelineError, StorageUnavailable, UnequalParts, UploadLost
-from exports_app.pipeline.sinks.s3_codes import meaning
+from exports_app.pipeline.sinks.s3_codes import ACTIONS, meaning
 
 ONE_SIZE = re.compile(r"same (length|size)", re.IGNORECASE)
 """In the message of an ``InvalidPart`` of Cloudflare's R2, the only store known to demand it."""
+
+REFUSALS = ("AccessDenied", "403")
+"""Codes that a missing right is answered with; HEAD has no other than its status."""
 
 CLIENT_ERRORS: tuple[tuple[type[Exception], type[PipelineError]], ...] = (
     # Most special first.
@@ -29,6 +33,8 @@ CLIENT_ERRORS: tuple[tuple[type[Exception], type[PipelineError]], ...] = (
 
 def translate(error: Exception) -> PipelineError | None:
     """The pipeline's error for one of S3's; None for what only a bug explains."""
+    if not isinstance(error, ClientError) and (lacking := scarcity.lack(error)) is not None:
+        return lacking  # the client takes it for a connection that failed
     if isinstance(error, ClientError):
         kind, detail = _answered(error)
     else:
@@ -43,7 +49,8 @@ def _answered(error: ClientError) -> tuple[type[PipelineError] | None, str]:
     kind = meaning(error.operation_name, code, status)
     if kind is UploadLost and ONE_SIZE.search(str(error.response.get("Error", {}).get("Message", ""))):
         kind = UnequalParts
-    return kind, f"{error.operation_name}: {code or status}"
+    action = ACTIONS.get(error.operation_name) if code in REFUSALS else None
+    return kind, f"{error.operation_name}: {code or status}" + (f", {action} is missing" if action else "")
 
 
 @contextmanager

@@ -5,16 +5,20 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from hashlib import md5
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
+from isal import isal_zlib
 
 from exports_app.pipeline.errors import Mismatch, StorageUnavailable, UploadLost
+from exports_app.pipeline.sinks import s3_digests
 from exports_app.pipeline.sinks.s3_errors import s3_errors
 from exports_app.pipeline.types import Receipt, StoredPart, Upload
+from exports_app.pipeline.waiting import look
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -23,6 +27,7 @@ MARK = "write-mark"  # a name in the object's metadata
 TOKEN = "write-token"  # noqa: S105 - the name before, of the token itself; what was begun with it is gone on with
 SENDS = 2  # of one part, when the store's MD5 differs from ours
 ABORTS = 3  # until an aborted upload has no parts
+BLOCK = 1_048_576  # bytes read at a time
 PAGE = 1000  # parts listed at a time; S3 gives no more
 
 _MD5 = re.compile(r"[0-9a-f]{32}")
@@ -49,7 +54,7 @@ class S3Object:
         return answer["UploadId"]
 
     def send(self, number: int, data: bytes) -> str:
-        """Upload one part and give its ETag, once the store's MD5 is ours."""
+        """Upload one part and give its ETag, once the store's MD5 is ours, or the store is known to compare ours."""
         digest = md5(data, usedforsecurity=False)
         check = b64encode(digest.digest()).decode()
         for _ in range(SENDS):
@@ -59,8 +64,11 @@ class S3Object:
                     **self._part_of_upload(), PartNumber=number, Body=body, ContentMD5=check
                 )
             etag = _bare(answer["ETag"])
-            if _encrypted(answer) or not _MD5.fullmatch(etag) or etag == digest.hexdigest():
+            known = _encrypted(answer) or not _MD5.fullmatch(etag) or etag == digest.hexdigest()
+            if known or s3_digests.are_foreign(self._client, self._target["Bucket"]):
                 return etag
+        if s3_digests.find_out(self._client, self._part_of_upload(), number):
+            return etag
         raise StorageUnavailable(f"Part {number} arrived damaged twice.")
 
     def parts(self) -> set[PartKey]:
@@ -95,10 +103,11 @@ class S3Object:
         with s3_errors(), BytesIO(data) as body:
             self._client.put_object(**self._target, **self._marked(headers), Body=body, ContentMD5=check)
 
-    def prove(self, *, size: int, etags: Sequence[str]) -> Receipt | None:
+    def prove(self, *, size: int, etags: Sequence[str], crc32: int) -> Receipt | None:
         """That the object is there, ours by its mark, and what was written; None if it is not ours.
 
-        ``etags``, one of which it has (none: not known), only count where the store's has the same form.
+        ``etags``, one of which it has (none: not known), only count where the store's has the same form. Where it is
+        another one then, which a store that encrypts explains as well as a fault does, the bytes are read and compared.
         """
         try:
             with s3_errors():
@@ -111,9 +120,20 @@ class S3Object:
             return None
         found = _bare(head["ETag"])
         comparable = not _encrypted(head) and _form(found) in map(_form, etags)
-        if head["ContentLength"] != size or (comparable and found not in etags):
+        if head["ContentLength"] != size:
+            raise Mismatch
+        if comparable and found not in etags and self._read_crc32() != crc32:
             raise Mismatch
         return Receipt(size=size, etag=found)
+
+    def _read_crc32(self) -> int:
+        """Of the bytes that the store has, a block at a time."""
+        crc = 0
+        with s3_errors(), closing(self._client.get_object(**self._target)["Body"]) as body:
+            while block := body.read(BLOCK):
+                crc = isal_zlib.crc32(block, crc)
+                look()
+        return crc
 
     def abort(self) -> None:
         """End the multipart upload. A part on its way may outlive the call: look, and abort again."""
@@ -129,9 +149,10 @@ class S3Object:
                 return
         raise StorageUnavailable("The aborted upload still has parts.")
 
-    def delete(self) -> None:
+    def delete(self) -> bool:
+        """Whether the bucket keeps versions, so that what was there remains behind a marker."""
         with s3_errors():
-            self._client.delete_object(**self._target)
+            return bool(self._client.delete_object(**self._target).get("DeleteMarker"))
 
     def _part_of_upload(self) -> dict[str, Any]:
         return {**self._target, "UploadId": self.upload.id}

@@ -41,6 +41,7 @@ def discard_all(client: S3Client, bucket: str, uploads: Sequence[Upload], *, see
         deleted = _delete(client, bucket, some)
         done.gone += deleted.gone
         done.left |= deleted.left
+        done.versions += deleted.versions
         if len(deleted.gone) + len(deleted.left) < len(some):
             break
     return done
@@ -66,16 +67,21 @@ def _delete(client: S3Client, bucket: str, uploads: Sequence[Upload]) -> Discard
         try:
             objects: Any = [{"Key": upload.key} for upload in uploads]
             with s3_errors():
-                answer = client.delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True})
+                answer = client.delete_objects(Bucket=bucket, Delete={"Objects": objects})
         except Exception:  # one by one it is said which of them is the reason
             return _delete_each(client, bucket, uploads)
         left = {each["Key"]: _reason(each) for each in answer.get("Errors", ()) if each.get("Code") not in ABSENT}
-        return Discarded(gone=[upload.key for upload in uploads if upload.key not in left], left=left)
+        marked = [each for each in answer.get("Deleted", ()) if each.get("DeleteMarker")]
+        gone = [upload.key for upload in uploads if upload.key not in left]
+        return Discarded(gone=gone, left=left, versions=len(marked))
     return _delete_each(client, bucket, uploads)
 
 
 def _delete_each(client: S3Client, bucket: str, uploads: Sequence[Upload]) -> Discarded:
-    return discard_each(lambda upload: S3Object(client, bucket, upload).delete(), uploads)
+    marked: list[bool] = []
+    done = discard_each(lambda upload: marked.append(S3Object(client, bucket, upload).delete()), uploads)
+    done.versions = sum(marked)
+    return done
 
 
 def _reason(said: Any) -> Exception:

@@ -161,7 +161,7 @@ class RowCounter:
         self._confirmed: int | None = None
         self._thread = threading.Thread(target=self._count_beside, name="row-count", daemon=True)
         if sources:
-            self._thread.start()
+            self._start()
 
     # What the run asks
 
@@ -255,6 +255,14 @@ class RowCounter:
             ]
         except errors.DatabaseBusy as error:
             raise Uncounted(too_long(seconds)) from error
+
+    def _start(self) -> None:
+        try:
+            self._thread.start()
+        except RuntimeError as error:  # there may be no more threads: then it is counted by the run itself
+            self._failure = error
+            self._connected.set()
+            self._done.set()
 
     def _count_beside(self) -> None:
         """In a thread of its own, unless the run is over before it begins."""

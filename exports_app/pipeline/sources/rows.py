@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import islice
 from typing import Any
 
@@ -22,7 +22,8 @@ class RowSource:
     """One run over rows from ``make``, whose values are in the order of ``columns`` of the declaration.
 
     ``picked`` are the positions of the file's columns in a row, ``keys`` those of the key. A key's values are
-    integers or texts. Raises ``errors.BadKey`` where a key does not rise, since a run could not go on behind it.
+    integers or texts; ``moment``: when the rows begin to be made. Raises ``errors.BadKey`` where a key does not rise,
+    since a run could not go on behind it.
     """
 
     last: Cursor | None = None
@@ -34,9 +35,10 @@ class RowSource:
         *,
         picked: Sequence[int],
         keys: Sequence[int],
+        moment: datetime,
         after: Cursor | None = None,
     ) -> None:
-        self.moment = datetime.now(UTC)
+        self.moment = moment
         self._key = decode_key(after) if after is not None else None
         self._rows = make(self._key)
         self._render = render

@@ -16,7 +16,7 @@ SET LOCAL TimeZone = {zone}; SET LOCAL IntervalStyle = 'postgres'; SET LOCAL ext
 SET LOCAL bytea_output = 'hex'; SET LOCAL xmlbinary = 'base64'; SET LOCAL xmloption = 'content';
 SET LOCAL quote_all_identifiers = off; SET LOCAL array_nulls = on; SET LOCAL gin_fuzzy_search_limit = 0;
 SET LOCAL jit = off; SET LOCAL statement_timeout = {timeout};
-SET LOCAL idle_in_transaction_session_timeout = '15min';
+SET LOCAL idle_in_transaction_session_timeout = '15min'
 """
 """Texts, literals and rows must not depend on a role's or a database's settings: ``gin_fuzzy_search_limit`` leaves rows
 out. What the query itself means by them stays: ``search_path``, ``lc_monetary``, ``default_text_search_config``, and
@@ -83,9 +83,13 @@ def begin(
 def session(connection: psycopg.Connection[Any], timeout_ms: int, lock_ms: int | None = None) -> str:
     """Settings of the transaction that ``connection`` is in; None: as long a wait for a lock as the role has."""
     settings = SESSION.format(timeout=timeout_ms, zone=quote(zone_of(connection)))
-    if connection.info.server_version >= TRANSACTION_TIMEOUT_SINCE:
-        settings += "SET LOCAL transaction_timeout = 0;"
-    return settings if lock_ms is None else f"{settings}SET LOCAL lock_timeout = {lock_ms};"
+    settings += transaction_timeout(connection.info.server_version)
+    return settings if lock_ms is None else f"{settings};SET LOCAL lock_timeout = {lock_ms};"
+
+
+def transaction_timeout(version: int) -> str:
+    """Has no role or database end the transaction for its length, behind other settings; empty where none can."""
+    return ";SET LOCAL transaction_timeout = 0;" if version >= TRANSACTION_TIMEOUT_SINCE else ""
 
 
 def zone_of(connection: psycopg.Connection[Any]) -> str:

@@ -26,7 +26,6 @@ MIN_CHUNK_ROWS = 100
 STATEMENT_CHUNKS = 128
 """Chunks that one statement serves, so that PostgreSQL goes on while the last one is worked on: with 4 MB a
 statement, CSV takes 1.7 times as long as psql, with 128 MB 1.25 times."""
-CANCEL_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,23 +83,27 @@ class SqlSource:
         connect: Callable[[], psycopg.Connection[Any]] | None = None,
         most_rows: int | None = None,
         lock_timeout: float | None = None,
+        end: Callable[[psycopg.Connection[Any]], None] = psycopg.Connection.close,
     ) -> None:
-        """Time-outs in seconds: of a statement, and of its wait for a lock; None: the statement's."""
+        """Time-outs in seconds: of a statement, and of its wait for a lock; None: the statement's.
+
+        ``end`` gets the connection once it is not needed any more.
+        """
         self._connection = connection
+        self._end: Callable[[psycopg.Connection[Any]], None] | None = end
         self._connect = connect
         self._query = query
         self._cursor = after
         self._chunk_rows = chunk_rows
         self._timeout_ms = int(statement_timeout * 1000)
         self._stream: wire.CopyOut | None = None
-        self._one_pass = False
         self._asked: int | None = None
         self._asked_at = 0.0
         self._chunks = STATEMENT_CHUNKS
         self._most_rows = most_rows or MAX_CHUNK_ROWS
-        self._saved = False
-        self._done = False
+        self._saved = self._done = self._one_pass = False
         self._recast: list[str] | None = None
+        wire.look_while_waiting(connection)
         with wire.database_errors():
             lock_ms = None if lock_timeout is None else int(lock_timeout * 1000)
             self.moment, self.types = look(connection, self._from(), self._timeout_ms, snapshot, lock_ms)
@@ -173,12 +176,19 @@ class SqlSource:
         return self._connection
 
     def close(self) -> None:
-        """End the snapshot, and a statement that still runs, by closing the connection. May be called twice."""
-        if self._stream is not None and not self._stream.ended and not self._connection.closed:
+        """End the snapshot, and a statement that still runs. May be called twice.
+
+        The connection is closed, unless it is in order and somebody takes it back.
+        """
+        is_idle = self._stream is None or self._stream.ended
+        if self._has_more() and not self._connection.closed:
             # PostgreSQL sees a closed connection only when it next writes, which a long sort does not.
             with suppress(psycopg.Error):
-                self._connection.cancel_safe(timeout=CANCEL_SECONDS)
-        self._connection.close()
+                self._connection.cancel_safe(timeout=wire.CANCEL_SECONDS)
+        wire.look_no_more(self._connection)
+        end, self._end = self._end, None
+        if end is not None:
+            (end if is_idle else psycopg.Connection.close)(self._connection)
 
     def _patient_lines(self, limit: int) -> wire.Lines:
         """Rows of the snapshot, in halved chunks from where a statement took too long."""
@@ -196,11 +206,18 @@ class SqlSource:
 
     def _end_statement(self) -> None:
         """Give up a statement that has more rows than were wanted."""
-        if self._stream is not None and not self._stream.ended:
-            self._connection.cancel_safe(timeout=CANCEL_SECONDS)
+        if self._stream is not None and self._has_more():
+            self._connection.cancel_safe(timeout=wire.CANCEL_SECONDS)
             with suppress(psycopg.Error):
                 self._stream.drain()
             self._execute("ROLLBACK TO SAVEPOINT chunk")
+        elif self._stream is not None:
+            self._stream.drain()
+
+    def _has_more(self) -> bool:
+        """Whether the statement has rows left to send; each cancel is a connection of its own."""
+        stream = self._stream
+        return stream is not None and not stream.ended and (self._asked is None or stream.rows < self._asked)
 
     def _explained(self, error: errors.BadQuery) -> errors.PipelineError:
         """What a value or a literal that no text can hold is called; anything else stays as it is."""
@@ -249,9 +266,10 @@ class SqlSource:
                 return lines
 
     def _next_statement(self, count: int) -> wire.CopyOut:
-        # Fewer rows than a chunk are all that is wanted.
-        limit = None if self._one_pass else count * (self._chunks if count == self._chunk_rows else 1)
-        if limit is None:
+        limit: int | None = count  # fewer rows than a chunk are all that is wanted
+        if count == self._chunk_rows:
+            limit = None if self._one_pass else count * self._chunks
+        if self._one_pass:
             self._execute("SET LOCAL statement_timeout = 0")  # one sort may outlast any chunk
         if not self._saved:
             self._execute("SAVEPOINT chunk")  # the snapshot outlives a statement that is given up

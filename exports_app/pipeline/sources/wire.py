@@ -7,38 +7,27 @@ psycopg's own ``Copy`` runs a generator per row; reading libpq's buffer directly
 from __future__ import annotations
 
 import select
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, NamedTuple
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, NamedTuple, cast
 
 import psycopg
 from psycopg import pq
 from psycopg.errors import error_from_result
 
-from exports_app.pipeline import errors
+from exports_app.pipeline import errors, scarcity
+from exports_app.pipeline.sqlstates import Meaning, meaning
 from exports_app.pipeline.waiting import POLL_SECONDS, look
 
 LOOKS = 16
 """Rows between two looks at how much there is: wide rows overshoot by so many at most."""
-
-BUSY = (
-    psycopg.errors.QueryCanceled,  # statement_timeout, an operator
-    psycopg.errors.LockNotAvailable,
-    psycopg.errors.SerializationFailure,  # on a replica: a recovery conflict
-    psycopg.errors.DeadlockDetected,
-    psycopg.errors.InsufficientResources,
-    psycopg.errors.IdleInTransactionSessionTimeout,
-    psycopg.errors.SnapshotTooOld if hasattr(psycopg.errors, "SnapshotTooOld") else psycopg.errors.QueryCanceled,
-)
-
 
 REFRESH = "REFRESH MATERIALIZED VIEW"
 """PostgreSQL's hint for a view that was never filled; a command is the same in all languages of its messages."""
 UNFILLED = "A materialized view behind this data was never filled. Run REFRESH MATERIALIZED VIEW, then export again."
 IMPORT = "ImportSnapshot"
 """PostgreSQL's function that finds the transaction ended whose snapshot it is to take, by whatever SQLSTATE."""
-NO_MEMORY = ("out of memory", "cannot allocate memory")
-"""What libpq says, which has no SQLSTATE; in English, as Python does not ask it for another language."""
+CANCEL_SECONDS = 2.0
 
 
 class Lines(NamedTuple):
@@ -128,30 +117,77 @@ class CopyOut:
         raise error_from_result(result)
 
 
+def look_while_waiting(connection: psycopg.Connection[Any]) -> None:
+    """Have this connection look whether the run shall stop while it waits for any statement, also for its lock.
+
+    What looking raises ends the statement, and leaves the connection to be closed.
+    """
+    if "wait" in vars(connection):
+        return
+    wait, open_one = connection.wait, cast(Any, connection)
+
+    def wait_looking(statement: Any, *arguments: Any, **values: Any) -> Any:
+        return wait(_looking(connection, statement), *arguments, **values)
+
+    open_one.wait = wait_looking  # psycopg has no hook for it
+
+
+def look_no_more(connection: psycopg.Connection[Any]) -> None:
+    """The connection is nobody's run any more."""
+    vars(connection).pop("wait", None)
+
+
+def _looking(connection: psycopg.Connection[Any], statement: Any) -> Generator[Any, Any, Any]:
+    """The steps of psycopg's ``statement``; it is sent what is ready, which is nothing after a while."""
+    ready: Any = None
+    while True:
+        try:
+            step = statement.send(ready)
+        except StopIteration as end:
+            return end.value
+        ready = yield step
+        if not ready:
+            _look_or_cancel(connection)
+
+
+def _look_or_cancel(connection: psycopg.Connection[Any]) -> None:
+    try:
+        look()
+    except BaseException:
+        # PostgreSQL sees a closed connection only when it next writes, which a wait for a lock does not.
+        with suppress(psycopg.Error):
+            connection.cancel_safe(timeout=CANCEL_SECONDS)
+        raise
+
+
 @contextmanager
 def database_errors() -> Iterator[None]:
     """What PostgreSQL answered, as an error of the pipeline; the cause stays chained."""
     try:
         yield
-    except BUSY as error:
-        raise errors.DatabaseBusy from error
-    except psycopg.errors.ObjectNotInPrerequisiteState as error:  # a class of OperationalError
-        raise _refused(error) from error
-    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-        raise (errors.MemoryLimit if _lacks_memory(error) else errors.DatabaseUnavailable) from error
     except psycopg.Error as error:
-        raise _refused(error) from error
+        raise _error_of(error) from error
+
+
+def _error_of(error: psycopg.Error) -> errors.PipelineError:
+    match meaning(error.sqlstate):
+        case Meaning.AWAY:
+            return errors.DatabaseUnavailable()
+        case Meaning.BUSY:
+            return errors.DatabaseBusy()
+        case Meaning.TOO_MUCH | Meaning.READ_ONLY:
+            return _refused(error)
+    # Of the class of OperationalError, but another try would meet the same.
+    is_state = isinstance(error, psycopg.errors.ObjectNotInPrerequisiteState)
+    if is_state or not isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+        return _refused(error)
+    return scarcity.lack(error) or errors.DatabaseUnavailable()
 
 
 def _refused(error: psycopg.Error) -> errors.PipelineError:
     """What the next try would meet again, unless it was a snapshot that has ended."""
-    if _lacks_memory(error):
+    if scarcity.lacks_memory(error):
         return errors.MemoryLimit()
     if error.diag.source_function == IMPORT:
         return errors.DatabaseBusy()
     return errors.BadQuery(UNFILLED if REFRESH in (error.diag.message_hint or "") else "")
-
-
-def _lacks_memory(error: psycopg.Error) -> bool:
-    """Whether it was this process that had no room for an answer; psycopg has no class of its own for that."""
-    return error.sqlstate is None and any(text in str(error) for text in NO_MEMORY)
