@@ -90,7 +90,8 @@ def request_download(
     order = services.check_request(user, request, extras)
     strategy = order.estimate.strategy
     if strategy == Strategy.BACKGROUND:
-        return services.accept(user, order)
+        job, new = services.accept(user, order)
+        return (job, True) if new else _not_again(job)
     make = _stream if strategy == Strategy.STREAM and streams else build
     return make(user, order, address)
 

@@ -205,8 +205,10 @@ def refused(link: str) -> int:
     return int(response.status_code)
 
 
-def test_a_link_lives_15_minutes(link: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_link_lives_15_minutes(job: ExportJob, alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
     now = clock.now()
+    monkeypatch.setattr(clock, "now", lambda: now)
+    link = (services.download_url(alice, job) or "").removeprefix("http://localhost")
     monkeypatch.setattr(clock, "now", lambda: now + timedelta(seconds=899))
     assert fetch(link)[1] == BODY
     monkeypatch.setattr(clock, "now", lambda: now + timedelta(seconds=901))

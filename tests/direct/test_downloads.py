@@ -19,7 +19,7 @@ from django.db.models.functions import Now
 from django.test import AsyncClient
 from rest_framework.test import APIClient
 
-from exports_app import direct, lifecycle
+from exports_app import direct, estimates, lifecycle, services
 from exports_app.api.direct import FILE_TYPES
 from exports_app.choices import EventKind, Status
 from exports_app.models import ExportJob, ExportPerformance
@@ -226,6 +226,22 @@ def test_the_same_idempotency_key_gives_the_same_job(api: APIClient, small: None
     answers = [api.post(PATH, body, headers={"idempotency-key": "k"}) for _ in range(2)]
     assert [answer.status_code for answer in answers] == [202, 200]
     assert answers[0].json()["id"] == answers[1].json()["id"]
+
+
+def test_a_file_is_not_sent_again_to_who_asked_before_it_was_begun(
+    api: APIClient, small: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second of two at once, whose estimate came too late for a file of its own."""
+    fill_customers(1)
+    body = {"resource": "customers"}
+    assert api.post(PATH, body, headers={"idempotency-key": "k"}).status_code == 200
+    known = services.known_export
+    looks = iter([lambda *args: None])
+    monkeypatch.setattr(services, "known_export", lambda *args: next(looks, known)(*args))
+    monkeypatch.setattr(services, "_estimate", lambda plan: estimates.UNKNOWN)
+    again = api.post(PATH, body, headers={"idempotency-key": "k"})
+    assert (again.status_code, again.json()["code"]) == (409, "conflict")
+    assert only_job().row_count == 1
 
 
 # Who may
