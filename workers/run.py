@@ -313,7 +313,7 @@ class Run:
             log.info("export.job.progress", rows=progress.rows, bytes=progress.bytes, rows_per_second=speed)
 
     def _confirmation(self) -> dict[str, Any]:
-        """What the count has to say since it was last asked, for the row. Raises ``Incomplete``."""
+        """What the count has to say since it was last asked, for the row."""
         counter = self.counter
         if counter is None:
             return {}

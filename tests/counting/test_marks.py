@@ -6,10 +6,12 @@ Nothing here depends on the pace of storage or count: each part is awaited, and 
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection, models
 
 from exports_app.models import ExportEvent, ExportJob, ExportPart
 from exports_app.pipeline.sinks.s3 import S3Sink
@@ -18,6 +20,7 @@ from exports_app.pipeline.sources.counting import RowCounter
 from exports_app.pipeline.sources.sql import SqlSource
 from exports_app.pipeline.types import Chunk, Cursor
 from exports_app.plan import Plan
+from exports_app.resources import Resource, register, registry
 from tests.counting.test_resumed import ROWS, ask, parts, run_to
 from workers import run
 from workers.lease import Drained
@@ -44,11 +47,37 @@ def in_step(monkeypatch: pytest.MonkeyPatch) -> None:
         self._next_mark = 0.0
         mark(self, rows, cursor)
         with answer:
-            while self._confirmed is None and self._failure is None:
+            while self._confirmed is None and self._failure is None and self._doubt is None:
                 answer.wait(0.01)
 
     monkeypatch.setattr(S3Sink, "put", stored)
     monkeypatch.setattr(RowCounter, "mark", counted)
+
+
+class Passing(models.Model):
+    name = models.CharField(max_length=100)
+    email = models.CharField(max_length=100)
+
+    class Meta:
+        app_label = "marks"
+        managed = False
+        db_table = "marks_passing"
+
+
+@pytest.fixture
+def passing() -> Iterator[None]:
+    """A view that ten rows leave in each millisecond, in the order of their key; a quarter of them has left."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT now() - (min(id) + count(*) / 4) * interval '100 us' FROM samples_customer")
+        (first,) = cursor.fetchone()
+        cursor.execute(f"""
+            CREATE VIEW marks_passing AS SELECT * FROM samples_customer
+             WHERE '{first.isoformat()}'::timestamptz + id * interval '100 us' > now()""")
+    register("passing")(type("PassingRows", (Resource,), {"model": Passing, "columns": ("id", "name", "email")}))
+    yield
+    registry.unregister("passing")
+    with connection.cursor() as cursor:
+        cursor.execute("DROP VIEW marks_passing")
 
 
 @pytest.fixture
@@ -85,21 +114,32 @@ def test_a_later_run_counts_only_what_no_mark_has_confirmed(
     assert asked == []  # all that was stored had been confirmed
 
 
-def test_a_mark_that_disagrees_ends_the_run_before_its_last_row(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_that_the_sum_hides_is_found_by_its_mark(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One chunk dropped and another one doubled are as many rows as there should be."""
     read = SqlSource.read
-    reads: list[int] = []
+    chunks: list[Chunk | None] = []
 
-    def dropped(self: SqlSource, limit: int) -> Chunk | None:
-        chunk = read(self, limit)
-        reads.append(chunk.rows if chunk else 0)
-        return read(self, limit) if len(reads) == 2 else chunk
+    def faulty(self: SqlSource, limit: int) -> Chunk | None:
+        if len(chunks) == 50:
+            chunks.append(chunks[-1])
+            return chunks[-1]
+        chunks.append(read(self, limit))
+        return read(self, limit) if len(chunks) == 2 else chunks[-1]
 
-    monkeypatch.setattr(SqlSource, "read", dropped)
+    monkeypatch.setattr(SqlSource, "read", faulty)
     job = ask(alice)
     again = run.run_next("exports")
     assert again is not None
     assert again.code == "incomplete"
     (retry,) = ExportEvent.objects.filter(job=job, kind="retry")
-    assert retry.data["detail"].startswith("The file has ")
-    assert " rows so far, and the database counts " in retry.data["detail"]
-    assert sum(reads) < ROWS * 2 // 3
+    assert retry.data["detail"].startswith("The file's first ")
+    job.refresh_from_db()
+    assert job.rows_counted is None
+
+
+def test_a_view_that_looks_at_the_clock_is_marked_by_a_connection_that_began_later(
+    alice: User, passing: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = run_to(ask(alice, resource="passing"), "completed")
+    assert (job.rows_verified, job.failures) == (True, 0)
+    assert 0 < (job.row_count or 0) < ROWS

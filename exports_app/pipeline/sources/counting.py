@@ -10,8 +10,8 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, runtime_checkable
@@ -142,8 +142,7 @@ class RowCounter:
     """Counts beside one run what it should write.
 
     ``limits``: rows that it may write of each table at most; None: all. ``passed``: tables that an earlier run has
-    written, before the first of ``sources``. ``verify`` and ``confirmed`` raise ``errors.Incomplete`` where the rows
-    written are not the rows counted.
+    written, before the first of ``sources``.
     """
 
     def __init__(self, sources: Sequence[Countable], limits: Sequence[int | None], *, passed: int = 0) -> None:
@@ -159,6 +158,8 @@ class RowCounter:
         self._marks: queue.SimpleQueue[tuple[int, Cursor] | None] = queue.SimpleQueue()
         self._next_mark = self._began + MARK_SECONDS
         self._confirmed: int | None = None
+        self._doubt: tuple[int, Cursor] | None = None
+        """A mark that the count beside did not confirm, the last of the run: ``verify`` decides."""
         self._thread = threading.Thread(target=self._count_beside, name="row-count", daemon=True)
         if sources:
             self._start()
@@ -177,8 +178,6 @@ class RowCounter:
 
     def confirmed(self) -> int | None:
         """How many of this run's first rows a count has confirmed since the last call; None: no more than before."""
-        if isinstance(self._failure, errors.Incomplete):
-            raise self._failure
         found, self._confirmed = self._confirmed, None
         return found
 
@@ -194,12 +193,24 @@ class RowCounter:
             if found != expected and not self._over.is_set():
                 # Where rows depend on the clock, as those of a view may, the other connection's began later.
                 expected = self._expected(self._count_here(patience))
+            if found != expected:
+                raise errors.Incomplete(f"The file has {_told(found)}, and the database counts {_told(expected)}.")
+            self._settle_doubt(patience)
         except Uncounted as why:
             self.why = str(why)
             return
-        if found != expected:
-            raise errors.Incomplete(f"The file has {_told(found)}, and the database counts {_told(expected)}.")
         self.verified = True
+
+    def _settle_doubt(self, patience: float) -> None:
+        """Have the connection that read count the rows up to the doubted mark, by its own clock."""
+        if self._doubt is None:
+            return
+        (rows, cursor), (source,) = self._doubt, self._sources
+        statement, bounds = source.question.between(source.question.after, cursor)
+        with _in_time_or_uncounted(patience):
+            (counted,) = source.ask(statement, bounds, patience)
+        if counted != rows:
+            raise errors.Incomplete(f"The file's first {rows:,} rows are {counted:,} by the database's count.")
 
     def _expected(self, counts: Sequence[Counted]) -> list[int]:
         """Rows that this run should write of each table."""
@@ -248,13 +259,11 @@ class RowCounter:
 
     def _count_here(self, seconds: float) -> list[Counted]:
         """On the connections that read."""
-        try:
+        with _in_time_or_uncounted(seconds):
             return [
                 count(each.question, limit, partial(_ask_within, each, seconds))
                 for each, limit in zip(self._sources, self._limits, strict=True)
             ]
-        except errors.DatabaseBusy as error:
-            raise Uncounted(too_long(seconds)) from error
 
     def _start(self) -> None:
         try:
@@ -293,10 +302,19 @@ class RowCounter:
             (more,) = ask(*question.between(after, cursor))
             counted, after = counted + more, cursor
             if counted != rows:
-                raise errors.Incomplete(f"The file has {rows:,} rows so far, and the database counts {counted:,}.")
+                self._doubt = mark
+                return
             self._confirmed = rows
             now = time.monotonic()
             self._next_mark = now + max(MARK_SECONDS, MARK_SHARE * (now - began))
+
+
+@contextmanager
+def _in_time_or_uncounted(seconds: float) -> Iterator[None]:
+    try:
+        yield
+    except errors.DatabaseBusy as error:
+        raise Uncounted(too_long(seconds)) from error
 
 
 def count(question: Question, limit: int | None, ask: Ask) -> Counted:
