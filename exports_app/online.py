@@ -10,6 +10,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import copy
 from typing import Any, TypeVar
 
 import psycopg
@@ -22,7 +23,7 @@ LOCK_SECONDS = 0.4
 """Longest time that anybody waits behind a migration that waits for a lock."""
 PAUSE_SECONDS = 0.4
 """Between two tries at first; it grows."""
-LONGEST_PAUSE = 5.0
+LONGEST_PAUSE = 1.5
 GIVE_UP_SECONDS = 300.0
 CONFLICTS = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
 
@@ -34,32 +35,53 @@ class Held(Exception):
 
 
 class Migration(migrations.Migration):
-    """One transaction of short locks, tried again where a table is held.
+    """Short locks, tried again where a table is held: one transaction, or with ``atomic = False`` one per operation.
 
-    Each try has a savepoint: going back to it lets go of what was locked behind it.
+    A migration that changes two tables which others write to in one transaction is not atomic: holding the first, it
+    would wait for somebody who waits for the first and holds the second. Its operations can then be run again.
     """
 
     def apply(self, project_state: ProjectState, schema_editor: Any, collect_sql: bool = False) -> ProjectState:
         """As Django does, on a copy of the state for each try."""
         if collect_sql:
             return super().apply(project_state, schema_editor, collect_sql)
-        return self._patiently(super().apply, project_state, schema_editor)
+        for step in self._steps():
+            project_state = _patiently(migrations.Migration.apply, step, project_state, schema_editor)
+        return project_state
 
     def unapply(self, project_state: ProjectState, schema_editor: Any, collect_sql: bool = False) -> ProjectState:
-        """Likewise."""
+        """Likewise, from the last operation to the first."""
         if collect_sql:
             return super().unapply(project_state, schema_editor, collect_sql)
-        return self._patiently(super().unapply, project_state, schema_editor)
+        before = [project_state]
+        for step in (steps := self._steps()):
+            before.append(step.mutate_state(before[-1]))
+        for step, state in reversed(list(zip(steps, before, strict=False))):
+            _patiently(migrations.Migration.unapply, step, state, schema_editor)
+        return project_state
 
-    def _patiently(self, change: Callable[..., ProjectState], state: ProjectState, editor: Any) -> ProjectState:
-        def once() -> ProjectState:
-            editor.deferred_sql.clear()
-            with transaction.atomic(editor.connection.alias), limited_locks(editor.connection):
-                changed = change(state.clone(), editor)
-                _execute_deferred(editor)
-            return changed
+    def _steps(self) -> list[Migration]:
+        return [self] if self.atomic else [self._only(operation) for operation in self.operations]
 
-        return patiently(once, f"{self.app_label}.{self.name}")
+    def _only(self, operation: Operation) -> Migration:
+        step = copy(self)
+        step.operations = [operation]  # type: ignore[misc]  # the instance's, as Django makes them
+        return step
+
+
+def _patiently(
+    change: Callable[..., ProjectState], migration: Migration, state: ProjectState, editor: Any
+) -> ProjectState:
+    """Each try has a savepoint: going back to it lets go of what was locked behind it."""
+
+    def once() -> ProjectState:
+        editor.deferred_sql.clear()
+        with transaction.atomic(editor.connection.alias), limited_locks(editor.connection):
+            changed = change(migration, state.clone(), editor)
+            _execute_deferred(editor)
+        return changed
+
+    return patiently(once, f"{migration.app_label}.{migration.name}")
 
 
 def _execute_deferred(editor: Any) -> None:
@@ -97,8 +119,8 @@ def patiently(change: Callable[[], Result], what: str) -> Result:
                 raise
             if time.monotonic() > until:
                 raise Held(
-                    f"{what}: no lock was to be had within {GIVE_UP_SECONDS:.0f} seconds, since a transaction holds "
-                    "the table. End it (see pg_stat_activity), then run migrate again; nothing is half done."
+                    f"{what}: no lock was to be had within {GIVE_UP_SECONDS:.0f} seconds, as a transaction or a "
+                    "vacuum holds the table. End it (pg_stat_activity), then run migrate again; nothing is half done."
                 ) from error
         time.sleep(pause * (1 + random.random()))  # noqa: S311 - no secret
         pause = min(pause * 1.5, LONGEST_PAUSE)

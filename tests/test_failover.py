@@ -25,9 +25,11 @@ from tests import sentinels
 pytestmark = pytest.mark.skipif(not os.environ.get("REDIS_FAILOVER"), reason="REDIS_FAILOVER=1 runs it")
 
 PROJECT = Path(__file__).resolve().parents[1]
-ROWS = 150_000
+ROWS = 300_000
 EXPORTS = 10
 PATIENCE = 240.0
+HEARD_SECONDS = 12.0
+"""Ten until progress is heard again (docs/operations.md), and what the report itself may take."""
 OWN = ("DATABASE_URL", "REDIS_URL", "AWS_ENDPOINT_URL_S3")
 TELL = 'env -0 > "$0.new" && mv "$0.new" "$0" && exec sleep 1000'
 
@@ -126,7 +128,9 @@ def test_all_exports_complete_and_their_streams_go_on(tmp_path: Path, capsys: py
         ] * EXPORTS
         assert [each.told[-1][1] for each in exports] == ["done"] * EXPORTS
         after = [each.progress_since(named) for each in exports]
-        assert sum(len(each) >= 3 for each in after) >= EXPORTS // 2
+        late = [told for told, each in zip(after, exports, strict=True) if each.told[-1][0] > named + HEARD_SECONDS]
+        assert len(late) >= EXPORTS // 2
+        assert all(late)
         assert all(each == sorted(each) for each in after)
         assert {row["attempt"] for row in rows} == {1}
         wait_for(lambda: site.ready() == "ok")

@@ -6,7 +6,7 @@ from exports_app import online
 
 class Migration(online.Migration):
 
-    atomic = False  # beside a site that goes on writing: each table is locked for its own default alone
+    atomic = False
 
     dependencies = [
         ('exports_app', '0017_preset_sheets'),

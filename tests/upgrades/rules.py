@@ -31,6 +31,7 @@ def problems(migration: Any, state: ProjectState, judged: Callable[[Any], bool])
     ``judged``: whether somebody has looked at an operation that runs code or SQL of its own.
     """
     made: set[str] = set()
+    held: set[str] = set()
     if migration.atomic and not isinstance(migration, online.Migration):
         yield "is no online.Migration: it would wait for locks, and everybody behind it"
     for operation in migration.operations:
@@ -41,6 +42,22 @@ def problems(migration: Any, state: ProjectState, judged: Callable[[Any], bool])
             yield f"{type(operation).__name__} is not among those that were looked at"
         if isinstance(operation, migrations.CreateModel):
             made.add(operation.name.lower())
+        elif _is_locking(operation, migration.app_label, before, state):
+            held.add(operation.model_name.lower())
+    if migration.atomic and len(held - made) > 1:
+        yield f"holds {' and '.join(sorted(held - made))} at once: who writes to both may hold it up for ever"
+
+
+def _is_locking(operation: Operation, app: str, before: ProjectState, after: ProjectState) -> bool:
+    """Whether it changes a column of a table that is there."""
+    if isinstance(operation, migrations.AddField):
+        return True
+    if not isinstance(operation, migrations.AlterField):
+        return False
+    was, now = (
+        each.apps.get_model(app, operation.model_name)._meta.get_field(operation.name) for each in (before, after)
+    )
+    return bool(connection.schema_editor()._field_should_be_altered(was, now))  # type: ignore[attr-defined]
 
 
 def _problems(

@@ -19,12 +19,14 @@ JOBS = 200_000
 OWNERS = 20
 LONGEST_WAIT = 1.0
 HOLD_SECONDS = 1.5
+SAMPLE = "5a3b1e00-0000-4000-8000-000000000000"
+"""Found by its key: a statement that looked through the table would hold it for longer than the migration waits."""
 MAKE = f"""
 from django.contrib.auth.models import User
 from exports_app.models import ExportJob
 for number in range({OWNERS}):
     user = User.objects.create(username=f"owner{{number}}")
-ExportJob.objects.create(owner=user, resource="r", format="csv", file_name="a.csv", worker="sample", status="cancelled")
+ExportJob.objects.create(id="{SAMPLE}", owner=user, resource="r", format="csv", file_name="a.csv", status="cancelled")
 """
 STATES = """(ARRAY['completed', 'completed', 'completed', 'failed', 'cancelled', 'queued', 'running'])[1 + n % 7]"""
 OVERRIDES = {
@@ -81,7 +83,7 @@ class Writer:
 
 DELETE_ONE = """
 DELETE FROM exports_app_exportjob WHERE id = (
-       SELECT id FROM exports_app_exportjob WHERE status = 'queued' ORDER BY created_at LIMIT 1 FOR UPDATE SKIP LOCKED)
+       SELECT id FROM exports_app_exportjob WHERE status = 'queued' LIMIT 1 FOR UPDATE SKIP LOCKED)
 RETURNING id
 """
 
@@ -97,7 +99,7 @@ class Holder(threading.Thread):
     def run(self) -> None:
         with self.place.connect(autocommit=False) as connection:
             while not self.stop.is_set():
-                connection.execute("UPDATE exports_app_exportjob SET rows_done = 1 WHERE worker = 'sample'")
+                connection.execute(f"UPDATE exports_app_exportjob SET rows_done = 1 WHERE id = '{SAMPLE}'")
                 self.stop.wait(HOLD_SECONDS)
                 connection.commit()
                 self.stop.wait(HOLD_SECONDS / 2)
@@ -107,7 +109,7 @@ def insert(columns: list[str], source: str) -> str:
     values = ", ".join(OVERRIDES.get(name, f"sample.{name}") for name in columns)
     return (
         f"INSERT INTO exports_app_exportjob ({', '.join(columns)}) SELECT {values}"
-        f" FROM (SELECT * FROM exports_app_exportjob WHERE worker = 'sample') AS sample, {source}"
+        f" FROM (SELECT * FROM exports_app_exportjob WHERE id = '{SAMPLE}') AS sample, {source}"
     )
 
 

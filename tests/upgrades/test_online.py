@@ -61,6 +61,49 @@ def test_a_table_that_is_held_for_a_while_is_changed_after_it(
     assert "size" in changed.models["online", "thing"].fields
 
 
+class TwoThings(online.Migration):
+    atomic = False
+    operations = [
+        migrations.AlterField("thing", "id", models.BigIntegerField(primary_key=True, db_default=7)),
+        migrations.AddField("other", "size", models.IntegerField(null=True)),
+    ]
+
+
+def test_a_migration_that_is_not_atomic_holds_one_table_at_a_time(
+    state: ProjectState, other: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would wait for somebody who waits for it: here one who holds the second and then writes to the first."""
+    migrations.CreateModel("Other", [("id", models.BigAutoField(primary_key=True))]).state_forwards("online", state)
+    other.execute("CREATE TABLE online_other (id bigint)")
+    other.commit()
+    other.execute("INSERT INTO online_other VALUES (1)")
+    monkeypatch.setattr(online, "LOCK_SECONDS", 0.05)
+    monkeypatch.setattr(online, "GIVE_UP_SECONDS", 5.0)
+    written: list[Any] = []
+
+    def write() -> None:
+        written.append(other.execute("INSERT INTO online_thing DEFAULT VALUES RETURNING id").fetchone())
+        other.commit()
+
+    timer = threading.Timer(0.3, write)
+    timer.start()
+    try:
+        with connection.schema_editor(atomic=False) as editor:
+            changed = TwoThings("0002", "online").apply(state, editor)
+            assert "size" in changed.models["online", "other"].fields
+            TwoThings("0002", "online").unapply(state, editor)
+        timer.join()
+        assert written == [(7,)]
+        with connection.cursor() as cursor:
+            found = connection.introspection.get_table_description(cursor, "online_other")
+        assert [each.name for each in found] == ["id"]
+    finally:
+        timer.join()
+        other.rollback()
+        other.execute("DROP TABLE online_other")
+        other.commit()
+
+
 def test_a_table_that_is_held_for_ever_is_left_as_it_is(
     state: ProjectState, other: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

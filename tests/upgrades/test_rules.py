@@ -24,6 +24,8 @@ JUDGED = {
     ("0015_indexes_and_turns", "RunPython"): "one owner after another, each in a transaction of its own",
 }
 """Code and SQL of migrations that somebody has looked at, and why it may run beside the release before."""
+IN_ORDER = {"0014_removals": "who deletes a job holds its table before that of tombstones, as the migration does"}
+"""Migrations that hold two tables at once, and why nobody has the second and waits for the first."""
 
 JOB = migrations.CreateModel(
     "Job", [("id", models.BigAutoField(primary_key=True)), ("name", models.CharField(max_length=9))]
@@ -40,7 +42,8 @@ def test_every_migration_since_the_last_release_keeps_the_rules() -> None:
         migration = loader.disk_migrations["exports_app", name]
         state = loader.project_state(("exports_app", name), at_end=False)
         judged = {kind for number, kind in JUDGED if number == name}
-        if wrong := list(problems(migration, state, lambda operation: type(operation).__name__ in judged)):  # noqa: B023
+        wrong = list(problems(migration, state, lambda operation: type(operation).__name__ in judged))  # noqa: B023
+        if wrong := [each for each in wrong if name not in IN_ORDER or not each.startswith("holds ")]:
             found[name] = wrong
     assert found == {}
     assert len(ours) >= 12
@@ -58,6 +61,18 @@ def found_in(operation: Any, *, atomic: bool = True, made_now: bool = False) -> 
     else:
         state = before.mutate_state(state)
     return list(problems(migration, state, lambda operation: False))
+
+
+def test_two_tables_at_once_are_a_problem_but_one_after_the_other_is_none() -> None:
+    two = [
+        migrations.AddField("exportjob", "size", models.IntegerField(null=True)),
+        migrations.AddField("exportpart", "size", models.IntegerField(null=True)),
+    ]
+    for atomic, wrong in ((True, 1), (False, 0)):
+        migration: Any = online.Migration("0002", "exports_app")
+        migration.operations, migration.atomic = two, atomic
+        loader = MigrationLoader(None)
+        assert len(list(problems(migration, loader.project_state(), lambda operation: False))) == wrong
 
 
 @pytest.mark.parametrize(
