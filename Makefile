@@ -51,7 +51,7 @@ LONG_TESTS := tests/test_readers.py tests/test_large_workbooks.py tests/foreign 
 	tests/counting/test_ten_million.py tests/test_backlog.py tests/test_failover.py \
 	tests/test_sentinel.py tests/test_pgbouncer.py tests/upgrades tests/working \
 	tests/access tests/keys tests/stores tests/test_interrupted.py
-FULL := ALL_FLIGHTS=1 LARGE_WORKBOOKS=1 FOREIGN_SCHEMAS=1 LONG_ATTACK=1 TEN_MILLION_ROWS=1 LONG_BACKLOG=1 REDIS_FAILOVER=1 \
+FULL := ALL_FLIGHTS=1 LARGE_WORKBOOKS=1 FOREIGN_SCHEMAS=1 LONG_ATTACK=1 TEN_MILLION_ROWS=1 LONG_BACKLOG=1 BACKLOG_FILES=20000 REDIS_FAILOVER=1 \
 	REAL_WORKERS=1 MILLION_ROWS=1 UPGRADES=1 POOLER_OUTAGE=1 WHOLE_MATRICES=1 ALL_STORES=1 CEPH=1
 test-full: setup  ## Run what `make test` takes a part of: all flights by every reader, large workbooks, a foreign schema, each matrix whole, an attack, a backlog, a failover, a pooler that is gone, workers of each pool, a million rows in 256 MB, all stores, an upgrade
 	@$(FULL) $(STACK) run --follow-parent --services-only -- $(PYTHON) -m pytest $(LONG_TESTS) $(ARGS)

@@ -25,7 +25,7 @@ from tests import sentinels
 pytestmark = pytest.mark.skipif(not os.environ.get("REDIS_FAILOVER"), reason="REDIS_FAILOVER=1 runs it")
 
 PROJECT = Path(__file__).resolve().parents[1]
-ROWS = 300_000
+ROWS = 400_000
 EXPORTS = 10
 PATIENCE = 240.0
 HEARD_SECONDS = 12.0
@@ -87,7 +87,7 @@ def site_on(url: str, folder: Path) -> Iterator[Site]:
     """A stack that uses this Redis, with a database and a store of its own."""
     told = folder / "environment"
     env = {name: value for name, value in os.environ.items() if name not in OWN}
-    env |= {"REDIS_URL": url, "EXPORTS_MAX_ACTIVE": "0"}
+    env |= {"REDIS_URL": url, "EXPORTS_MAX_ACTIVE": "0", "WORKER_CONCURRENCY": "1", "WORKER_LARGE_CONCURRENCY": "1"}
     command = [sys.executable, "-m", "exportsite.stack", "run", "--rows", str(ROWS), "--", "sh", "-c", TELL, str(told)]
     with (folder / "stack.log").open("wb") as log:
         process = subprocess.Popen(command, cwd=PROJECT, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
@@ -129,7 +129,7 @@ def test_all_exports_complete_and_their_streams_go_on(tmp_path: Path, capsys: py
         assert [each.told[-1][1] for each in exports] == ["done"] * EXPORTS
         after = [each.progress_since(named) for each in exports]
         late = [told for told, each in zip(after, exports, strict=True) if each.told[-1][0] > named + HEARD_SECONDS]
-        assert len(late) >= EXPORTS // 2
+        assert len(late) >= 3
         assert all(late)
         assert all(each == sorted(each) for each in after)
         assert {row["attempt"] for row in rows} == {1}
