@@ -1,7 +1,7 @@
 """A hundred thousand expired files are gone within minutes, by the rounds that beat rings for.
 
-With ``LONG_BACKLOG=1`` alone: it takes minutes, most of them to write the files. ``BACKLOG_FILES`` sets the number; `make test-full`
-takes 20,000.
+With ``LONG_BACKLOG=1`` alone: it takes minutes, most of them to write the files. ``BACKLOG_FILES`` sets the number;
+`make test-full` takes 20,000.
 """
 
 from __future__ import annotations
