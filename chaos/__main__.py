@@ -58,7 +58,7 @@ def _inside(inside: Inside, room: Room, given: argparse.Namespace, seed: int, fo
     os.environ.update(sites.ENVIRONMENT, PGAPPNAME="chaos")
     os.environ.update(inside.environment)
     django.setup()
-    site = sites.Site(folder)
+    site = sites.Site(folder, inside.sites)
     try:
         prepare()
         site.start()

@@ -11,6 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,7 @@ CELERY = ["-m", "celery", "--app", "workers.celery"]
 QUEUES = "exports,exports.large,notifications"
 LEASE, SWEEP = 4, 1  # seconds; faults that wait for a lease shall not wait long
 READY_SECONDS = 90.0
+SENTINEL = "sentinel:"
 
 ENVIRONMENT = {
     "DJANGO_SETTINGS_MODULE": "chaos.settings",
@@ -100,6 +102,8 @@ class Process:
 @dataclass
 class Site:
     folder: Path
+    given: Mapping[str, str] = field(default_factory=dict)
+    """Variables of its processes that are not those of who breaks them."""
     pg: Proxy = field(init=False)
     redis: Proxy = field(init=False)
     s3: Proxy = field(init=False)
@@ -111,9 +115,7 @@ class Site:
     """Everything that ever was, to be ended at the end."""
 
     def __post_init__(self) -> None:
-        self.pg, self.redis, self.s3 = (
-            _proxy(os.environ[name]) for name in ("DATABASE_URL", "REDIS_URL", "AWS_ENDPOINT_URL_S3")
-        )
+        self.pg, self.redis, self.s3 = map(_proxy, self._addresses().values())
         self.web_port = int(free_port())
 
     @property
@@ -121,13 +123,18 @@ class Site:
         return self.pg, self.redis, self.s3
 
     def env(self) -> dict[str, str]:
+        addresses = self._addresses()
         behind = {
-            "DATABASE_URL": _behind(os.environ["DATABASE_URL"], self.pg),
-            "REDIS_URL": _behind(os.environ["REDIS_URL"], self.redis),
-            "AWS_ENDPOINT_URL_S3": _behind(os.environ["AWS_ENDPOINT_URL_S3"], self.s3),
-            "EXPORTS_S3_PUBLIC_ENDPOINT_URL": os.environ["AWS_ENDPOINT_URL_S3"],
+            name: _behind(url, proxy)
+            for (name, url), proxy in zip(addresses.items(), self.proxies, strict=True)
+            if not url.startswith(SENTINEL)
         }
-        return {**os.environ, **ENVIRONMENT, **behind, "PGAPPNAME": "site"}
+        behind["EXPORTS_S3_PUBLIC_ENDPOINT_URL"] = addresses["AWS_ENDPOINT_URL_S3"]
+        return {**os.environ, **ENVIRONMENT, **self.given, **behind, "PGAPPNAME": "site"}
+
+    def _addresses(self) -> dict[str, str]:
+        known = {**os.environ, **self.given}
+        return {name: known[name] for name in ("DATABASE_URL", "REDIS_URL", "AWS_ENDPOINT_URL_S3")}
 
     def start(self) -> None:
         web = ["-m", "uvicorn", "exportsite.asgi:application", "--host", "127.0.0.1", "--port", str(self.web_port)]
@@ -252,7 +259,8 @@ def service_pid(name: str) -> int:
 
 
 def _proxy(url: str) -> Proxy:
-    parts = urlsplit(url)
+    """Nothing goes through that of sentinels, who tell addresses of others."""
+    parts = urlsplit("" if url.startswith(SENTINEL) else url)
     return Proxy(parts.hostname or "127.0.0.1", parts.port or 80)
 
 

@@ -1,102 +1,28 @@
-"""Debian's PgBouncer before the tests' database, in a folder of its own."""
+"""PgBouncer before the tests' database."""
 
 from __future__ import annotations
 
 import os
-import shutil
-import socket
-import subprocess
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
-import psycopg
 import pytest
 from django.db import connection
 
-from exportsite.stack.ports import HOST
-from tests.web_server import wait_until
-
-PROGRAM = shutil.which("pgbouncer") or "/usr/sbin/pgbouncer"
-OWNER = "nobody"
-MISSING = "PgBouncer (Debian: pgbouncer) is not installed."
-SETTINGS = """\
-[databases]
-* = host={host} port={port}
-[pgbouncer]
-listen_addr = {own_host}
-listen_port = {own_port}
-unix_socket_dir =
-auth_type = plain
-auth_file = {folder}/users
-pool_mode = {mode}
-default_pool_size = {size}
-logfile = {folder}/log
-"""
-
-
-@dataclass
-class Pooler:
-    """One process of it, or none while it is stopped."""
-
-    folder: Path
-    port: int
-    process: subprocess.Popen[bytes] | None = field(default=None)
-
-    @property
-    def url(self) -> str:
-        """The tests' database through it."""
-        given = urlsplit(os.environ["DATABASE_URL"])
-        login = given.netloc.rpartition("@")[0]
-        path = f"/{connection.settings_dict['NAME']}"
-        return urlunsplit(given._replace(netloc=f"{login}@{HOST}:{self.port}", path=path))
-
-    def start(self) -> None:
-        root = os.geteuid() == 0
-        self.process = subprocess.Popen(
-            [PROGRAM, "-q", str(self.folder / "ini")], user=OWNER if root else None, stdout=-3, stderr=-3
-        )
-        wait_until(self._answers)
-
-    def stop(self) -> None:
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-            self.process = None
-
-    def _answers(self) -> bool:
-        try:
-            psycopg.connect(self.url, connect_timeout=2).close()
-        except psycopg.OperationalError:
-            return False
-        return True
+from exportsite.stack import pgbouncer
+from exportsite.stack.pgbouncer import Pooler
 
 
 @contextmanager
 def pooler(mode: str, *, size: int = 10) -> Iterator[Pooler]:
     """It runs in this mode (``session``, ``transaction``) with so many connections."""
-    if not Path(PROGRAM).exists():
-        pytest.fail(MISSING) if os.environ.get("CI") == "true" else pytest.skip(MISSING)
     given = urlsplit(os.environ["DATABASE_URL"])
-    with tempfile.TemporaryDirectory(prefix="pgbouncer-") as name:
-        folder = Path(name)
-        made = Pooler(folder, _free_port())
-        values = {"host": given.hostname, "port": given.port, "own_host": HOST, "own_port": made.port}
-        (folder / "ini").write_text(SETTINGS.format(**values, folder=folder, mode=mode, size=size))
-        (folder / "users").write_text(f'"{given.username}" "{unquote(given.password or "")}"\n')
-        if os.geteuid() == 0:
-            for path in (folder, *folder.iterdir()):
-                shutil.chown(path, OWNER)
-        made.start()
-        try:
-            yield made
-        finally:
-            made.stop()
-
-
-def _free_port() -> int:
-    with socket.create_server((HOST, 0)) as free:
-        return int(free.getsockname()[1])
+    url = urlunsplit(given._replace(path=f"/{connection.settings_dict['NAME']}"))
+    try:
+        with pgbouncer.pooler(url, mode, size=size) as running:
+            yield running
+    except FileNotFoundError as missing:
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(missing))
+        pytest.skip(str(missing))

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests import sentinels
+from exportsite.stack import sentinels
 
 pytestmark = pytest.mark.skipif(not os.environ.get("REDIS_FAILOVER"), reason="REDIS_FAILOVER=1 runs it")
 

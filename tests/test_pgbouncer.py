@@ -19,9 +19,10 @@ from django.db.models.functions import Now
 from exports_app import lifecycle, services
 from exports_app.choices import Status
 from exports_app.models import ExportJob
+from exportsite.stack.pgbouncer import Pooler
 from tests.api_keys.making import bearer
 from tests.jobs import fill_customers, request
-from tests.pgbouncer import Pooler, pooler
+from tests.pgbouncer import pooler
 from tests.web_server import serve, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -21,12 +21,12 @@ from django.contrib.auth.models import User
 from exports_app import live, presence, redis_clients, redis_urls
 from exports_app.api import hub
 from exportsite.signin.counters import Limit, RedisCounters
+from exportsite.stack import sentinels
 from exportsite.stack.ports import HOST
-from tests import sentinels
+from exportsite.stack.sentinels import Group, until
 from tests.api_keys.making import make_key
 from tests.event_streams import in_thread, open_stream, run
 from tests.jobs import claim, make_job
-from tests.sentinels import Group, until
 from workers import broker  # noqa: F401 - mends the transport
 
 TIMEOUTS: dict[str, Any] = {"socket_timeout": 0.5, "socket_connect_timeout": 0.5}

@@ -5,7 +5,7 @@ A room is one file here and one line of ``ROOMS``. Each runs in a process of its
 
 from __future__ import annotations
 
-from chaos.rooms import house, stores
+from chaos.rooms import house, pooler, queue, sentinel, stores
 from chaos.rooms.base import Room
 
 ROOMS: dict[str, Room] = {
@@ -13,6 +13,9 @@ ROOMS: dict[str, Room] = {
     for room in [
         house.ROOM,
         *stores.ROOMS,
+        pooler.ROOM,
+        sentinel.ROOM,
+        queue.ROOM,
     ]
 }
 """In the order in which they run."""

@@ -15,6 +15,8 @@ class Inside:
 
     environment: Mapping[str, str] = field(default_factory=dict)
     """Variables for every process, which Django's settings are made of."""
+    sites: Mapping[str, str] = field(default_factory=dict)
+    """Variables for the site's processes alone: who breaks them goes another way."""
     there: Any = None
     """What the room's faults work with, as ``Scene.there``."""
 

@@ -86,10 +86,20 @@ class Group:
     def kill_master(self) -> int:
         """At once, as a host that is gone; gives the port of the next master once it is one."""
         before = self.master()
-        self.processes[before].kill()
-        self.processes[before].wait()
+        self.kill(before)
         until(lambda: self.master() != before)
         return self.master()
+
+    def kill(self, port: int) -> None:
+        """A server or a sentinel, at once."""
+        self.processes[port].kill()
+        self.processes[port].wait()
+
+    def bring_back_sentinels(self, *ports: int) -> None:
+        """All that were killed, with what they knew: they keep that in their files."""
+        for port in ports:
+            self._run(port, "--sentinel")
+        until(self._is_ready)
 
     def bring_back(self, port: int) -> None:
         """The server that was killed, as a replica of who is the master now."""
@@ -119,8 +129,11 @@ class Group:
         return form.format(host=HOST, port=port, folder=folder, **values)
 
     def _start(self, port: int, settings: str, *options: str) -> None:
+        (self.folder / str(port) / "redis.conf").write_text(settings)
+        self._run(port, *options)
+
+    def _run(self, port: int, *options: str) -> None:
         path = self.folder / str(port) / "redis.conf"
-        path.write_text(settings)
         with (self.folder / f"{port}.log").open("ab") as log:
             self.processes[port] = subprocess.Popen([binary(), str(path), *options], stdout=log, stderr=log)
 
@@ -159,5 +172,6 @@ def until(condition: Callable[[], bool]) -> None:
         with contextlib.suppress(redis.RedisError):
             if condition():
                 return
-        assert time.monotonic() < give_up_at, "waited in vain"
+        if time.monotonic() > give_up_at:
+            raise TimeoutError(f"waited {PATIENCE:.0f} s for the servers or their sentinels")
         time.sleep(0.05)
