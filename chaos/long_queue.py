@@ -20,7 +20,11 @@ from exports_app.choices import ACTIVE, Status
 from exports_app.models import ExportJob
 
 JOBS, PEOPLE = 100_000, 20
+AT_ONCE = 500
+"""Rows of one transaction, each of which changes the turn of its owner."""
 CHECKED = 40
+SHARE = 3
+"""So many times as much as another at most is served to one: who has an export on a lost worker waits for its lease."""
 SERVED_SECONDS = 20.0
 """Within which somebody who asks for the first time has a file of one row, whoever waits."""
 COPY = """
@@ -29,7 +33,11 @@ SELECT {names}, gen_random_uuid(), (%(owners)s::bigint[])[1 + n %% %(people)s], 
   FROM exports_app_exportjob, generate_series(1, %(jobs)s) AS n WHERE id = %(id)s
 """
 
-WITHDRAW = "DELETE FROM exports_app_exportjob WHERE status = 'queued' AND owner_id = ANY(%(owners)s)"
+WITHDRAW = """
+UPDATE exports_app_exportjob SET status = 'cancelled', completed_at = now()
+ WHERE id IN (SELECT id FROM exports_app_exportjob WHERE status = 'queued' AND owner_id = ANY(%(owners)s)
+               LIMIT 5000 FOR UPDATE SKIP LOCKED)
+"""
 
 
 @contextmanager
@@ -38,23 +46,23 @@ def long_queue(scene: Scene) -> Iterator[QuerySet[ExportJob]]:
     model: Any = get_user_model()
     people = [model.objects.get_or_create(username=f"waiting{n}", is_superuser=True)[0] for n in range(PEOPLE)]
     theirs = ExportJob.objects.filter(owner__in=people)
-    theirs.delete()
     for worker in scene.site.workers:
         worker.kill_group()  # until all wait
     first = scene.ask(user=people[0], limit=1)
     own = {"id", "owner_id", "created_at"}
     names = ", ".join(f'"{each.column}"' for each in ExportJob._meta.local_concrete_fields if each.column not in own)
-    values: Any = {"owners": [each.pk for each in people], "people": PEOPLE, "jobs": JOBS - 1, "id": first.pk}
+    values: Any = {"owners": [each.pk for each in people], "people": PEOPLE, "jobs": AT_ONCE, "id": first.pk}
     with connection.cursor() as cursor:
-        cursor.execute(COPY.format(names=names), values)
+        for _ in range(JOBS // AT_ONCE):
+            cursor.execute(COPY.format(names=names), values)
     scene.site.revive()
     try:
         yield theirs
     finally:
         with connection.cursor() as cursor:
-            cursor.execute(
-                "DELETE FROM exports_app_exportjob WHERE status = 'queued' AND owner_id = ANY(%(owners)s)", values
-            )
+            cursor.execute(WITHDRAW, values)
+            while cursor.rowcount:
+                cursor.execute(WITHDRAW, values)
         scene.jobs.remove(first)
         scene.until("those that run to end", lambda: not theirs.filter(status__in=ACTIVE).exists())
         scene.jobs += theirs.exclude(status=Status.CANCELLED)[:CHECKED]
@@ -69,41 +77,35 @@ def go_on(scene: Scene, theirs: QuerySet[ExportJob], more: int = 40) -> None:
     scene.until(f"{more} more of those who wait", lambda: done(theirs) >= before + more)
 
 
-@fault("Q1", "100,000 wait, and one more person asks", "served in turn, and told the place; nobody else is left out")
-def newcomer(scene: Scene) -> None:
-    with long_queue(scene) as theirs:
-        go_on(scene, theirs)
-        token = api_keys.create(demo(), name="queue", scopes=keys.SCOPES)[1]
-        began = time.monotonic()
-        job = scene.ask(limit=1)
-        status, told, _ = scene.site.call("GET", "/api/v1/exports/", token)
-        answered = time.monotonic() - began
-        scene.expect(status == 200 and told["results"][0]["id"] == str(job.pk), f"the list answers {status}")
-        scene.until("the newcomer's file", lambda: scene.now(job).status == Status.COMPLETED, SERVED_SECONDS)
-        scene.notes.append(
-            f"asked and listed in {answered * 1000:.0f} ms, served after {time.monotonic() - began:.1f} s"
-        )
-        go_on(scene, theirs)
-        served = Counter(theirs.filter(status=Status.COMPLETED).values_list("owner_id", flat=True))
-        scene.expect(len(served) == PEOPLE, f"only {len(served)} of {PEOPLE} people were served")
-        scene.expect(max(served.values()) - min(served.values()) <= 4, f"not in turn: {sorted(served.values())}")
+def asked_beside(scene: Scene) -> None:
+    """Somebody asks who has not asked before."""
+    token = api_keys.create(demo(), name="queue", scopes=keys.SCOPES)[1]
+    began = time.monotonic()
+    job = scene.ask(limit=1)
+    status, told, _ = scene.site.call("GET", "/api/v1/exports/", token)
+    answered = time.monotonic() - began
+    scene.expect(status == 200 and told["results"][0]["id"] == str(job.pk), f"the list answers {status}")
+    scene.until("the newcomer's file", lambda: scene.now(job).status == Status.COMPLETED, SERVED_SECONDS)
+    served = time.monotonic() - began
+    scene.notes.append(f"one more asked and listed in {answered * 1000:.0f} ms, served after {served:.1f} s")
 
 
-@fault("Q2", "worker group SIGKILL while 100,000 wait", "what it ran goes on after its lease, the queue at once")
-def worker_killed(scene: Scene) -> None:
+@fault(
+    "Q1",
+    "100,000 exports of twenty people wait: one more person asks, a worker group SIGKILL, Redis emptied",
+    "all are served in turn, nothing fails, and the queue goes on",
+)
+def long_queue_broken(scene: Scene) -> None:
     with long_queue(scene) as theirs:
         go_on(scene, theirs)
+        asked_beside(scene)
         scene.site.workers[0].kill_group()
-        go_on(scene, theirs)
-        lost = theirs.filter(status=Status.RUNNING, lease_expires_at__isnull=False).count()
-        scene.notes.append(f"{lost} were running")
-    failed = theirs.filter(status=Status.FAILED).count()
-    scene.expect(failed == 0, f"{failed} failed")
-
-
-@fault("Q3", "Redis emptied while 100,000 wait", "the sweep rings again, the queue goes on")
-def emptied(scene: Scene) -> None:
-    with long_queue(scene) as theirs:
         go_on(scene, theirs)
         broker().flushall()
         go_on(scene, theirs)
+        served = Counter(theirs.filter(claim__gt=0).values_list("owner_id", flat=True))
+    scene.expect(len(served) == PEOPLE, f"only {len(served)} of {PEOPLE} people were served")
+    scene.expect(max(served.values()) <= SHARE * min(served.values()), f"not in turn: {sorted(served.values())}")
+    failed = theirs.filter(status=Status.FAILED).count()
+    scene.expect(failed == 0, f"{failed} failed")
+    scene.notes.append(f"{served.total()} begun, {min(served.values())} to {max(served.values())} of each")
