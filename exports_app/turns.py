@@ -214,15 +214,24 @@ def claim(queue: str, worker: str, *, lease: float, most: int, all_places: int) 
     """
     values: dict[str, Any] = {"queue": queue, "worker": worker, "lease": lease}
     values |= {"most": min(most, LAST_PLACE), "all": min(all_places, LAST_PLACE)}
+    global _places_seen
     with connection.cursor() as cursor:
+        if _places_seen < values["all"]:
+            _makes_places(cursor, values["all"])
+            _places_seen = values["all"]
         rows = _by_index(cursor, CLAIM[queue], values)
         if not rows and _makes_places(cursor, values["all"]):
             rows = _by_index(cursor, CLAIM[queue], values)
     return rows[0][0] if rows else None
 
 
+_places_seen = 0
+"""By this process, which looks before its first claim: by a look behind it, one who makes them at the same time would
+have come in between, and the claim would have found nothing to take."""
+
+
 def _makes_places(cursor: Any, every: int) -> bool:
-    """Whether there were fewer than there may be, as before the first claim."""
+    """Whether there were fewer than there may be; waits for who makes them."""
     cursor.execute("SELECT count(*) FROM exports_app_exportslot")
     if cursor.fetchone()[0] >= every:
         return False

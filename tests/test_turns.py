@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import threading
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
+import psycopg
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection, connections, transaction
@@ -184,6 +186,26 @@ def test_eight_claimers_take_each_job_once_and_no_more_than_may_run(alice: User,
     assert len(found) == len(set(found)) == 10
     assert ExportJob.objects.filter(status="running").count() == 10
     assert kept() == counted()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_makes_the_places_just_then_leaves_nobody_without_a_job(
+    alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first two workers of a new site, each of which was rung for once."""
+    make_job(alice)
+    claimed = turns._by_index
+
+    def and_another_comes(cursor: Any, statement: str, values: Any) -> Any:
+        rows = claimed(cursor, statement, values)
+        if not rows and not ExportSlot.objects.exists():
+            with psycopg.connect(os.environ["DATABASE_URL"], dbname=connection.settings_dict["NAME"]) as other:
+                other.execute(turns.MAKE_PLACES, values)
+        return rows
+
+    monkeypatch.setattr(turns, "_by_index", and_another_comes)
+    monkeypatch.setattr(turns, "_places_seen", 0, raising=False)
+    assert lifecycle.claim_next("exports", "test") is not None
 
 
 # Plans
