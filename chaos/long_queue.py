@@ -93,7 +93,7 @@ def asked_beside(scene: Scene) -> None:
 @fault(
     "Q1",
     "100,000 exports of twenty people wait: one more person asks, a worker group SIGKILL, Redis emptied",
-    "all are served in turn, nothing fails, and the queue goes on",
+    "nobody is left out, nothing fails, and the queue goes on",
 )
 def long_queue_broken(scene: Scene) -> None:
     with long_queue(scene) as theirs:

@@ -3,32 +3,41 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
+from chaos import processes
 from chaos.catalogue import fault
-from chaos.processes import resumed
 from chaos.scene import Scene
 from chaos.site import LEASE
 from chaos.stores import completed, database, no_attempt_used
 from exports_app.choices import Status
 from exports_app.models import ExportJob
 
-SERVED = """
+END = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
  WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name <> 'chaos'
 """
 
 
-@fault("P1", "PgBouncer SIGKILL, back at once, three times", "goes on, no attempt used")
-def restarted(scene: Scene) -> None:
+def three_times(scene: Scene, act: Callable[[], None]) -> None:
+    """At random moments of three exports, which lose nothing by it."""
     scene.slow()
     scene.ask(3)
     scene.until_running(scene.jobs[0])
     for _ in range(3):
         scene.pause(1.5)
-        scene.there.stop()
-        scene.there.start()
+        act()
     completed(scene)
     no_attempt_used(scene)
+
+
+@fault("P1", "PgBouncer SIGKILL, back at once, three times", "goes on, no attempt used")
+def restarted(scene: Scene) -> None:
+    def again() -> None:
+        scene.there.stop()
+        scene.there.start()
+
+    three_times(scene, again)
 
 
 @fault("P2", "PgBouncer gone for longer than a lease", "goes on, no attempt used, nobody taken for lost")
@@ -44,23 +53,16 @@ def gone_for_long(scene: Scene) -> None:
 
 @fault("P3", "pool child SIGKILL amid a chunk", "taken back after its lease, goes on behind the last part")
 def child_killed(scene: Scene) -> None:
-    job = scene.under_way()
-    scene.kill_child(job)
-    scene.until_ended()
-    resumed(scene, job)
+    processes.child_killed(scene)
 
 
 @fault("P4", "every connection of the pooler to the server ended, three times", "goes on, no attempt used")
 def connections_ended(scene: Scene) -> None:
-    scene.slow()
-    scene.ask(2)
-    scene.until_running(scene.jobs[0])
-    for _ in range(3):
-        scene.pause(1.5)
+    def end() -> None:
         with database() as connection:
-            connection.execute(SERVED)
-    completed(scene)
-    no_attempt_used(scene)
+            connection.execute(END)
+
+    three_times(scene, end)
 
 
 @fault("P5", "twenty exports at once, which want more connections than the pooler has", "slower, not stuck")

@@ -46,7 +46,7 @@ def until(job: ExportJob, status: Status) -> None:
         job.refresh_from_db()
         return job.status == status
 
-    wait_until(reached)
+    wait_until(reached, 30)
 
 
 def until_renewed(job: ExportJob) -> None:
