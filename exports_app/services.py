@@ -192,8 +192,10 @@ def unshare_export(job: ExportJob, name: str, *, by: Any) -> None:
     """End it, at once; a name that it is not shared with is no error."""
     _require_share(by, job)
     field = get_user_model().USERNAME_FIELD
+    if not (people := list(job.shared_with.filter(**{field: name}))):
+        return
     with transaction.atomic():
-        job.shared_with.remove(*job.shared_with.filter(**{field: name}))
+        job.shared_with.remove(*people)
         acts.record(job, Act.UNSHARE, by=by)
 
 
