@@ -13,10 +13,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
+from django.db import connection, transaction
 
 from exports_app.choices import Queue
 
@@ -214,11 +215,10 @@ def claim(queue: str, worker: str, *, lease: float, most: int, all_places: int) 
     """
     values: dict[str, Any] = {"queue": queue, "worker": worker, "lease": lease}
     values |= {"most": min(most, LAST_PLACE), "all": min(all_places, LAST_PLACE)}
-    global _places_seen
     with connection.cursor() as cursor:
         if _places_seen < values["all"]:
             _makes_places(cursor, values["all"])
-            _places_seen = values["all"]
+            transaction.on_commit(partial(_saw_places, values["all"]))
         rows = _by_index(cursor, CLAIM[queue], values)
         if not rows and _makes_places(cursor, values["all"]):
             rows = _by_index(cursor, CLAIM[queue], values)
@@ -228,6 +228,12 @@ def claim(queue: str, worker: str, *, lease: float, most: int, all_places: int) 
 _places_seen = 0
 """By this process, which looks before its first claim: by a look behind it, one who makes them at the same time would
 have come in between, and the claim would have found nothing to take."""
+
+
+def _saw_places(every: int) -> None:
+    """They are there for other threads too: not before the transaction that made them has ended."""
+    global _places_seen
+    _places_seen = every
 
 
 def _makes_places(cursor: Any, every: int) -> bool:
