@@ -79,7 +79,8 @@ def begin_upload(job: ExportJob, *, key: str, token: str, **more: Any) -> None:
     values = {"file_key": key, "write_token": token, "upload_number": job.upload_number + 1, "upload_id": "", **more}
     with transaction.atomic():
         renew(job, **values, **_UNREAD, rows_done=0, bytes_done=0)
-        ExportPart.objects.filter(job=job).delete()
+        if job.upload_number:
+            ExportPart.objects.filter(job=job).delete()
     for name, value in (values | _UNREAD).items():
         setattr(job, name, value)
 

@@ -17,7 +17,7 @@ from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.db import connection
 
-from exports_app import services
+from exports_app import dispatch, services
 from exports_app.choices import Status
 from exports_app.models import ExportJob
 from exports_app.pipeline.sources import counting, plans
@@ -45,6 +45,27 @@ def test_a_small_export_is_completed_with_its_proof(alice: User) -> None:
     assert job.crc32 == f"{zlib.crc32(data):08x}"
     assert len(job.snapshots) == 1
     assert data.startswith(b'"ID",')
+
+
+def test_the_next_small_exports_begin_without_a_bell_and_the_rest_are_rung_for(
+    alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill_customers(10)
+    jobs = [services.request_export(alice, request())[0] for _ in range(3)]
+    rung: list[str] = []
+    monkeypatch.setattr(dispatch, "ring", rung.append)
+
+    assert run.run_next("exports", seconds=60.0) is None
+    for job in jobs:
+        job.refresh_from_db()
+    assert [job.status for job in jobs] == [Status.COMPLETED] * 3
+    assert rung == []
+
+    jobs = [services.request_export(alice, request())[0] for _ in range(3)]
+    rung.clear()
+    assert run.run_next("exports") is None
+    assert ExportJob.objects.filter(status=Status.QUEUED).count() == 2
+    assert rung == ["exports"]
 
 
 def test_a_file_of_many_parts_agrees_with_everything_the_job_says(alice: User, settings: Any) -> None:

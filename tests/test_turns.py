@@ -208,6 +208,40 @@ def test_who_makes_the_places_just_then_leaves_nobody_without_a_job(
     assert lifecycle.claim_next("exports", "test") is not None
 
 
+@pytest.mark.django_db(transaction=True)
+def test_places_are_not_known_to_other_threads_before_they_are_committed(
+    alice: User, bob: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_job(alice)
+    make_job(bob)
+    looks, committed = threading.Event(), threading.Event()
+    makes = turns._makes_places
+
+    def makes_behind_the_other(cursor: Any, every: int) -> bool:
+        looks.set()
+        assert committed.wait(10)
+        return makes(cursor, every)
+
+    def take() -> Any:
+        try:
+            return lifecycle.claim_next("exports", "other")
+        finally:
+            connections.close_all()
+
+    monkeypatch.setattr(turns, "_places_seen", 0, raising=False)
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            first = lifecycle.claim_next("exports", "test")
+            monkeypatch.setattr(turns, "_makes_places", makes_behind_the_other)
+            other = pool.submit(take)
+            assert looks.wait(10)
+        committed.set()
+        second = other.result(30)
+    assert first is not None
+    assert second is not None
+    assert {first.owner_id, second.owner_id} == {alice.pk, bob.pk}
+
+
 # Plans
 
 JOBS = "exports_app_exportjob"

@@ -22,6 +22,8 @@ def good_parts(
 
     Without their tails. No parts: start over. ``equal``: the store takes parts of one size only.
     """
+    if not job.upload_number:
+        return [], None
     parts = [stored_part(row) for row in ExportPart.objects.filter(job=job).defer("tail")]
     if not parts or not (resumable or parts[-1].last):
         return [], None

@@ -61,19 +61,30 @@ HURRIED_SECONDS = 0.5
 """The same where the worker stops."""
 
 
-def run_next(queue: str) -> RetryDecision | None:
-    """Take the job whose turn it is in ``queue`` and run it; gives what Celery shall retry, if anything."""
+def run_next(queue: str, *, seconds: float = 0.0) -> RetryDecision | None:
+    """Take the job whose turn it is in ``queue`` and run it; gives what Celery shall retry, if anything.
+
+    Within so many ``seconds`` the next one begins at once: a message to Celery costs a sixth of a small export.
+    """
     if draining.value:
         dispatch.ring(queue)  # the bell was meant for a worker that stays
         return None
+    until = time.monotonic() + seconds
     job = _claim(queue)
     if job is None:
         return None
+    decision = _run(job)
+    while decision is None and time.monotonic() < until and not draining.value and (job := _claim(queue)):
+        decision = _run(job)
+    _pass_on(queue)
+    return decision
+
+
+def _run(job: ExportJob) -> RetryDecision | None:
     with structlog.contextvars.bound_contextvars(**job.names()):
         run = Run(job)
         decision = run.execute()
         metrics.chunks_read(run.chunk_seconds)
-    _pass_on(queue)
     return decision
 
 

@@ -29,11 +29,14 @@ from workers.notify.base import TIME_LIMIT
 TERMINAL = tuple(each for each in errors.every() if each.terminal and each is not PipelineError)
 """Never retried: the job has failed, and its row says why."""
 
+TOGETHER_SECONDS = 1.0
+"""So long after a bell was heard, another job begins without one."""
+
 
 @shared_task(name=RUN_NEXT, bind=True, max_retries=None, dont_autoretry_for=TERMINAL)
 def run_next(self: Task[Any, Any], queue: str) -> None:
-    """Run the job whose turn it is in ``queue``; the message is only the doorbell."""
-    decision = run.run_next(queue)
+    """Run the job whose turn it is in ``queue``, and small ones behind it; the message is only the doorbell."""
+    decision = run.run_next(queue, seconds=TOGETHER_SECONDS)
     if decision is not None:
         raise self.retry(countdown=decision.delay, exc=PipelineError(decision.code))
 

@@ -134,7 +134,6 @@ class ZipStream:
         return data
 
 
-
 def _local_header(entry: Entry) -> bytes:
     name = entry.name.encode("ascii")
     flags = STREAMED if entry.streamed else 0
