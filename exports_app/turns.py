@@ -23,7 +23,7 @@ from exports_app.choices import Queue
 
 COUNTS: Mapping[str, str] = {Queue.SMALL: "small", Queue.LARGE: "large"}
 """The column of ``ExportTurn`` that counts an owner's due jobs of a queue."""
-EXACT_PLACES = 1_000
+EXACT_PLACES = 250
 """Of an owner's jobs in front of one, or behind it, up to which they are counted; between, the place is estimated."""
 LAST_PLACE = 10_000
 """``EXPORTS_SOURCE_MAX_RUNNING`` beyond it is as good as none."""

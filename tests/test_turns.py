@@ -111,7 +111,7 @@ def test_a_page_of_some_jobs_has_the_places_that_all_of_them_have() -> None:
 
 def test_places_are_counted_from_both_ends_and_estimated_between(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
     few = {
-        queue: statement.replace("LIMIT 1000", "LIMIT 10").replace("= 1000", "= 10")
+        queue: statement.replace("LIMIT 250", "LIMIT 10").replace("= 250", "= 10")
         for queue, statement in turns.PLACES.items()
     }
     monkeypatch.setattr(turns, "PLACES", few)
@@ -304,7 +304,7 @@ def test_no_question_of_a_long_queue_reads_more_than_it_needs(long_queue: list[A
         (turns.CLAIM["exports"], claim, 5),
         (turns.WAKE, {}, 0),
         (turns.RING, ring, 20),
-        (turns.PLACES["exports"], page, 20 + 1_000 + 40),
+        (turns.PLACES["exports"], page, 20 + 250 + 40),
     ):
         plan = plan_of(statement, values)
         assert rows_read(plan, JOBS) <= most, statement.split()[0]

@@ -98,6 +98,8 @@ class Postgres(Service):
         # Tests and drills look at, and end, other sessions.
         connection.execute(sql.SQL("GRANT pg_monitor, pg_signal_backend, pg_checkpoint TO {}").format(role))
         connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(database, role))
+        # Benchmarks measure how long locks are waited for.
+        connection.execute(sql.SQL("GRANT SET ON PARAMETER deadlock_timeout, log_lock_waits TO {}").format(role))
 
     def _initdb_arguments(self, password: Path) -> list[str]:
         arguments = [
