@@ -99,6 +99,10 @@ def long_queue_broken(scene: Scene) -> None:
     with long_queue(scene) as theirs:
         go_on(scene, theirs)
         asked_beside(scene)
+        go_on(scene, theirs)
+        finished = Counter(theirs.filter(status=Status.COMPLETED).values_list("owner_id", flat=True))
+        scene.expect(len(finished) == PEOPLE, f"only {len(finished)} of {PEOPLE} people were served")
+        scene.expect(max(finished.values()) - min(finished.values()) <= 4, f"not in turn: {sorted(finished.values())}")
         scene.site.workers[0].kill_group()
         go_on(scene, theirs)
         broker().flushall()

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from celery.exceptions import SoftTimeLimitExceeded
 from django.db import Error, connection
 
 from exports_app import conf, equal_parts, errors, lifecycle, storage, traces
@@ -15,12 +16,16 @@ from exports_app.choices import Status
 from exports_app.lifecycle import LeaseLost
 from exports_app.logs import log
 from exports_app.models import ExportJob
+from exports_app.pipeline import scarcity
 from exports_app.pipeline.errors import (
+    DatabaseBusy,
+    DatabaseUnavailable,
     Incomplete,
     MemoryLimit,
     NoRoom,
     PartsRefused,
     PipelineError,
+    TimeLimit,
     UnequalParts,
     UploadLost,
 )
@@ -33,6 +38,23 @@ from workers.retry import RetryDecision
 T = TypeVar("T")
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 5.0
 """Seconds between two tries while the database is away; the first one comes at once, on another connection."""
+
+
+def known_error(error: Exception, *, resumable: bool) -> PipelineError | None:
+    """The error as one of ours; None: a bug. ``resumable``: another run can go on behind this one's parts."""
+    if isinstance(error, PipelineError):
+        return error
+    if (lacking := scarcity.lack(error)) is not None:
+        return lacking
+    known: PipelineError
+    if errors.is_outage(error):
+        known = DatabaseUnavailable()
+    elif isinstance(error, SoftTimeLimitExceeded):
+        known = DatabaseBusy() if resumable else TimeLimit()
+    else:
+        return None
+    known.__cause__ = error
+    return known
 
 
 class Endings:

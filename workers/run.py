@@ -36,7 +36,6 @@ from exports_app.lifecycle import LeaseLost
 from exports_app.logs import log
 from exports_app.models import ExportJob
 from exports_app.pipeline import errors as pipeline_errors
-from exports_app.pipeline import scarcity
 from exports_app.pipeline.errors import PipelineError
 from exports_app.pipeline.sources.counting import RowCounter
 from exports_app.pipeline.types import Progress, Receipt, Sink, Store, StoredPart, Upload
@@ -45,7 +44,7 @@ from exports_app.plan import Plan, make_plan
 from exports_app.progress import Rate
 from exports_app.resources import registry
 from workers import memory, part_sizes, resume
-from workers.endings import Endings, outlast, unless_away
+from workers.endings import Endings, known_error, outlast, unless_away
 from workers.lease import Drained, Heartbeat, draining
 from workers.retry import RetryDecision
 
@@ -64,7 +63,7 @@ HURRIED_SECONDS = 0.5
 def run_next(queue: str, *, seconds: float = 0.0) -> RetryDecision | None:
     """Take the job whose turn it is in ``queue`` and run it; gives what Celery shall retry, if anything.
 
-    Within so many ``seconds`` the next one begins at once: a message to Celery costs a sixth of a small export.
+    Within so many ``seconds`` the next one begins at once, without a message through the broker and the pool.
     """
     if draining.value:
         dispatch.ring(queue)  # the bell was meant for a worker that stays
@@ -145,27 +144,11 @@ class Run:
             self.ending.hand_on_at_once()
             raise
         except Exception as error:
-            if (known := self._known(error)) is None:
+            if (known := known_error(error, resumable=self.resumable)) is None:
                 self.ending.crashed(error)
             else:
                 return self.ending.failed(known)
         return None
-
-    def _known(self, error: Exception) -> PipelineError | None:
-        """The error as one of ours; None: a bug."""
-        if isinstance(error, PipelineError):
-            return error
-        if (lacking := scarcity.lack(error)) is not None:
-            return lacking
-        known: PipelineError
-        if errors.is_outage(error):
-            known = pipeline_errors.DatabaseUnavailable()
-        elif isinstance(error, SoftTimeLimitExceeded):
-            known = pipeline_errors.DatabaseBusy() if self.resumable else pipeline_errors.TimeLimit()
-        else:
-            return None
-        known.__cause__ = error
-        return known
 
     # The file
 

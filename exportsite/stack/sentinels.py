@@ -75,6 +75,14 @@ class Group:
                 return int(client.sentinel_get_master_addr_by_name(MASTER)[1])
         raise AssertionError("no sentinel answers")
 
+    def epoch(self) -> int:
+        """Counts the masters that were named so far."""
+        found = 0
+        for port in self.numbers[2:]:
+            with self.sentinel(port) as client:
+                found = max(found, int(client.sentinel_master(MASTER)["config-epoch"]))
+        return found
+
     def start(self) -> None:
         first, second, *sentinels = self.numbers
         self._start(first, self._text(SERVER, first))

@@ -1,7 +1,6 @@
-"""isal's compressor, fed in blocks of one size: what it gives depends on the bytes alone, not on how they came.
+"""isal's compressor, fed in blocks of one size, so that the pieces in which the bytes come make no difference.
 
-Left to itself it gives other bytes for other pieces (of 2,000 texts cut at random, 790 at level 1), and where a chunk
-ends is up to the database's pace.
+Left to itself it gives other bytes for other pieces: of 2,000 texts cut at random, for 790 at level 1.
 """
 
 from __future__ import annotations
